@@ -1,0 +1,219 @@
+//! A collection: its vector fields, the model behind each, and how they are indexed.
+
+use crate::document::Document;
+use crate::fingerprint::{Canary, Fingerprint, VectorSpace};
+use crate::ids::CollectionName;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A vector field of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VectorField {
+    /// `image_embedding`
+    #[serde(rename = "image_embedding")]
+    Image,
+    /// `text_embedding`
+    #[serde(rename = "text_embedding")]
+    Text,
+}
+
+impl VectorField {
+    /// Both, in the order they are written.
+    pub const ALL: [Self; 2] = [Self::Image, Self::Text];
+
+    /// The field's name in the index and the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image_embedding",
+            Self::Text => "text_embedding",
+        }
+    }
+}
+
+impl fmt::Display for VectorField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How vectors are indexed. The embedded index is always exact and takes note of it only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum IndexKind {
+    /// Exact: every vector is looked at.
+    Flat,
+    /// Inverted lists; exact where nprobe = nlist.
+    IvfFlat {
+        /// Number of lists.
+        nlist: u32,
+    },
+    /// Inverted lists, values in 8 bits.
+    IvfSq8 {
+        /// Number of lists.
+        nlist: u32,
+    },
+    /// Inverted lists, product quantisation.
+    IvfPq {
+        /// Number of lists.
+        nlist: u32,
+        /// Parts of a vector; divides the dimension.
+        m: u32,
+    },
+    /// A navigable graph.
+    Hnsw {
+        /// Links a node.
+        m: u32,
+        /// Candidates while building.
+        ef_construction: u32,
+    },
+    /// A graph on disk.
+    Diskann,
+}
+
+impl IndexKind {
+    /// IVF_FLAT by size, as users of these collections expect: nlist 128 under 100,000 rows, 1024 under 1,000,000,
+    /// 4096 above.
+    #[must_use]
+    pub fn by_size(rows: u64) -> Self {
+        let nlist = match rows {
+            0..100_000 => 128,
+            100_000..1_000_000 => 1024,
+            _ => 4096,
+        };
+        Self::IvfFlat { nlist }
+    }
+}
+
+/// One vector field of a collection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FieldDescription {
+    /// The space its vectors lie in.
+    pub space: VectorSpace,
+    /// The space's digest.
+    pub fingerprint: Fingerprint,
+    /// Vectors of built-in inputs; none where vectors were imported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub canaries: Vec<Canary>,
+}
+
+impl FieldDescription {
+    /// A field for a space.
+    #[must_use]
+    pub fn new(space: VectorSpace, canaries: Vec<Canary>) -> Self {
+        Self {
+            fingerprint: space.fingerprint(),
+            space,
+            canaries,
+        }
+    }
+}
+
+/// What a collection is, stored with it when it is created and never changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionDescription {
+    /// Its name.
+    pub name: CollectionName,
+    /// Its vector fields: one or two.
+    pub fields: BTreeMap<VectorField, FieldDescription>,
+    /// How they are indexed.
+    pub index: IndexKind,
+}
+
+impl Document for CollectionDescription {
+    const FORMAT: &'static str = "sightline.collection";
+}
+
+/// A field of a collection that holds, or lacks, what a model would write or ask.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpaceMismatch {
+    /// The collection has no such field.
+    #[error("collection {collection} has no field {field}: it cannot take vectors of model {model}")]
+    MissingField {
+        /// The collection.
+        collection: CollectionName,
+        /// The field.
+        field: VectorField,
+        /// The model that would use it.
+        model: String,
+    },
+    /// The field holds vectors of another model.
+    #[error(
+        "field {field} of collection {collection} holds vectors of model {theirs} ({their_fingerprint}, {their_dimension}-d), not of {ours} ({our_fingerprint}, {our_dimension}-d): use that model, or another collection"
+    )]
+    OtherSpace {
+        /// The collection.
+        collection: CollectionName,
+        /// The field.
+        field: VectorField,
+        /// Name of the model that the field belongs to.
+        theirs: String,
+        /// Its fingerprint, short.
+        their_fingerprint: String,
+        /// Its dimension.
+        their_dimension: u32,
+        /// Name of the model that would use it.
+        ours: String,
+        /// Its fingerprint, short.
+        our_fingerprint: String,
+        /// Its dimension.
+        our_dimension: u32,
+    },
+}
+
+impl CollectionDescription {
+    /// Proves that a field holds a space.
+    ///
+    /// # Errors
+    /// When there is no such field, or it holds another space.
+    pub fn check_space(&self, field: VectorField, space: &VectorSpace) -> Result<(), SpaceMismatch> {
+        let Some(theirs) = self.fields.get(&field) else {
+            return Err(SpaceMismatch::MissingField {
+                collection: self.name.clone(),
+                field,
+                model: space.model.to_string(),
+            });
+        };
+        let ours = space.fingerprint();
+        if theirs.fingerprint == ours {
+            return Ok(());
+        }
+        Err(SpaceMismatch::OtherSpace {
+            collection: self.name.clone(),
+            field,
+            theirs: theirs.space.model.to_string(),
+            their_fingerprint: theirs.fingerprint.short().into(),
+            their_dimension: theirs.space.dimension,
+            ours: space.model.to_string(),
+            our_fingerprint: ours.short().into(),
+            our_dimension: space.dimension,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_lists_follows_the_number_of_rows() {
+        let nlist = |rows| match IndexKind::by_size(rows) {
+            IndexKind::IvfFlat { nlist } => nlist,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            [
+                nlist(0),
+                nlist(99_999),
+                nlist(100_000),
+                nlist(999_999),
+                nlist(1_000_000)
+            ],
+            [128, 128, 1024, 1024, 4096]
+        );
+    }
+}

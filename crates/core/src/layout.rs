@@ -1,0 +1,73 @@
+//! Where the durable objects of a run lie below the state root.
+
+use crate::ids::{LinkId, RunId, ShardId};
+
+/// All runs.
+pub const RUNS: &str = "runs/";
+
+/// Everything of one run.
+#[must_use]
+pub fn run_prefix(run: &RunId) -> String {
+    format!("{RUNS}{run}/")
+}
+
+/// What was asked.
+#[must_use]
+pub fn run_document(run: &RunId) -> String {
+    format!("{RUNS}{run}/run.json")
+}
+
+/// That the run was stopped.
+#[must_use]
+pub fn stop_document(run: &RunId) -> String {
+    format!("{RUNS}{run}/stop.json")
+}
+
+/// All that one link made.
+#[must_use]
+pub fn plan_link(run: &RunId, link: &LinkId) -> String {
+    format!("{RUNS}{run}/plan/{link}/")
+}
+
+/// One node of the plan; `digest` is the SHA-256 of its bytes.
+#[must_use]
+pub fn plan_node(run: &RunId, link: &LinkId, digest: &str) -> String {
+    format!("{RUNS}{run}/plan/{link}/{digest}.json")
+}
+
+/// The frozen tree.
+#[must_use]
+pub fn plan_complete(run: &RunId) -> String {
+    format!("{RUNS}{run}/plan/complete.json")
+}
+
+/// A shard's manifest.
+#[must_use]
+pub fn shard_manifest(run: &RunId, shard: &ShardId) -> String {
+    format!("{RUNS}{run}/shards/{shard}.jsonl.gz")
+}
+
+/// All results of a run.
+#[must_use]
+pub fn results(run: &RunId) -> String {
+    format!("{RUNS}{run}/results/")
+}
+
+/// All results of a shard.
+#[must_use]
+pub fn shard_results(run: &RunId, shard: &ShardId) -> String {
+    format!("{RUNS}{run}/results/{shard}/")
+}
+
+/// One result of a shard. `attempt` differs between any two writers.
+#[must_use]
+pub fn shard_result(run: &RunId, shard: &ShardId, attempt: &str) -> String {
+    format!("{RUNS}{run}/results/{shard}/{attempt}.json")
+}
+
+/// The shard that a result's key belongs to.
+#[must_use]
+pub fn shard_of_result(run: &RunId, key: &str) -> Option<ShardId> {
+    let (shard, _) = key.strip_prefix(&results(run))?.split_once('/')?;
+    ShardId::new(shard).ok()
+}

@@ -1,0 +1,38 @@
+//! The domain of Sightline: identifiers, durable formats, messages, rules.
+//!
+//! Promises: no I/O, no clock, no randomness; every durable format carries a version, refuses what it does not know
+//! by name and has a frozen sample under `tests/frozen`. Leaves to others: where objects lie (`sightline-objects`),
+//! how messages travel (`sightline-queue`), how rows are searched (`sightline-index`) and how vectors are made
+//! (`sightline-models`).
+
+pub mod clock;
+pub mod collection;
+pub mod digest;
+pub mod document;
+pub mod filter;
+pub mod fingerprint;
+pub mod ids;
+pub mod item;
+pub mod layout;
+pub mod manifest;
+pub mod message;
+pub mod outcome;
+pub mod plan;
+pub mod result;
+pub mod row;
+pub mod run;
+pub mod vector;
+
+pub use clock::{Clock, SystemClock, Timestamp};
+pub use collection::{CollectionDescription, FieldDescription, IndexKind, VectorField};
+pub use document::DocumentError;
+pub use fingerprint::{Canary, Fingerprint, VectorSpace};
+pub use ids::{CollectionName, DatasetName, IdError, ItemKey, LinkId, ModelName, RowId, RunId, ShardId};
+pub use item::{BoundingBox, Item, ObjectRef};
+pub use manifest::{Manifest, ManifestEntry};
+pub use message::{MessageError, PlanMessage, ShardMessage};
+pub use outcome::{FailureReason, ItemOutcome, Outcome, OutcomeCounts, SkipReason};
+pub use plan::{Link, PlanComplete, PlanNode, PlannedShard, Range};
+pub use result::ShardResult;
+pub use row::Row;
+pub use run::{DatasetSpec, JobKind, ManifestFormat, RunDocument, RunSpec, Source, StopDocument, StopReason};

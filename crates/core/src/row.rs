@@ -1,0 +1,215 @@
+//! A row of the index.
+
+use crate::clock::Timestamp;
+use crate::ids::{DatasetName, RowId, RunId};
+use crate::item::{BoundingBox, Item};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Longest text of a row in bytes (a VARCHAR of Milvus counts bytes).
+pub const MAX_TEXT_BYTES: usize = 65_535;
+/// Longest image id or uid in bytes.
+pub const MAX_ID_BYTES: usize = 256;
+/// Longest file name in bytes.
+pub const MAX_FILENAME_BYTES: usize = 512;
+/// Longest image path in bytes: the longest key, and room for the root.
+pub const MAX_PATH_BYTES: usize = 2048;
+/// Labels in a row.
+pub const MAX_LABELS: usize = 256;
+/// Longest label in bytes.
+pub const MAX_LABEL_BYTES: usize = 512;
+/// Longest JSON field in bytes (Milvus ends at 64 KiB).
+pub const MAX_JSON_BYTES: usize = 65_536;
+
+/// Attribute that marks a row whose text was cut to [`MAX_TEXT_BYTES`].
+pub const TEXT_CUT_ATTRIBUTE: &str = "sightline_text_cut";
+
+/// One row. Vectors are L2-normalised; a missing side is stored as zeros with its flag false: it is no hit of that
+/// leg, contributes 0, and is `None` here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Primary key.
+    pub id: RowId,
+    /// The item's key within its dataset.
+    pub key: String,
+    /// The user's name for the picture; the file name where there was none.
+    pub image_id: String,
+    /// The user's name for study or patient; "" where there was none.
+    pub uid: String,
+    /// Last part of the image's path.
+    pub filename: String,
+    /// Where the picture lies: the dataset's root and the object's key.
+    pub image_path: String,
+    /// Report or caption; "" where there was none.
+    pub report_text: String,
+    /// Findings or categories.
+    pub labels: Vec<String>,
+    /// Where the findings are.
+    pub boxes: Vec<BoundingBox>,
+    /// Anything else.
+    pub attributes: BTreeMap<String, Value>,
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// SHA-256 of the object's bytes, "" where there is no picture.
+    pub content_hash: String,
+    /// See [`Item::source_digest`].
+    pub source_digest: String,
+    /// The run that wrote the row.
+    pub run_id: RunId,
+    /// When it was written.
+    pub indexed_at: Timestamp,
+    /// The picture's vector.
+    pub image_embedding: Option<Vec<f32>>,
+    /// The text's vector.
+    pub text_embedding: Option<Vec<f32>>,
+}
+
+/// A row that the index could not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} has {actual} {unit}, more than the {limit} that a row can hold")]
+pub struct RowTooLarge {
+    /// Which field.
+    pub field: &'static str,
+    /// What is counted.
+    pub unit: &'static str,
+    /// How many there are.
+    pub actual: usize,
+    /// How many there may be.
+    pub limit: usize,
+}
+
+/// Cuts a text to at most `limit` bytes, at a character's border.
+#[must_use]
+pub fn cut_text(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+impl Row {
+    /// A row for an item, without vectors. A text that is too long is cut at a character's border and flagged.
+    ///
+    /// # Errors
+    /// When any other field is longer than the index takes.
+    pub fn of_item(
+        item: &Item,
+        dataset: &DatasetName,
+        root: &str,
+        run: &RunId,
+        source_digest: String,
+        indexed_at: Timestamp,
+    ) -> Result<Self, RowTooLarge> {
+        let path = item
+            .image
+            .as_ref()
+            .map(|object| object.key.as_str())
+            .unwrap_or_default();
+        let filename = path.rsplit('/').next().unwrap_or_default();
+        let text = item.text.as_deref().unwrap_or_default();
+        let cut = cut_text(text, MAX_TEXT_BYTES);
+        let mut attributes = item.attributes.clone();
+        if cut.len() < text.len() {
+            attributes.insert(TEXT_CUT_ATTRIBUTE.into(), Value::Bool(true));
+        }
+        let row = Self {
+            id: RowId::of_item(dataset, &item.key),
+            key: item.key.to_string(),
+            image_id: item
+                .image_id
+                .clone()
+                .unwrap_or_else(|| cut_text(filename, MAX_ID_BYTES).to_owned()),
+            uid: item.uid.clone().unwrap_or_default(),
+            filename: cut_text(filename, MAX_FILENAME_BYTES).to_owned(),
+            image_path: if path.is_empty() {
+                String::new()
+            } else {
+                format!("{}/{path}", root.trim_end_matches('/'))
+            },
+            report_text: cut.to_owned(),
+            labels: item.labels.clone(),
+            boxes: item.boxes.clone(),
+            attributes,
+            dataset: dataset.clone(),
+            content_hash: String::new(),
+            source_digest,
+            run_id: run.clone(),
+            indexed_at,
+            image_embedding: None,
+            text_embedding: None,
+        };
+        row.check()?;
+        Ok(row)
+    }
+
+    fn check(&self) -> Result<(), RowTooLarge> {
+        let check = |field, unit, actual, limit| {
+            if actual > limit {
+                Err(RowTooLarge {
+                    field,
+                    unit,
+                    actual,
+                    limit,
+                })
+            } else {
+                Ok(())
+            }
+        };
+        check("image_id", "bytes", self.image_id.len(), MAX_ID_BYTES)?;
+        check("uid", "bytes", self.uid.len(), MAX_ID_BYTES)?;
+        check("image_path", "bytes", self.image_path.len(), MAX_PATH_BYTES)?;
+        check("labels", "labels", self.labels.len(), MAX_LABELS)?;
+        check(
+            "a label",
+            "bytes",
+            self.labels.iter().map(String::len).max().unwrap_or(0),
+            MAX_LABEL_BYTES,
+        )?;
+        // Strings, numbers and maps with string keys: serialising them cannot fail.
+        let json_len = |json: serde_json::Result<Vec<u8>>| json.map_or(0, |bytes| bytes.len());
+        check(
+            "boxes",
+            "bytes",
+            json_len(serde_json::to_vec(&self.boxes)),
+            MAX_JSON_BYTES,
+        )?;
+        check(
+            "attributes",
+            "bytes",
+            json_len(serde_json::to_vec(&self.attributes)),
+            MAX_JSON_BYTES,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ItemKey;
+
+    fn row_of(item: &Item) -> Result<Row, RowTooLarge> {
+        Row::of_item(
+            item,
+            &DatasetName::new("d").unwrap(),
+            "s3://b/p/",
+            &RunId::of_request("a", "b"),
+            "x".into(),
+            Timestamp(1),
+        )
+    }
+
+    #[test]
+    fn a_long_korean_text_is_cut_between_characters_and_flagged() {
+        let mut item = Item::new(ItemKey::new("k").unwrap());
+        item.text = Some("가".repeat(30_000));
+        let row = row_of(&item).unwrap();
+        assert_eq!(row.report_text.len(), 65_535);
+        assert_eq!(row.attributes[TEXT_CUT_ATTRIBUTE], true);
+    }
+
+    #[test]
+    fn attributes_that_the_index_cannot_hold_are_an_error_that_names_them() {
+        let mut item = Item::new(ItemKey::new("k").unwrap());
+        item.attributes.insert("big".into(), "x".repeat(70_000).into());
+        assert_eq!(row_of(&item).unwrap_err().field, "attributes");
+    }
+}

@@ -1,0 +1,212 @@
+//! A run: one pass over one dataset into one collection by one kind of job.
+
+use crate::clock::Timestamp;
+use crate::collection::{IndexKind, VectorField};
+use crate::document::Document;
+use crate::fingerprint::Fingerprint;
+use crate::ids::{CollectionName, DatasetName, ModelName, RunId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What is done with the items. All kinds share plan, queue, shard, result, retry and verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Vectors are made by a model.
+    Embed,
+    /// Vectors were made elsewhere and are loaded.
+    Import,
+    /// Captions are made by a model.
+    Caption,
+    /// Regions of pictures are found and embedded.
+    Regions,
+}
+
+impl JobKind {
+    /// The kind as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Embed => "embed",
+            Self::Import => "import",
+            Self::Caption => "caption",
+            Self::Regions => "regions",
+        }
+    }
+}
+
+/// How a manifest file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestFormat {
+    /// Comma-separated values with a header line.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// Which columns of a manifest mean what. A column that is not named here and not listed in `attributes` is left out,
+/// unless `attributes` is empty: then every other column is an attribute.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Columns {
+    /// The item's key; the image's path where this is not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Path of the picture below the dataset's root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Report or caption.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The user's name for the picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    /// The user's name for study or patient.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// Labels: a list, or one text split at `|`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// Columns kept as attributes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<String>,
+}
+
+/// Where a dataset's items come from. Paths are keys below the dataset's root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// Every picture below the root.
+    Prefix {},
+    /// NIH ChestX-ray14: pictures, and their findings' boxes in `BBox_List_2017.csv`.
+    NihBoxes {
+        /// Path of the boxes file.
+        boxes: String,
+        /// Path of the folder with the pictures, "" for the root itself.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        images: String,
+        /// A description per label, in any language: label → template, where `{label}` stands for the label.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        descriptions: BTreeMap<String, String>,
+    },
+    /// A table with a row an item.
+    Manifest {
+        /// Path of the manifest.
+        path: String,
+        /// How it is written.
+        format: ManifestFormat,
+        /// Which column means what.
+        #[serde(default)]
+        columns: Columns,
+    },
+}
+
+/// A dataset: a name, where its objects lie and where its items come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatasetSpec {
+    /// Its name, part of every primary key.
+    pub name: DatasetName,
+    /// Root of its objects: `s3://bucket/prefix` or `file:///folder`.
+    pub root: String,
+    /// Where items come from.
+    pub source: Source,
+}
+
+/// What a caller asks for. Two requests with equal specifications are the same request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// What is done.
+    pub kind: JobKind,
+    /// With which items.
+    pub dataset: DatasetSpec,
+    /// Where the rows go.
+    pub collection: CollectionName,
+    /// The model; none for kinds without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelName>,
+    /// What the caller knows the model's vector spaces to be. A worker whose own differ refuses the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fingerprints: BTreeMap<VectorField, Fingerprint>,
+    /// Vector fields that are filled; the model's all where this is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<VectorField>,
+    /// Index of a collection that this run creates; by size where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<IndexKind>,
+    /// Items in a shard, 1 to 10,000.
+    pub shard_items: u32,
+    /// Shards of this run that may be in the queue at once.
+    pub window_shards: u32,
+    /// Failed items after which the run stops itself; never where this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u64>,
+}
+
+impl RunSpec {
+    /// Items in a shard unless the caller says otherwise.
+    pub const DEFAULT_SHARD_ITEMS: u32 = 256;
+    /// Outstanding shards unless the caller says otherwise.
+    pub const DEFAULT_WINDOW_SHARDS: u32 = 256;
+}
+
+/// `run.json`: what was asked, by whom. Written once, never changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunDocument {
+    /// The run.
+    pub run: RunId,
+    /// Who asked.
+    pub caller: String,
+    /// The caller's name for the request.
+    pub request_id: String,
+    /// What was asked.
+    pub spec: RunSpec,
+    /// When.
+    pub created_at: Timestamp,
+    /// Trace context of the request, so that one trace spans the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+impl Document for RunDocument {
+    const FORMAT: &'static str = "sightline.run";
+}
+
+/// Why a run was stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// A caller cancelled it.
+    Cancelled,
+    /// The collection, or the caller, expects another model than the worker's.
+    ModelMismatch,
+    /// The collection cannot take the rows (dimension, missing field).
+    CollectionMismatch,
+    /// More items failed than the run allows.
+    TooManyFailures,
+    /// The dataset cannot be read (its manifest is gone or is no manifest).
+    DatasetUnreadable,
+}
+
+/// `stop.json`: once it is there, no shard of the run is started any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopDocument {
+    /// The run.
+    pub run: RunId,
+    /// Why.
+    pub reason: StopReason,
+    /// In words that a person can act on.
+    pub message: String,
+    /// When.
+    pub stopped_at: Timestamp,
+}
+
+impl Document for StopDocument {
+    const FORMAT: &'static str = "sightline.stop";
+}

@@ -1,0 +1,150 @@
+//! The vector-index seam: Milvus in production, one SQLite file embedded.
+//!
+//! Promises: one small trait with one conformance suite (`conformance`, run by every implementation, real servers
+//! included); an upsert replaces, is durable when it returns, and is seen by the next read; a search says whether
+//! it looked at every vector. Leaves to others: fusion of several searches (`sightline-gateway`), and what the rows
+//! mean (`sightline-core`).
+
+use async_trait::async_trait;
+use sightline_core::filter::Filter;
+use sightline_core::{CollectionDescription, CollectionName, Row, RowId, VectorField};
+use std::fmt::Debug;
+
+/// Which parts of rows are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Projection {
+    /// Everything but vectors.
+    #[default]
+    Metadata,
+    /// Everything.
+    WithVectors,
+}
+
+/// One search over one vector field.
+#[derive(Debug, Clone)]
+pub struct FieldSearch {
+    /// The field. Rows that lack this side are no hits.
+    pub field: VectorField,
+    /// What is looked for; of the field's dimension. Scores are inner products with it.
+    pub vector: Vec<f32>,
+    /// At most so many hits, 1 to 16,384.
+    pub limit: usize,
+    /// Only rows for which this holds.
+    pub filter: Option<Filter>,
+    /// How widely an approximate index looks: lists probed, or candidates kept; the index's default where not given.
+    pub effort: Option<u32>,
+}
+
+/// A hit: a row and the inner product of its vector with the query's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredId {
+    /// The row.
+    pub id: RowId,
+    /// The inner product.
+    pub score: f32,
+}
+
+/// Hits in falling order of score, equal scores by id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldHits {
+    /// The hits.
+    pub hits: Vec<ScoredId>,
+    /// Whether every vector was looked at: then nothing unseen scores above the last hit.
+    pub exact: bool,
+}
+
+/// Why an operation on the index failed.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// There is no such collection.
+    #[error("collection {0} does not exist")]
+    NoCollection(CollectionName),
+    /// The collection exists and is not what was asked for.
+    #[error("collection {collection} exists and differs: {message}")]
+    Conflict {
+        /// The collection.
+        collection: CollectionName,
+        /// What differs.
+        message: String,
+    },
+    /// The index refuses these rows or this query, and always will.
+    #[error("the index refused to {action} in {collection}: {message}")]
+    Refused {
+        /// What was tried.
+        action: &'static str,
+        /// The collection.
+        collection: String,
+        /// What the index said.
+        message: String,
+    },
+    /// The index is away, slow, throttling, or gave a broken answer: try again later.
+    #[error("the index is not available: could not {action}: {message}")]
+    Unavailable {
+        /// What was tried.
+        action: &'static str,
+        /// What happened.
+        message: String,
+    },
+}
+
+impl IndexError {
+    /// Whether the same call can succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}
+
+/// A store of rows with vectors.
+///
+/// Semantics that every implementation keeps:
+/// - `create` with a description equal to the existing one succeeds and changes nothing (two workers may race);
+///   with another it is [`IndexError::Conflict`].
+/// - `upsert` replaces rows by id; of one id twice in a batch the last counts; durable and visible on return.
+///   Vectors must be finite and of the field's dimension, or the batch is [`IndexError::Refused`] whole.
+/// - `get`, `scan` and `count` are strongly consistent with upserts that have returned.
+/// - `scan` pages in the order of ids: no row is lost or repeated however many there are.
+#[async_trait]
+pub trait VectorIndex: Send + Sync + Debug {
+    /// Creates a collection.
+    async fn create(&self, description: &CollectionDescription) -> Result<(), IndexError>;
+
+    /// Describes a collection; none where there is no such one.
+    async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionDescription>, IndexError>;
+
+    /// Names of all collections of Sightline, in order.
+    async fn list(&self) -> Result<Vec<CollectionName>, IndexError>;
+
+    /// Drops a collection; one that is not there is no error.
+    async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError>;
+
+    /// Writes rows.
+    async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError>;
+
+    /// Deletes rows; those that are not there are no error.
+    async fn delete(&self, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError>;
+
+    /// Reads rows by id, in the order of the ids; those that are not there are left out.
+    async fn get(
+        &self,
+        collection: &CollectionName,
+        ids: &[RowId],
+        projection: Projection,
+    ) -> Result<Vec<Row>, IndexError>;
+
+    /// Reads at most `limit` rows (1 to 10,000) after `after`, in the order of ids.
+    async fn scan(
+        &self,
+        collection: &CollectionName,
+        filter: Option<&Filter>,
+        after: Option<&RowId>,
+        limit: usize,
+        projection: Projection,
+    ) -> Result<Vec<Row>, IndexError>;
+
+    /// Counts rows.
+    async fn count(&self, collection: &CollectionName, filter: Option<&Filter>) -> Result<u64, IndexError>;
+
+    /// Searches one vector field.
+    async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError>;
+}

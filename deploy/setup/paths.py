@@ -1,0 +1,26 @@
+"""Where everything lies. All of it is under `<repo>/.local`, which git ignores."""
+
+import os
+from pathlib import Path
+
+REPO: Path = Path(__file__).resolve().parents[2]
+
+# Another folder (a CI cache, a test's temporary folder) may stand in for <repo>/.local.
+LOCAL: Path = Path(os.environ.get("SIGHTLINE_LOCAL") or REPO / ".local").resolve()
+
+DOWNLOADS: Path = LOCAL / "downloads"
+STAMPS: Path = LOCAL / "stamps"
+LIBTORCH: Path = LOCAL / "libtorch"
+RABBITMQ: Path = LOCAL / "rabbitmq"
+MILVUS: Path = LOCAL / "milvus"
+MILVUS_LITE: Path = LOCAL / "milvus-lite"
+S3: Path = LOCAL / "s3"
+VENV_MOTO: Path = LOCAL / "venv-moto"
+VENV_CLIENTS: Path = LOCAL / "venv-clients"
+
+
+def remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass

