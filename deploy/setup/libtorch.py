@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Dict, Optional
 
 import paths
-from download import say
+from download import Files, say
 from errors import SetupError
 from process import run
-from unpack import Files, install
+from unpack import install
 
 # libtorch_cpu.so of the registry's build needs the last two to load; they need no GPU.
 _LIBRARIES: Dict[str, str] = {

@@ -10,7 +10,8 @@ import zipfile
 from pathlib import Path
 
 import paths
-from unpack import Files, install
+from download import Files
+from unpack import install
 
 _PACKED = "milvus/data/bin/"
 

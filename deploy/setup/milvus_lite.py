@@ -8,7 +8,8 @@ import zipfile
 from pathlib import Path
 
 import paths
-from unpack import Files, install
+from download import Files
+from unpack import install
 
 _LIB = "milvus_lite/lib/"
 

@@ -10,8 +10,9 @@ from typing import Optional
 
 import debian
 import paths
+from download import Files
 from errors import SetupError
-from unpack import Files, install
+from unpack import install
 
 SYSTEM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
@@ -38,7 +39,7 @@ def setup() -> None:
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise SetupError("RabbitMQ is set up from Debian's packages and this machine has no apt-get: install "
                          f"rabbitmq-server with its own package manager so that {SYSTEM} exists")
-    install("rabbitmq", "rabbitmq 1", paths.RABBITMQ, _fill, fetch=debian.package)
+    install("rabbitmq", "rabbitmq 1", paths.RABBITMQ, _fill, fetch=debian.packages)
     shutil.rmtree(paths.LOCAL / "apt", ignore_errors=True)
 
 

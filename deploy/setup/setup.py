@@ -7,22 +7,41 @@ A second run does nothing. Everything fetched is pinned by SHA-256 in `lock.json
 """
 
 import argparse
+import contextlib
+import fcntl
 import importlib
 import sys
 import time
-from typing import Dict, List
+from typing import Dict, Iterator, List
 
+import paths
 from download import say
 from errors import SetupError
 
-# Component: the module beside this file whose `setup()` puts it in place, and what it is.
-# A module is imported only when asked for.
+# A component's name and the module beside this file whose `setup()` puts it in place. It is imported
+# only when asked for.
 COMPONENTS: Dict[str, str] = {
     "libtorch": "libtorch",
     "rabbitmq": "rabbitmq",
     "milvus": "milvus",
     "milvus-lite": "milvus_lite",
+    "s3": "s3",
+    "moto": "moto",
+    "python-clients": "python_clients",
 }
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One setup at a time: two would unpack into one folder."""
+    paths.LOCAL.mkdir(parents=True, exist_ok=True)
+    with (paths.LOCAL / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another setup in this folder to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def main(arguments: List[str]) -> int:
@@ -32,7 +51,8 @@ def main(arguments: List[str]) -> int:
     for component in parser.parse_args(arguments).component:
         started = time.monotonic()
         try:
-            importlib.import_module(COMPONENTS[component]).setup()
+            with alone():
+                importlib.import_module(COMPONENTS[component]).setup()
         except SetupError as error:
             sys.stderr.write(f"setup of {component} failed: {error}\n")
             return 1

