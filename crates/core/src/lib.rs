@@ -30,7 +30,7 @@ pub use fingerprint::{Canary, Fingerprint, VectorSpace};
 pub use ids::{CollectionName, DatasetName, IdError, ItemKey, LinkId, ModelName, RowId, RunId, ShardId};
 pub use item::{BoundingBox, Item, ObjectRef};
 pub use manifest::{Manifest, ManifestEntry};
-pub use message::{MessageError, PlanMessage, ShardMessage};
+pub use message::{DoneReport, MessageError, PlanMessage, ShardMessage, WorkerReport};
 pub use outcome::{FailureReason, ItemOutcome, Outcome, OutcomeCounts, SkipReason};
 pub use plan::{Link, PlanComplete, PlanNode, PlannedShard, Range};
 pub use result::ShardResult;

@@ -1,6 +1,7 @@
 //! Messages in the queue: an envelope that every version of a worker can read far enough to hand it back.
 
-use crate::ids::{RunId, ShardId};
+use crate::clock::Timestamp;
+use crate::ids::{ModelName, RunId, ShardId};
 use crate::plan::Link;
 use crate::run::JobKind;
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,29 @@ pub struct PlanMessage {
     pub traceparent: Option<String>,
 }
 
+/// "This shard has a result." A hint: the result object is the fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoneReport {
+    /// The run.
+    pub run: RunId,
+    /// The shard.
+    pub shard: ShardId,
+}
+
+/// "This is what I wait for." A hint, forgotten when it is not repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// The worker's own name.
+    pub worker: String,
+    /// The model that it serves.
+    pub model: ModelName,
+    /// What keeps it from going on, in words; none where nothing does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// Since when it is like this.
+    pub since: Timestamp,
+}
+
 /// Writing and reading of a message with its version.
 pub trait Envelope: Serialize + serde::de::DeserializeOwned {
     /// The message's bytes.
@@ -118,8 +142,10 @@ pub mod queues {
     pub const PLAN: &str = "sightline.plan";
     /// Shards of kinds that need no model; every worker takes from it.
     pub const SHARDS_ANY: &str = "sightline.shards.any";
-    /// Broadcast: a shard has a result.
+    /// Broadcast of [`super::DoneReport`]: a shard has a result.
     pub const TOPIC_DONE: &str = "sightline.done";
+    /// Broadcast of [`super::WorkerReport`]: what a worker is doing, every few seconds and when it changes.
+    pub const TOPIC_WORKERS: &str = "sightline.workers";
 
     /// Shards for one model. Readable, and distinct where two names differ only in what a queue's name cannot hold.
     #[must_use]

@@ -1,6 +1,42 @@
 //! Filters over rows: a subset of AIP-160, parsed into a typed tree.
+//!
+//! ```text
+//! filter     = factor { "AND" factor }
+//! factor     = term { "OR" term }                       OR binds tighter than AND
+//! term       = [ "NOT" | "-" ] ( "(" filter ")" | restriction )
+//! restriction = field ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) value
+//!             | "labels" ":" value
+//!             | "attributes" "." name ":" "*"
+//! field      = "id" | "key" | "image_id" | … | "indexed_at" | "attributes" "." name
+//! name       = part { "." part }                         part: a word, or quoted
+//! value      = "quoted" | 'quoted' | word | number | true | false
+//! ```
+//!
+//! **Logic is two-valued**, the same in memory ([`Filter::matches`]), in SQL and in Milvus: a comparison with an
+//! attribute that the row lacks, or whose value is of another type than the literal, is false, `!=` too; `NOT` of it
+//! is true. An attribute whose value is `null` counts as lacking; one that is a list is of no literal's type. Texts
+//! are compared by their bytes in UTF-8, numbers as 64-bit floats (`indexed_at` exactly).
 
-/// A condition on a row.
+use std::cmp::Ordering;
+
+mod cursor;
+mod display;
+mod error;
+mod evaluate;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use error::FilterError;
+pub use evaluate::{IntegerTest, attribute_matches};
+pub use parse::parse;
+
+/// Longest filter in bytes.
+pub const MAX_FILTER_BYTES: usize = 65_536;
+/// Deepest nesting of parentheses.
+pub const MAX_FILTER_DEPTH: usize = 64;
+
+/// A condition on a row. [`parse`] gives `And` and `Or` at least two members.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Filter {
     /// All of them hold.
@@ -41,7 +77,7 @@ pub enum Field {
 }
 
 /// The text fields of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "each is the row's field of that name")]
 pub enum TextField {
     Id,
@@ -57,6 +93,41 @@ pub enum TextField {
     RunId,
 }
 
+impl TextField {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Id,
+        Self::Key,
+        Self::ImageId,
+        Self::Uid,
+        Self::Filename,
+        Self::ImagePath,
+        Self::ReportText,
+        Self::Dataset,
+        Self::ContentHash,
+        Self::SourceDigest,
+        Self::RunId,
+    ];
+
+    /// The field's name in filters and in the index.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Key => "key",
+            Self::ImageId => "image_id",
+            Self::Uid => "uid",
+            Self::Filename => "filename",
+            Self::ImagePath => "image_path",
+            Self::ReportText => "report_text",
+            Self::Dataset => "dataset",
+            Self::ContentHash => "content_hash",
+            Self::SourceDigest => "source_digest",
+            Self::RunId => "run_id",
+        }
+    }
+}
+
 /// How a field is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the comparison of that name")]
@@ -69,6 +140,44 @@ pub enum Comparison {
     GreaterOrEqual,
 }
 
+impl Comparison {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Equal,
+        Self::NotEqual,
+        Self::Less,
+        Self::LessOrEqual,
+        Self::Greater,
+        Self::GreaterOrEqual,
+    ];
+
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
+    /// Whether two values in this order satisfy it.
+    #[must_use]
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order.is_eq(),
+            Self::NotEqual => order.is_ne(),
+            Self::Less => order.is_lt(),
+            Self::LessOrEqual => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::GreaterOrEqual => order.is_ge(),
+        }
+    }
+}
+
 /// A value in a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
@@ -76,6 +185,6 @@ pub enum Literal {
     Text(String),
     /// A number, finite.
     Number(f64),
-    /// `true` or `false`.
+    /// `true` or `false`: only `=` and `!=` compare it, any other comparison is false.
     Bool(bool),
 }

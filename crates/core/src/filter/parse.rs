@@ -1,0 +1,239 @@
+//! The parser: recursive descent, bounded in size and depth.
+
+use super::cursor::Cursor;
+use super::{Comparison, Field, Filter, FilterError, Literal, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, TextField};
+
+const KEYWORDS: [&str; 3] = ["AND", "OR", "NOT"];
+const FIELDS: &str = "a field (id, key, image_id, uid, filename, image_path, report_text, dataset, content_hash, \
+                      source_digest, run_id, has_image, has_text, indexed_at, labels or attributes.NAME)";
+const COMPARISONS: &str = "a comparison (= != < <= > >=)";
+
+/// Reads a filter. No filter at all is the absence of one, not an empty text.
+///
+/// # Errors
+/// When the text is empty, is not in the grammar, names an unknown field, compares a field with a value that it
+/// never has, or is longer or deeper than the limits; with the place.
+pub fn parse(text: &str) -> Result<Filter, FilterError> {
+    if text.len() > MAX_FILTER_BYTES {
+        return Err(FilterError {
+            position: MAX_FILTER_BYTES,
+            found: format!("{} bytes", text.len()),
+            expected: format!("a filter of at most {MAX_FILTER_BYTES} bytes"),
+        });
+    }
+    let mut parser = Parser {
+        cursor: Cursor::new(text),
+        depth: 0,
+    };
+    let filter = parser.filter()?;
+    if !parser.cursor.is_at_end() {
+        return Err(parser.cursor.error("AND, OR or the end of the filter"));
+    }
+    Ok(filter)
+}
+
+struct Parser<'a> {
+    cursor: Cursor<'a>,
+    depth: usize,
+}
+
+/// What stands left of a comparison.
+enum Subject {
+    Field(Field),
+    Labels,
+}
+
+impl Parser<'_> {
+    fn filter(&mut self) -> Result<Filter, FilterError> {
+        self.joined("AND", Filter::And, |parser| parser.joined("OR", Filter::Or, Self::term))
+    }
+
+    /// One or more parts joined by a keyword. Leaves the cursor at the next thing that is not space.
+    fn joined(
+        &mut self,
+        keyword: &str,
+        join: impl Fn(Vec<Filter>) -> Filter,
+        part: impl Fn(&mut Self) -> Result<Filter, FilterError>,
+    ) -> Result<Filter, FilterError> {
+        let first = part(self)?;
+        self.cursor.skip_space();
+        let mut parts = vec![first];
+        while self.cursor.take_keyword(keyword) {
+            parts.push(part(self)?);
+            self.cursor.skip_space();
+        }
+        Ok(if parts.len() == 1 { parts.remove(0) } else { join(parts) })
+    }
+
+    fn term(&mut self) -> Result<Filter, FilterError> {
+        self.cursor.skip_space();
+        if self.cursor.take_keyword("NOT") || self.cursor.take("-") {
+            self.cursor.skip_space();
+            return Ok(Filter::Not(Box::new(self.simple()?)));
+        }
+        self.simple()
+    }
+
+    fn simple(&mut self) -> Result<Filter, FilterError> {
+        let start = self.cursor.position();
+        if !self.cursor.take("(") {
+            return self.restriction();
+        }
+        self.depth += 1;
+        if self.depth > MAX_FILTER_DEPTH {
+            return Err(self
+                .cursor
+                .error_at(start, format!("at most {MAX_FILTER_DEPTH} nested parentheses")));
+        }
+        let inner = self.filter()?;
+        if !self.cursor.take(")") {
+            return Err(self.cursor.error("AND, OR or )"));
+        }
+        self.depth -= 1;
+        Ok(inner)
+    }
+
+    fn restriction(&mut self) -> Result<Filter, FilterError> {
+        let subject = self.subject()?;
+        self.cursor.skip_space();
+        match subject {
+            Subject::Labels => {
+                if !self.cursor.take(":") {
+                    return Err(self.cursor.error("`:` and a label"));
+                }
+                self.cursor.skip_space();
+                Ok(Filter::HasLabel(self.text("a label")?))
+            }
+            Subject::Field(Field::Attribute(name)) if self.cursor.take(":") => {
+                self.cursor.skip_space();
+                if !self.cursor.take("*") {
+                    return Err(self
+                        .cursor
+                        .error("`*` after `:` (whether the attribute is there), or a comparison"));
+                }
+                Ok(Filter::HasAttribute(name))
+            }
+            Subject::Field(field) => {
+                let op = self.comparison(&field)?;
+                self.cursor.skip_space();
+                let value = self.value(&field, op)?;
+                Ok(Filter::Compare { field, op, value })
+            }
+        }
+    }
+
+    fn subject(&mut self) -> Result<Subject, FilterError> {
+        let start = self.cursor.position();
+        let name = self.cursor.name_part();
+        let field = match name {
+            "labels" => return Ok(Subject::Labels),
+            "has_image" => Field::HasImage,
+            "has_text" => Field::HasText,
+            "indexed_at" => Field::IndexedAt,
+            "attributes" => return Ok(Subject::Field(Field::Attribute(self.attribute_name()?))),
+            _ => match TextField::ALL.into_iter().find(|field| field.as_str() == name) {
+                Some(field) => Field::Text(field),
+                None => return Err(self.cursor.error_at(start, FIELDS)),
+            },
+        };
+        Ok(Subject::Field(field))
+    }
+
+    /// `.a`, `."a b"`, `.a.b`: the parts joined by dots are one name, since attributes are flat.
+    fn attribute_name(&mut self) -> Result<String, FilterError> {
+        let mut name = String::new();
+        if !self.cursor.take(".") {
+            return Err(self.cursor.error("`.` and the attribute's name"));
+        }
+        loop {
+            match self.cursor.quoted()? {
+                Some(part) => name.push_str(&part),
+                None => match self.cursor.name_part() {
+                    "" => return Err(self.cursor.error("an attribute's name, a word or quoted")),
+                    part => name.push_str(part),
+                },
+            }
+            if !self.cursor.take(".") {
+                return Ok(name);
+            }
+            name.push('.');
+        }
+    }
+
+    fn comparison(&mut self, field: &Field) -> Result<Comparison, FilterError> {
+        let start = self.cursor.position();
+        // The longer ones first: `<` is the beginning of `<=`.
+        let mut all = Comparison::ALL;
+        all.sort_by_key(|op| std::cmp::Reverse(op.as_str().len()));
+        let Some(op) = all.into_iter().find(|op| self.cursor.take(op.as_str())) else {
+            return Err(self.cursor.error(match field {
+                Field::Attribute(_) => format!("{COMPARISONS} or `:*`"),
+                _ => COMPARISONS.into(),
+            }));
+        };
+        let ordered = !matches!(op, Comparison::Equal | Comparison::NotEqual);
+        if ordered && matches!(field, Field::HasImage | Field::HasText) {
+            return Err(self.cursor.error_at(start, "= or != (the field is true or false)"));
+        }
+        Ok(op)
+    }
+
+    fn value(&mut self, field: &Field, op: Comparison) -> Result<Literal, FilterError> {
+        let start = self.cursor.position();
+        match field {
+            Field::Text(_) => Ok(Literal::Text(self.text("a text")?)),
+            Field::HasImage | Field::HasText => match self.cursor.word() {
+                "true" => Ok(Literal::Bool(true)),
+                "false" => Ok(Literal::Bool(false)),
+                _ => Err(self.cursor.error_at(start, "true or false")),
+            },
+            Field::IndexedAt => number(self.cursor.word()).map(Literal::Number).ok_or_else(|| {
+                self.cursor
+                    .error_at(start, "a number: milliseconds since 1970-01-01 UTC")
+            }),
+            Field::Attribute(_) => {
+                if let Some(text) = self.cursor.quoted()? {
+                    return Ok(Literal::Text(text));
+                }
+                let word = self.text("a text, a number, true or false")?;
+                let ordered = !matches!(op, Comparison::Equal | Comparison::NotEqual);
+                match word.as_str() {
+                    "true" | "false" if ordered => Err(self
+                        .cursor
+                        .error_at(start, "a text or a number (true and false have no order)")),
+                    "true" => Ok(Literal::Bool(true)),
+                    "false" => Ok(Literal::Bool(false)),
+                    _ => Ok(number(&word).map_or(Literal::Text(word), Literal::Number)),
+                }
+            }
+        }
+    }
+
+    /// A quoted string or a bare word.
+    fn text(&mut self, what: &str) -> Result<String, FilterError> {
+        if let Some(text) = self.cursor.quoted()? {
+            return Ok(text);
+        }
+        let start = self.cursor.position();
+        let word = self.cursor.word();
+        if word.is_empty() {
+            return Err(self.cursor.error(format!("{what}, a word or quoted")));
+        }
+        if KEYWORDS.contains(&word) {
+            return Err(self
+                .cursor
+                .error_at(start, format!("{what} (quote it if the word itself is meant)")));
+        }
+        Ok(word.to_owned())
+    }
+}
+
+/// A number as JSON writes them, finite.
+fn number(word: &str) -> Option<f64> {
+    let digits = word.strip_prefix('-').unwrap_or(word);
+    let plain = digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits
+            .chars()
+            .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
+    word.parse().ok().filter(|value: &f64| plain && value.is_finite())
+}
