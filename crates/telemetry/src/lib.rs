@@ -1,1 +1,36 @@
-//! Under construction.
+//! Logs, traces, metrics and probes of every Sightline process.
+//!
+//! Promises: one line a log event, with the fields of the spans around it (`run`, `shard`, `item`) and the id of its
+//! trace; one trace across processes by W3C `traceparent` text; metrics without globals, through a [`Metrics`] handle
+//! that is passed in; `/metrics`, `/livez` and `/readyz` on a listener of their own. Leaves to others: reading the
+//! configuration and carrying `traceparent` in gRPC headers (`sightline-service`) and in messages (`sightline-core`),
+//! and deciding what is worth a span or a metric.
+
+mod error;
+mod export;
+mod http;
+mod label;
+mod logs;
+mod metrics;
+mod readiness;
+mod telemetry;
+mod traceparent;
+
+pub use error::{MetricsError, TelemetryError};
+pub use export::OtlpOptions;
+pub use http::ObservabilityServer;
+pub use metrics::{HistogramFamily, Labels, Metrics};
+pub use readiness::{Condition, Readiness, ReadinessSnapshot};
+pub use telemetry::{LogFormat, Options, ServiceIdentity, Telemetry};
+pub use traceparent::{TraceparentExt, current_trace_id, current_traceparent};
+
+/// The metric types that [`Metrics`] hands out. A crate that derives [`EncodeLabelSet`](metric::EncodeLabelSet) depends
+/// on `prometheus-client` itself, whose name the derived code uses.
+pub mod metric {
+    pub use crate::label::LabelText;
+    pub use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+    pub use prometheus_client::metrics::counter::Counter;
+    pub use prometheus_client::metrics::family::Family;
+    pub use prometheus_client::metrics::gauge::Gauge;
+    pub use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+}
