@@ -23,6 +23,9 @@ _MAX_ELEMENTS = 1 << 28
 # torch storage class -> (array type code, safetensors name)
 _TYPES = {"FloatStorage": ("f", "F32"), "LongStorage": ("q", "I64")}
 
+# Safetensors type, shape, little-endian bytes in row-major order.
+Dense = Tuple[str, Tuple[int, ...], bytes]
+
 
 class WeightsError(Exception):
     """The file is no state dict of the layout that is read here."""
@@ -84,8 +87,8 @@ class _StateDictUnpickler(pickle.Unpickler):
         return Storage(str(key), kind, elements)
 
 
-def read_state_dict(path: Path) -> Dict[str, Tuple[str, Tuple[int, ...], bytes]]:
-    """The tensors of a `.pth` file: name -> (safetensors type, shape, little-endian bytes in row-major order)."""
+def read_state_dict(path: Path) -> Dict[str, Dense]:
+    """The tensors of a `.pth` file by their names."""
     with path.open("rb") as file:
         magic, protocol, system = (_StateDictUnpickler(file).load() for _ in range(3))
         if magic != _MAGIC or protocol != _PROTOCOL or not system.get("little_endian"):
@@ -94,7 +97,10 @@ def read_state_dict(path: Path) -> Dict[str, Tuple[str, Tuple[int, ...], bytes]]
         keys = _StateDictUnpickler(file).load()
         named = {t.storage.key: t.storage for t in tensors.values()}
         data = {key: _read_storage(file, named[key]) for key in keys}
-    return {name: (_TYPES[t.storage.kind][1], t.shape, _row_major(t, data[t.storage.key])) for name, t in tensors.items()}
+    return {
+        name: (_TYPES[tensor.storage.kind][1], tensor.shape, _row_major(tensor, data[tensor.storage.key]))
+        for name, tensor in tensors.items()
+    }
 
 
 def _read_storage(file: BinaryIO, storage: Storage) -> array.array:
@@ -131,7 +137,7 @@ def _starts(dims: Sequence[Tuple[int, int]], offset: int) -> Iterator[int]:
         yield from _starts(dims[1:], offset + index * step)
 
 
-def write_safetensors(path: Path, tensors: Dict[str, Tuple[str, Tuple[int, ...], bytes]], metadata: Dict[str, str]) -> None:
+def write_safetensors(path: Path, tensors: Dict[str, Dense], metadata: Dict[str, str]) -> None:
     """Writes tensors as one safetensors file; names are sorted, so that the same tensors make the same bytes."""
     header: Dict[str, object] = {"__metadata__": metadata}
     position = 0

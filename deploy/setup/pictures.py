@@ -70,7 +70,7 @@ def _lay(unpacked: Path, made: Path) -> None:
     stamps, drawings = picture_stamps.read(root)
     chosen = picture_stamps.gallery(stamps)
     if len(chosen) < picture_stamps.GALLERY_SIZE:
-        raise SetupError(f"the package of pictures has only {len(stamps)} PNG with captions: it is another than expected")
+        raise SetupError(f"the package of pictures has only {len(stamps)} PNG with captions: not the expected one")
     for path in [s.path for s in stamps] + drawings:
         file = made / "images" / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -40,7 +40,8 @@ def embed_texts(model: SentenceTransformer, texts: List[str]) -> np.ndarray:
 def image_model() -> EfficientNet:
     """EfficientNet-Lite0 of the original package, with the weights of the model folder."""
     model = EfficientNet.from_name("efficientnet-lite0")
-    state = {name: torch.from_numpy(value.copy()) for name, value in load_file(MODEL / "image" / "model.safetensors").items()}
+    weights = load_file(MODEL / "image" / "model.safetensors")
+    state = {name: torch.from_numpy(value.copy()) for name, value in weights.items()}
     missing, unexpected = model.load_state_dict(state, strict=False)
     wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + list(unexpected)
     if wrong:

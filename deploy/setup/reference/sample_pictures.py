@@ -53,7 +53,8 @@ def write(folder: Path) -> List[Entry]:
     add("wide.png", _rgb(3, 640, 90), "7 : 1, enlarged and cropped", True)
     grey = _rgb(4, 261, 403).convert("L")
     add("grey.png", grey, "8-bit grey, upright", True)
-    deep = np.asarray(_rgb(5, 270, 256).convert("L")).astype(np.uint16) * 256 + np.arange(270, dtype=np.uint16)[None, :] % 256
+    low = np.arange(270, dtype=np.uint16)[None, :] % 256
+    deep = np.asarray(_rgb(5, 270, 256).convert("L")).astype(np.uint16) * 256 + low
     add("grey16.png", Image.fromarray(deep), "16-bit grey: the high byte counts", True)
     rgba = np.dstack([scene(6, 280, 300), alpha(280, 300)])
     add("rgba.png", Image.fromarray(rgba), "transparency, on white", True)
@@ -63,13 +64,15 @@ def write(folder: Path) -> List[Entry]:
     add("palette.png", palette, "palette of 64 colours, one of them transparent", True, transparency=5)
     add("webp.webp", _rgb(9, 256, 333), "lossless WebP", True, lossless=True)
     add("baseline.jpg", _rgb(10, 331, 257), "JPEG, chroma halved, odd edges", False, quality=90, subsampling=2)
-    add("progressive.jpg", _rgb(11, 512, 384), "progressive JPEG, full chroma", False, quality=85, subsampling=0, progressive=True)
+    add("progressive.jpg", _rgb(11, 512, 384), "progressive JPEG, full chroma", False,
+        quality=85, subsampling=0, progressive=True)
     add("grey.jpg", _rgb(12, 300, 300).convert("L"), "grey JPEG", False, quality=90)
     add("cmyk.jpg", _cmyk(13, 280, 300), "CMYK JPEG as Adobe writes it (inverted)", False, quality=92)
     for orientation in (3, 6):
         exif = Image.Exif()
         exif[0x0112] = orientation
-        add(f"orientation{orientation}.jpg", _rgb(14, 320, 200), f"EXIF orientation {orientation}", False, quality=90, exif=exif)
+        add(f"orientation{orientation}.jpg", _rgb(14, 320, 200), f"EXIF orientation {orientation}", False,
+            quality=90, exif=exif)
     return listed
 
 
