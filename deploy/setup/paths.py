@@ -12,6 +12,8 @@ DOWNLOADS: Path = LOCAL / "downloads"
 STAMPS: Path = LOCAL / "stamps"
 LIBTORCH: Path = LOCAL / "libtorch"
 RABBITMQ: Path = LOCAL / "rabbitmq"
+# Where Debian's package installs it.
+RABBITMQ_SYSTEM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 MILVUS: Path = LOCAL / "milvus"
 MILVUS_LITE: Path = LOCAL / "milvus-lite"
 S3: Path = LOCAL / "s3"

@@ -6,15 +6,12 @@ left as it is, and `deploy/dev` runs brokers of its own from that installation.
 
 import shutil
 from pathlib import Path
-from typing import Optional
 
 import debian
 import paths
 from download import Files
 from errors import SetupError
 from unpack import install
-
-SYSTEM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 # Debian's starts Erlang from the folder it is installed in; this one from where it lies.
 _ERL = """#!/bin/sh
@@ -27,18 +24,12 @@ exec "$BINDIR/erlexec" ${{1+"$@"}}
 """
 
 
-def server() -> Optional[Path]:
-    """The `rabbitmq-server` script that `deploy/dev` starts."""
-    own = paths.RABBITMQ / "usr/lib/rabbitmq/bin/rabbitmq-server"
-    return own if own.exists() else SYSTEM if SYSTEM.exists() else None
-
-
 def setup() -> None:
-    if SYSTEM.exists() and not paths.RABBITMQ.exists():
+    if paths.RABBITMQ_SYSTEM.exists() and not paths.RABBITMQ.exists():
         return
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise SetupError("RabbitMQ is set up from Debian's packages and this machine has no apt-get: install "
-                         f"rabbitmq-server with its own package manager so that {SYSTEM} exists")
+                         f"rabbitmq-server with its own package manager so that {paths.RABBITMQ_SYSTEM} exists")
     install("rabbitmq", "rabbitmq 1", paths.RABBITMQ, _fill, fetch=debian.packages)
     shutil.rmtree(paths.LOCAL / "apt", ignore_errors=True)
 

@@ -28,6 +28,8 @@ COMPONENTS: Dict[str, str] = {
     "s3": "s3",
     "moto": "moto",
     "python-clients": "python_clients",
+    "models": "models",
+    "pictures": "pictures",
 }
 
 
