@@ -1,1 +1,26 @@
-//! Under construction.
+//! Opens a model folder, as the Hugging Face Hub lays them out, and says which vector spaces it makes.
+//!
+//! Promises: no libtorch, so that the coordinator and the command line read a model's fingerprint without it; nothing
+//! of a configuration is guessed: what is not understood, or would change vectors in a way that is not implemented, is
+//! an error that names the file, the key and what to do. Leaves to others: reading the tensors, tokenizing and
+//! embedding (`sightline-models`).
+
+mod config;
+mod digest;
+mod error;
+mod folder;
+mod image;
+mod path;
+mod preprocessing;
+mod text;
+
+#[cfg(test)]
+mod test_folder;
+
+pub use config::{ARCHITECTURES, Bert, EfficientNetLite, HiddenAct, Stage};
+pub use digest::DigestCache;
+pub use error::FolderError;
+pub use folder::ModelFolder;
+pub use image::{ImageNetwork, ImageSide, Projection};
+pub use preprocessing::{ImagePreprocessing, Resample, Resize};
+pub use text::{Pooling, TextNetwork, TextSide};

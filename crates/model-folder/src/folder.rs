@@ -1,0 +1,163 @@
+//! A whole model folder.
+
+use crate::config::ARCHITECTURES;
+use crate::digest::DigestCache;
+use crate::error::FolderError;
+use crate::image::ImageSide;
+use crate::path;
+use crate::text::TextSide;
+use serde::Deserialize;
+use sightline_core::{ModelName, VectorField, VectorSpace};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "config.json";
+
+/// A model as it lies on disk: what it is made of, and the vector spaces that it makes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelFolder {
+    /// How people name it.
+    pub name: ModelName,
+    /// Where it is.
+    pub root: PathBuf,
+    /// What embeds pictures, where it does.
+    pub image: Option<ImageSide>,
+    /// What embeds texts, where it does.
+    pub text: Option<TextSide>,
+    /// The space of each field that it fills: pictures go to [`VectorField::Image`], texts to [`VectorField::Text`].
+    pub spaces: BTreeMap<VectorField, VectorSpace>,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    image: String,
+    text: String,
+    embedding_dim: u32,
+}
+
+struct Sides {
+    image: Option<ImageSide>,
+    text: Option<TextSide>,
+}
+
+impl ModelFolder {
+    /// Opens a folder and digests its weights: every byte of them is read, unless the cache knows them.
+    /// The model is named like its folder.
+    ///
+    /// # Errors
+    /// When something is missing, not understood or not implemented; see [`FolderError`].
+    pub fn open(root: &Path, digests: &DigestCache) -> Result<Self, FolderError> {
+        let whole = root.canonicalize().map_err(|error| FolderError::read(root, error))?;
+        let name = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = ModelName::new(name).map_err(|source| FolderError::Name {
+            folder: root.to_owned(),
+            source,
+        })?;
+        Self::open_as(root, name, digests)
+    }
+
+    /// The same, under a name of its own.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::open`].
+    pub fn open_as(root: &Path, name: ModelName, digests: &DigestCache) -> Result<Self, FolderError> {
+        let (architecture, config) = read_config(root)?;
+        let sides = if architecture == "sightline_pair" {
+            open_pair(root, &config)?
+        } else {
+            open_side(root, &architecture, &config)?
+        };
+        let mut spaces = BTreeMap::new();
+        if let Some(image) = &sides.image {
+            spaces.insert(VectorField::Image, image.space(&name, digests)?);
+        }
+        if let Some(text) = &sides.text {
+            spaces.insert(VectorField::Text, text.space(&name, digests)?);
+        }
+        Ok(Self {
+            name,
+            root: root.to_owned(),
+            image: sides.image,
+            text: sides.text,
+            spaces,
+        })
+    }
+}
+
+fn read_config(folder: &Path) -> Result<(String, serde_json::Value), FolderError> {
+    // Otherwise a mistyped folder reads as one that lacks a file.
+    if let Err(error) = std::fs::read_dir(folder) {
+        return Err(FolderError::read(folder, error));
+    }
+    let config: serde_json::Value =
+        path::read_json(folder, CONFIG, "name the folder that holds a model's config.json")?;
+    match config.get("model_type").and_then(serde_json::Value::as_str) {
+        Some(architecture) => Ok((architecture.to_owned(), config)),
+        None => {
+            let remedy = format!("name one of {}", ARCHITECTURES.join(", "));
+            Err(FolderError::setting(
+                &folder.join(CONFIG),
+                "model_type",
+                "is not there",
+                remedy,
+            ))
+        }
+    }
+}
+
+fn open_side(folder: &Path, architecture: &str, config: &serde_json::Value) -> Result<Sides, FolderError> {
+    match architecture {
+        "efficientnet_lite" => Ok(Sides {
+            image: Some(ImageSide::open_efficientnet_lite(folder, config)?),
+            text: None,
+        }),
+        "bert" => Ok(Sides {
+            image: None,
+            text: Some(TextSide::open_bert(folder, config)?),
+        }),
+        other => Err(FolderError::UnknownArchitecture {
+            path: folder.join(CONFIG),
+            architecture: other.chars().take(100).collect(),
+            implemented: ARCHITECTURES.join(", "),
+            present: path::listing(folder),
+        }),
+    }
+}
+
+fn open_pair(root: &Path, config: &serde_json::Value) -> Result<Sides, FolderError> {
+    let file = root.join(CONFIG);
+    let pair = Pair::deserialize(config).map_err(|source| FolderError::Json {
+        path: file.clone(),
+        source,
+    })?;
+    let open = |key: &str, name: &str| {
+        let folder = path::inside(root, &file, key, name)?;
+        let (architecture, config) = read_config(&folder)?;
+        open_side(&folder, &architecture, &config)
+    };
+    let (image, text) = (open("image", &pair.image)?.image, open("text", &pair.text)?.text);
+    let lengths = [
+        ("image", image.as_ref().map(ImageSide::dimension)),
+        ("text", text.as_ref().map(TextSide::dimension)),
+    ];
+    for (key, length) in lengths {
+        let problem = match length {
+            Some(length) if length == pair.embedding_dim => continue,
+            Some(length) => format!(
+                "makes vectors of {length} values, but `embedding_dim` is {}",
+                pair.embedding_dim
+            ),
+            None => format!("names a folder that embeds no {key}s"),
+        };
+        return Err(FolderError::setting(
+            &file,
+            key,
+            problem,
+            "put two encoders of one space there",
+        ));
+    }
+    Ok(Sides { image, text })
+}
+
+#[cfg(test)]
+mod tests;
