@@ -1,0 +1,26 @@
+use sightline_core::DocumentError;
+use sightline_objects::ObjectError;
+
+/// Why the state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// The store failed.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// An object is there and cannot be used.
+    #[error("cannot use {key}")]
+    Document {
+        /// The object's key below the state root.
+        key: String,
+        /// Why.
+        source: DocumentError,
+    },
+}
+
+impl StateError {
+    /// Whether the same call can succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Object(error) if error.is_retryable())
+    }
+}

@@ -1,0 +1,122 @@
+use crate::State;
+use sightline_core::{
+    FailureReason, ItemKey, ItemOutcome, Link, Outcome, OutcomeCounts, PlanNode, Range, RunId, ShardId, ShardResult,
+    StopDocument, StopReason, Timestamp,
+};
+use sightline_objects::LocalStore;
+use std::sync::Arc;
+
+async fn state(folder: &tempfile::TempDir) -> State {
+    State::new(Arc::new(LocalStore::open(folder.path()).await.unwrap()))
+}
+
+fn run() -> RunId {
+    RunId::of_request("caller", "request")
+}
+
+fn result(worker: &str, outcomes: [Outcome; 2]) -> ShardResult {
+    let mut counts = OutcomeCounts::default();
+    outcomes.iter().for_each(|outcome| counts.add(outcome));
+    let keys = ["a", "b"].map(|key| ItemKey::new(key).unwrap());
+    ShardResult {
+        run: run(),
+        shard: ShardId::of_manifest(b"shard"),
+        worker: worker.into(),
+        started_at: Timestamp(1),
+        finished_at: Timestamp(2),
+        stage_ms: Default::default(),
+        counts,
+        items: keys
+            .into_iter()
+            .zip(outcomes)
+            .map(|(key, outcome)| ItemOutcome {
+                key,
+                line: None,
+                outcome,
+            })
+            .collect(),
+    }
+}
+
+#[tokio::test]
+async fn of_two_nodes_of_one_link_the_smallest_digest_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(&folder).await;
+    let link = Link::default();
+    let node = |prefix: &str| PlanNode {
+        run: run(),
+        link: link.clone(),
+        shards: Vec::new(),
+        children: vec![Link {
+            range: Range { prefix: prefix.into() },
+            start_after: None,
+        }],
+        next: None,
+    };
+    state.put_plan_node(&node("x")).await.unwrap();
+    let (only, _) = state.plan_node(&run(), &link).await.unwrap().unwrap();
+    state.put_plan_node(&node("y")).await.unwrap();
+    state.put_plan_node(&node("z")).await.unwrap();
+    let (digest, counted) = state.plan_node(&run(), &link).await.unwrap().unwrap();
+    assert!(digest <= only);
+    let again = state.plan_node(&run(), &link).await.unwrap().unwrap();
+    assert_eq!((digest, counted), again);
+}
+
+#[tokio::test]
+async fn of_two_results_of_one_shard_the_better_outcome_of_each_item_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(&folder).await;
+    let (indexed, failed) = (
+        Outcome::Indexed { digest: "d".into() },
+        Outcome::failed(FailureReason::CorruptImage, "cut short"),
+    );
+    state
+        .put_result(&result("w1", [indexed.clone(), failed.clone()]), "0001-w1")
+        .await
+        .unwrap();
+    state
+        .put_result(&result("w2", [failed, indexed]), "0002-w2")
+        .await
+        .unwrap();
+    let merged = state
+        .result(&run(), &ShardId::of_manifest(b"shard"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        merged.counts,
+        OutcomeCounts {
+            indexed: 2,
+            ..OutcomeCounts::default()
+        }
+    );
+}
+
+#[tokio::test]
+async fn the_first_reason_to_stop_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = state(&folder).await;
+    let stop = |reason| StopDocument {
+        run: run(),
+        reason,
+        message: "m".into(),
+        stopped_at: Timestamp(1),
+    };
+    state.stop_run(&stop(StopReason::ModelMismatch)).await.unwrap();
+    state.stop_run(&stop(StopReason::Cancelled)).await.unwrap();
+    assert_eq!(
+        state.stop(&run()).await.unwrap().unwrap().reason,
+        StopReason::ModelMismatch
+    );
+}
+
+#[tokio::test]
+async fn a_damaged_document_is_an_error_that_names_it_and_no_missing_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("runs/{}", run()));
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("run.json"), b"{\"format\":\"sightline.run\",\"version\":9}").unwrap();
+    let error = state(&folder).await.run(&run()).await.unwrap_err();
+    assert!(error.to_string().contains("run.json") && !error.is_retryable());
+}
