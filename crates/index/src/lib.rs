@@ -5,6 +5,17 @@
 //! it looked at every vector. Leaves to others: fusion of several searches (`sightline-gateway`), and what the rows
 //! mean (`sightline-core`).
 
+mod check;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+pub mod milvus;
+mod open;
+pub mod sqlite;
+
+pub use error::IndexError;
+pub use open::{OpenOptions, open};
+
 use async_trait::async_trait;
 use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId, VectorField};
@@ -35,6 +46,11 @@ pub struct FieldSearch {
     pub effort: Option<u32>,
 }
 
+/// Most hits that one search can ask for (Milvus's limit).
+pub const MAX_HITS: usize = 16_384;
+/// Most rows that one scan can ask for.
+pub const MAX_SCAN_ROWS: usize = 10_000;
+
 /// A hit: a row and the inner product of its vector with the query's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoredId {
@@ -51,48 +67,6 @@ pub struct FieldHits {
     pub hits: Vec<ScoredId>,
     /// Whether every vector was looked at: then nothing unseen scores above the last hit.
     pub exact: bool,
-}
-
-/// Why an operation on the index failed.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    /// There is no such collection.
-    #[error("collection {0} does not exist")]
-    NoCollection(CollectionName),
-    /// The collection exists and is not what was asked for.
-    #[error("collection {collection} exists and differs: {message}")]
-    Conflict {
-        /// The collection.
-        collection: CollectionName,
-        /// What differs.
-        message: String,
-    },
-    /// The index refuses these rows or this query, and always will.
-    #[error("the index refused to {action} in {collection}: {message}")]
-    Refused {
-        /// What was tried.
-        action: &'static str,
-        /// The collection.
-        collection: String,
-        /// What the index said.
-        message: String,
-    },
-    /// The index is away, slow, throttling, or gave a broken answer: try again later.
-    #[error("the index is not available: could not {action}: {message}")]
-    Unavailable {
-        /// What was tried.
-        action: &'static str,
-        /// What happened.
-        message: String,
-    },
-}
-
-impl IndexError {
-    /// Whether the same call can succeed later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
 }
 
 /// A store of rows with vectors.
