@@ -1,0 +1,294 @@
+//! Frozen samples of every durable format: what an older Sightline wrote must be read for ever, and what this one
+//! writes must not change by accident. A sample is never edited; a new version adds a file.
+
+use sightline_core::document::{Document, DocumentError};
+use sightline_core::message::Envelope;
+use sightline_core::run::Columns;
+use sightline_core::{
+    BoundingBox, Canary, CollectionDescription, CollectionName, DatasetName, DatasetSpec, FailureReason,
+    FieldDescription, IndexKind, Item, ItemKey, ItemOutcome, JobKind, Link, Manifest, ManifestEntry, ManifestFormat,
+    ModelName, ObjectRef, Outcome, OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range,
+    RunDocument, RunId, RunSpec, ShardId, ShardMessage, ShardResult, SkipReason, Source, StopDocument, StopReason,
+    Timestamp, VectorField, VectorSpace,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+fn sample(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/frozen")
+        .join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn assert_frozen<T: Document + PartialEq + std::fmt::Debug>(name: &str, value: &T) {
+    let frozen = sample(name);
+    assert_eq!(
+        T::from_bytes(&frozen).unwrap(),
+        *value,
+        "{name} is read as it was meant"
+    );
+    assert_eq!(
+        String::from_utf8(value.to_bytes()).unwrap(),
+        String::from_utf8(frozen).unwrap(),
+        "{name}"
+    );
+}
+
+fn run() -> RunId {
+    RunId::of_request("anonymous", "2026-11-20")
+}
+
+fn shard() -> ShardId {
+    ShardId::of_manifest(b"a shard")
+}
+
+fn link(cursor: Option<&str>) -> Link {
+    Link {
+        range: Range {
+            prefix: "images/".into(),
+        },
+        start_after: cursor.map(Into::into),
+    }
+}
+
+fn key(text: &str) -> ItemKey {
+    ItemKey::new(text).unwrap()
+}
+
+fn space() -> VectorSpace {
+    VectorSpace {
+        model: ModelName::new("sightline-demo").unwrap(),
+        weights: "00ff".into(),
+        preprocessing: "{\"size\":224}".into(),
+        decode: "exact".into(),
+        pooling: "class_mixture".into(),
+        prefix: String::new(),
+        dimension: 3,
+        normalized: true,
+    }
+}
+
+fn item() -> Item {
+    let mut item = Item::new(key("images/가 \"1\".png"));
+    item.image = Some(ObjectRef {
+        key: "images/가 \"1\".png".into(),
+        etag: "e-1".into(),
+        size: 12,
+    });
+    item.text = Some("a red apple".into());
+    item.uid = Some("patient 7".into());
+    item.labels = vec!["Infiltrate".into(), "Mass".into()];
+    item.boxes = vec![BoundingBox {
+        label: "Mass".into(),
+        x: 225.084_745_762_712,
+        y: 1.0,
+        width: 2.5,
+        height: 3.0,
+    }];
+    item.attributes.insert("age".into(), 61.into());
+    item.line = Some(2);
+    item
+}
+
+#[test]
+fn run_documents_are_frozen() {
+    let source = Source::Manifest {
+        path: "captions.csv".into(),
+        format: ManifestFormat::Csv,
+        columns: Columns {
+            image: Some("image".into()),
+            ..Columns::default()
+        },
+    };
+    let document = RunDocument {
+        run: run(),
+        caller: "anonymous".into(),
+        request_id: "2026-11-20".into(),
+        spec: RunSpec {
+            kind: JobKind::Embed,
+            dataset: DatasetSpec {
+                name: DatasetName::new("stamps").unwrap(),
+                root: "s3://pictures/stamps".into(),
+                source,
+            },
+            collection: CollectionName::new("stamps_v1").unwrap(),
+            model: Some(ModelName::new("sightline-demo").unwrap()),
+            fingerprints: BTreeMap::from([(VectorField::Image, space().fingerprint())]),
+            fields: vec![VectorField::Image],
+            index: Some(IndexKind::Hnsw {
+                m: 16,
+                ef_construction: 200,
+            }),
+            shard_items: 256,
+            window_shards: 64,
+            max_failures: Some(10),
+        },
+        created_at: Timestamp(1_795_000_000_000),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+    };
+    assert_frozen("run-v1.json", &document);
+}
+
+#[test]
+fn stop_documents_are_frozen() {
+    let stop = StopDocument {
+        run: run(),
+        reason: StopReason::ModelMismatch,
+        message: "another model".into(),
+        stopped_at: Timestamp(5),
+    };
+    assert_frozen("stop-v1.json", &stop);
+}
+
+#[test]
+fn plan_nodes_are_frozen() {
+    let node = PlanNode {
+        run: run(),
+        link: link(None),
+        shards: vec![PlannedShard {
+            id: shard(),
+            items: 256,
+            bytes: 4096,
+        }],
+        children: vec![link(None)],
+        next: Some(link(Some("images/m.png"))),
+    };
+    assert_frozen("plan-v1.json", &node);
+    let complete = PlanComplete {
+        run: run(),
+        nodes: vec![(link(None).id(&run()), "d1".into())],
+        shards: 1,
+        items: 256,
+        bytes: 4096,
+    };
+    assert_frozen("plan-complete-v1.json", &complete);
+}
+
+#[test]
+fn results_are_frozen() {
+    let outcomes = [
+        Outcome::Indexed { digest: "d".into() },
+        Outcome::Unchanged { digest: "d".into() },
+        Outcome::skipped(SkipReason::Changed, "overwritten"),
+        Outcome::Failed {
+            reason: FailureReason::CorruptImage,
+            message: "cut short".into(),
+            stale: true,
+        },
+    ];
+    let mut counts = OutcomeCounts::default();
+    outcomes.iter().for_each(|outcome| counts.add(outcome));
+    let items = outcomes.into_iter().enumerate();
+    let result = ShardResult {
+        run: run(),
+        shard: shard(),
+        worker: "w1".into(),
+        started_at: Timestamp(10),
+        finished_at: Timestamp(20),
+        stage_ms: BTreeMap::from([("decode".into(), 7)]),
+        counts,
+        items: items
+            .map(|(at, outcome)| ItemOutcome {
+                key: key(&format!("k{at}")),
+                line: None,
+                outcome,
+            })
+            .collect(),
+    };
+    assert_frozen("result-v1.json", &result);
+}
+
+#[test]
+fn collection_descriptions_are_frozen() {
+    let canary = Canary {
+        input: "picture-1".into(),
+        vector: vec![1.0, 0.5, -0.25],
+    };
+    let description = CollectionDescription {
+        name: CollectionName::new("stamps_v1").unwrap(),
+        fields: BTreeMap::from([(VectorField::Image, FieldDescription::new(space(), vec![canary]))]),
+        index: IndexKind::by_size(10),
+    };
+    assert_frozen("collection-v1.json", &description);
+}
+
+#[test]
+fn messages_are_frozen() {
+    let shard_message = ShardMessage {
+        kind: JobKind::Embed,
+        run: run(),
+        shard: shard(),
+        attempt: 2,
+        traceparent: None,
+    };
+    let plan_message = PlanMessage {
+        kind: JobKind::Embed,
+        run: run(),
+        link: link(Some("a")),
+        attempt: 1,
+        traceparent: None,
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    assert_eq!(
+        ShardMessage::from_bytes(&sample("shard-message-v1.json")).unwrap(),
+        shard_message
+    );
+    assert_eq!(text(shard_message.to_bytes()), text(sample("shard-message-v1.json")));
+    assert_eq!(
+        PlanMessage::from_bytes(&sample("plan-message-v1.json")).unwrap(),
+        plan_message
+    );
+    assert_eq!(text(plan_message.to_bytes()), text(sample("plan-message-v1.json")));
+}
+
+#[test]
+fn manifests_are_frozen() {
+    let manifest = Manifest {
+        run: run(),
+        kind: JobKind::Embed,
+        entries: vec![
+            ManifestEntry::Item(item()),
+            ManifestEntry::ended(
+                key("notes.txt"),
+                None,
+                Outcome::skipped(SkipReason::UnsupportedType, "no picture"),
+            ),
+        ],
+    };
+    let id = ShardId::new("0eea78c26dd998d8fbe4ce8838d5e8a44c99ea995f50d0ff9c61f206e3218f87").unwrap();
+    assert_eq!(
+        manifest.encode().0,
+        id,
+        "the bytes before compression, and so the id, never change"
+    );
+    assert_eq!(
+        Manifest::decode(&id, &sample("manifest-v1.jsonl.gz")).unwrap(),
+        manifest
+    );
+}
+
+#[test]
+fn a_manifest_that_is_not_the_one_its_id_names_is_refused() {
+    let bytes = sample("manifest-v1.jsonl.gz");
+    let error = Manifest::decode(&shard(), &bytes).unwrap_err();
+    assert!(matches!(error, DocumentError::Malformed { .. }), "{error}");
+    let (id, _) = Manifest {
+        run: run(),
+        kind: JobKind::Embed,
+        entries: Vec::new(),
+    }
+    .encode();
+    assert!(Manifest::decode(&id, &bytes[..bytes.len() / 2]).is_err(), "cut short");
+}
+
+#[test]
+fn a_document_of_a_newer_version_or_another_kind_is_refused_by_name() {
+    let text = String::from_utf8(sample("stop-v1.json")).unwrap();
+    let newer = StopDocument::from_bytes(text.replace("\"version\":1", "\"version\":2").as_bytes()).unwrap_err();
+    assert!(matches!(newer, DocumentError::NewerVersion { found: 2, known: 1, .. }));
+    let other = RunDocument::from_bytes(text.as_bytes()).unwrap_err();
+    assert!(other.to_string().contains("sightline.stop"), "{other}");
+    let unknown = StopDocument::from_bytes(text.replace("\"reason\"", "\"why\"").as_bytes()).unwrap_err();
+    assert!(unknown.to_string().contains("why"), "{unknown}");
+}
