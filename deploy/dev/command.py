@@ -14,6 +14,7 @@ from typing import List, Optional, Sequence
 import lifecycle
 import paths
 import processes
+from components import ALL
 from components.base import Options
 from datafolder import DataFolder
 from problem import DevError
@@ -46,7 +47,8 @@ def run_with_components(folder: Optional[Path], names: Sequence[str], options: O
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
         with data.locked():
-            lifecycle.down(data, started)
+            # In a folder of our own also what the command itself started.
+            lifecycle.down(data, ALL if folder is None else started)
         if folder is None:
             data.remove(keep_logs=code != 0)
     if code != 0:

@@ -44,6 +44,8 @@ def main(arguments: List[str]) -> int:
 
 
 def _do(parsed: argparse.Namespace, command: Optional[List[str]]) -> int:
+    if not Path("/proc/self/environ").exists():
+        raise DevError("the components are Linux programs, and found by /proc: run this on Linux")
     chosen = parsed.data or os.environ.get("SIGHTLINE_DEV_DATA")
     if parsed.action == "run":
         if not command:

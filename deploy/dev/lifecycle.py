@@ -19,6 +19,7 @@ def say(text: str) -> None:
 
 def up(data: DataFolder, names: Sequence[str], options: Options, die_with_parent: bool = False) -> List[str]:
     """Start the components that do not run, all at once, and wait until each serves. Gives those it started."""
+    names = list(dict.fromkeys(names))
     _refuse_missing(names)
     fresh = [name for name in names if not data.is_running(name)]
     began = time.monotonic()
@@ -48,9 +49,11 @@ def start(data: DataFolder, name: str) -> None:
     if taken:
         raise DevError(f"{name} cannot start on the ports it had: another program took {taken}; end it, or give "
                        f"{name} new ports with `dev.py up {name}`")
-    _spawn(data, name, die_with_parent=False)
+    began = time.monotonic()
     try:
+        _spawn(data, name, die_with_parent=False)
         _wait_ready(data, name)
+        say(f"{name}: ready after {time.monotonic() - began:.1f} s")
     except BaseException:
         down(data, [name])
         raise
@@ -88,7 +91,7 @@ def environment(data: DataFolder) -> Dict[str, str]:
 def _refuse_missing(names: Sequence[str]) -> None:
     missing = [name for name in names if not ALL[name].installed()]
     if missing:
-        raise DevError(f"not set up on this machine: {', '.join(missing)}; run deploy/setup/setup.py {' '.join(missing)}")
+        raise DevError(f"not set up: {', '.join(missing)}; run deploy/setup/setup.py {' '.join(missing)}")
 
 
 def _choose_ports(data: DataFolder, name: str, options: Options) -> None:

@@ -29,7 +29,7 @@ def setup() -> None:
     if stamp.holds("s3", key) and binary.exists():
         return
     started = time.monotonic()
-    say("  building MinIO from source (0.25 GB to download, 2.3 GB of room while it builds, 4 to 8 minutes on two cores)")
+    say("  building MinIO from source: 0.25 GB to download, 2.3 GB of room meanwhile, 4 to 8 minutes on two cores")
     # Kept when the build is interrupted, so that the next one goes on from there.
     build = paths.LOCAL / "s3.build"
     env = _environment(str(build))

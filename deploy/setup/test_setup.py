@@ -26,8 +26,8 @@ class SetupCase(unittest.TestCase):
         self.env = {name: value for name, value in os.environ.items() if not name.startswith("LIBTORCH")}
         self.env["SIGHTLINE_LOCAL"] = str(self.local)
 
-    def setup_program(self, *arguments: str, folder: Path = HERE, **env: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([sys.executable, str(folder / "setup.py"), *arguments], env={**self.env, **env},
+    def setup_program(self, *arguments: str, folder: Path = HERE) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([sys.executable, str(folder / "setup.py"), *arguments], env=self.env,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
 
     def test_a_damaged_download_is_refused(self) -> None:
@@ -77,7 +77,9 @@ class SetupCase(unittest.TestCase):
     def test_ones_own_libtorch_is_not_fetched(self) -> None:
         for name in ("LIBTORCH", "LIBTORCH_USE_PYTORCH"):
             with self.subTest(variable=name):
-                done = self.setup_program("libtorch", **{name: "/opt/torch"})
+                self.env[name] = "/opt/torch"
+                done = self.setup_program("libtorch")
+                del self.env[name]
                 self.assertEqual(done.returncode, 0, done.stderr)
                 self.assertIn(name, done.stdout)
                 self.assertFalse((self.local / "libtorch").exists())

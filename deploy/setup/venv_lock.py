@@ -5,7 +5,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import paths
 import stamp
 from download import say
 from errors import SetupError
