@@ -1,1 +1,12 @@
-//! Under construction.
+//! The worker: takes shards from the queue and makes rows of them.
+//!
+//! Promises: a shard is acked only when its rows are durable and its result is written; every item ends exactly once;
+//! an item that kills the engine fails alone, with its reason; nothing is written for a run whose model is not the
+//! collection's; a worker that is told to end hands back what it cannot finish. Leaves to others: what a run consists
+//! of (`sightline-coordinator`), how vectors are made (`sightline-models`), how rows are kept (`sightline-index`).
+
+pub mod config;
+pub mod engine;
+pub mod ipc;
+pub mod journal;
+pub mod model;

@@ -1,0 +1,260 @@
+//! What can be chosen about a worker.
+
+use serde::{Deserialize, Serialize};
+use sightline_core::ModelName;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the engine needs to know. It is sent to it over its stdin, since it may hold secrets.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineConfig {
+    /// The model.
+    pub model: ModelConfig,
+    /// Address of the index; it may hold a password or token.
+    pub index: String,
+    /// How datasets are opened.
+    pub datasets: DatasetsConfig,
+    /// Sizes of the pipeline.
+    pub pipeline: PipelineConfig,
+}
+
+/// Which model, and how it computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its name.
+    pub name: ModelName,
+    /// Threads that the model computes with on a processor.
+    pub threads: u32,
+    /// Most pixels of a picture.
+    pub max_pixels: u64,
+}
+
+/// How datasets are opened. Credentials come from where the S3 library looks for them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatasetsConfig {
+    /// Whether `file:` roots may be opened.
+    pub allow_files: bool,
+    /// Another S3 server than AWS's.
+    pub s3_endpoint: Option<String>,
+    /// Whether the bucket is part of the path.
+    pub s3_path_style: bool,
+    /// Region.
+    pub s3_region: Option<String>,
+}
+
+/// Sizes of the pipeline: with them the engine's memory is bounded, whatever the dataset is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PipelineConfig {
+    /// Items in the pipeline at once.
+    pub max_items: u32,
+    /// Objects that are read at once.
+    pub fetches: u32,
+    /// Bytes of objects in memory at once that are not decoded yet.
+    pub fetched_bytes: u64,
+    /// Largest object that is read.
+    pub max_object_bytes: u64,
+    /// Threads that decode.
+    pub decode_threads: u32,
+    /// Items in a batch of the model.
+    pub batch_items: u32,
+    /// Longest time that a batch waits to become fuller, milliseconds.
+    pub batch_linger_ms: u64,
+    /// Rows in one write to the index.
+    pub upsert_rows: u32,
+    /// Bytes in one write to the index.
+    pub upsert_bytes: u64,
+    /// Longest time that a write waits to become fuller, milliseconds.
+    pub upsert_linger_ms: u64,
+    /// Writes to the index at once.
+    pub upserts: u32,
+    /// How often a call of store or index is tried before the shard is handed back.
+    pub attempts: u32,
+    /// First delay between two attempts, milliseconds; it doubles each time.
+    pub retry_ms: u64,
+    /// Longest delay between two attempts, milliseconds.
+    pub max_retry_ms: u64,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        Self {
+            max_items: 1024,
+            fetches: 32,
+            fetched_bytes: 256 << 20,
+            max_object_bytes: 256 << 20,
+            decode_threads: 2,
+            batch_items: 32,
+            batch_linger_ms: 20,
+            upsert_rows: 512,
+            upsert_bytes: 16 << 20,
+            upsert_linger_ms: 100,
+            upserts: 4,
+            attempts: 5,
+            retry_ms: 200,
+            max_retry_ms: 5000,
+        }
+    }
+}
+
+impl PipelineConfig {
+    /// What is wrong with the sizes: key and what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, &'static str)> {
+        let mut problems = Vec::new();
+        let mut check = |ok: bool, key, message| {
+            if !ok {
+                problems.push((key, message));
+            }
+        };
+        check((1..=65_536).contains(&self.max_items), "max_items", "give 1 to 65536");
+        check((1..=1024).contains(&self.fetches), "fetches", "give 1 to 1024");
+        check(
+            (1 << 20..=1 << 40).contains(&self.fetched_bytes),
+            "fetched_bytes",
+            "give at least 1 MiB",
+        );
+        check(
+            (1..=1 << 40).contains(&self.max_object_bytes),
+            "max_object_bytes",
+            "give at least 1",
+        );
+        check(
+            (1..=256).contains(&self.decode_threads),
+            "decode_threads",
+            "give 1 to 256",
+        );
+        check((1..=4096).contains(&self.batch_items), "batch_items", "give 1 to 4096");
+        check(self.batch_linger_ms <= 10_000, "batch_linger_ms", "give at most 10000");
+        check(
+            (1..=10_000).contains(&self.upsert_rows),
+            "upsert_rows",
+            "give 1 to 10000",
+        );
+        check(
+            (1 << 16..=48 << 20).contains(&self.upsert_bytes),
+            "upsert_bytes",
+            "give 64 KiB to 48 MiB",
+        );
+        check(
+            self.upsert_linger_ms <= 10_000,
+            "upsert_linger_ms",
+            "give at most 10000",
+        );
+        check((1..=64).contains(&self.upserts), "upserts", "give 1 to 64");
+        check((1..=100).contains(&self.attempts), "attempts", "give 1 to 100");
+        check(
+            (1..=60_000).contains(&self.max_retry_ms),
+            "max_retry_ms",
+            "give 1 to 60000",
+        );
+        check(
+            (1..=self.max_retry_ms).contains(&self.retry_ms),
+            "retry_ms",
+            "give 1 to max_retry_ms",
+        );
+        problems
+    }
+}
+
+/// How the supervisor does its work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SupervisorConfig {
+    /// The worker's own name, distinct among all. It becomes part of result objects' names.
+    pub worker: String,
+    /// What the engine is told.
+    pub engine: EngineConfig,
+    /// Deliveries in hand at once.
+    pub prefetch: u16,
+    /// How long the engine may write to the index after the supervisor was last heard of.
+    pub lease: Duration,
+    /// How long the way out may take.
+    pub grace: Duration,
+    /// Deaths of the engine in a row, without an item between them, after which the worker gives up.
+    pub max_engine_failures: u32,
+    /// First delay before an engine that died is replaced; it doubles with each death in a row.
+    pub restart_delay: Duration,
+    /// Longest delay before an engine is replaced.
+    pub max_restart_delay: Duration,
+    /// How often a worker says what it is doing.
+    pub report_every: Duration,
+    /// How long an answer about a run's stop is believed.
+    pub stop_cached: Duration,
+    /// How long nothing is taken after something was found to be away; it doubles with each time in a row.
+    pub pause: Duration,
+    /// Longest time that nothing is taken.
+    pub max_pause: Duration,
+}
+
+impl SupervisorConfig {
+    /// Usual times around an engine.
+    #[must_use]
+    pub fn new(worker: String, engine: EngineConfig) -> Self {
+        Self {
+            worker,
+            engine,
+            prefetch: 2,
+            lease: Duration::from_secs(20),
+            grace: Duration::from_secs(25),
+            max_engine_failures: 8,
+            restart_delay: Duration::from_millis(100),
+            max_restart_delay: Duration::from_secs(30),
+            report_every: Duration::from_secs(5),
+            stop_cached: Duration::from_secs(2),
+            pause: Duration::from_secs(1),
+            max_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+impl fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineConfig")
+            .field("model", &self.model)
+            .field("datasets", &self.datasets)
+            .field("pipeline", &self.pipeline)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_sizes_have_no_problem_and_each_wrong_one_is_named() {
+        let good = PipelineConfig::default();
+        assert_eq!(good.problems(), []);
+        let bad = PipelineConfig {
+            batch_items: 0,
+            retry_ms: 9999,
+            ..good
+        };
+        assert_eq!(
+            bad.problems().iter().map(|(key, _)| *key).collect::<Vec<_>>(),
+            ["batch_items", "retry_ms"]
+        );
+    }
+
+    #[test]
+    fn the_address_of_the_index_is_not_shown() {
+        let config = EngineConfig {
+            model: ModelConfig {
+                folder: "m".into(),
+                name: ModelName::new("m").unwrap(),
+                threads: 1,
+                max_pixels: 1,
+            },
+            index: "milvus://user:hunter2@host".into(),
+            datasets: DatasetsConfig::default(),
+            pipeline: PipelineConfig::default(),
+        };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Threads that decode and preprocess.
+
+use super::fail;
+use super::stages::Stages;
+use crate::journal::{JournalStage, Slot};
+use crate::model::{EmbeddingModel, InputError, Pixels};
+use bytes::Bytes;
+use sightline_core::digest::sha256_hex;
+use sightline_core::{FailureReason, ItemKey};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+/// A picture that was decoded.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// As the model takes it, or why it cannot.
+    pub(crate) pixels: Result<Pixels, InputError>,
+    /// SHA-256 of the object's bytes.
+    pub(crate) content_hash: String,
+    /// Microseconds that it took.
+    pub(crate) took_us: u64,
+}
+
+struct DecodeJob {
+    key: ItemKey,
+    bytes: Bytes,
+    slot: Arc<Slot>,
+    reply: oneshot::Sender<Decoded>,
+}
+
+/// The pool. Its threads end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct DecodePool {
+    jobs: SyncSender<DecodeJob>,
+}
+
+impl DecodePool {
+    /// Starts the threads. As many jobs may wait as items are in the pipeline.
+    pub(crate) fn start(
+        threads: u32,
+        waiting: u32,
+        model: &Arc<dyn EmbeddingModel>,
+        stages: &Arc<Stages>,
+    ) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel(usize::try_from(waiting).unwrap_or(usize::MAX));
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..threads {
+            let (queue, model, stages) = (Arc::clone(&queue), Arc::clone(model), Arc::clone(stages));
+            std::thread::Builder::new()
+                .name(format!("decode-{number}"))
+                .spawn(move || decode_jobs(&queue, model.as_ref(), &stages))?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Decodes one picture. None where the pool is gone or its thread died.
+    pub(crate) async fn decode(&self, key: &ItemKey, bytes: Bytes, slot: &Arc<Slot>) -> Option<Decoded> {
+        let (reply, decoded) = oneshot::channel();
+        let job = DecodeJob {
+            key: key.clone(),
+            bytes,
+            slot: Arc::clone(slot),
+            reply,
+        };
+        // There is room for every item of the pipeline, so this never waits.
+        self.jobs.try_send(job).ok()?;
+        decoded.await.ok()
+    }
+}
+
+fn decode_jobs(queue: &Mutex<Receiver<DecodeJob>>, model: &dyn EmbeddingModel, stages: &Stages) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        if job.reply.is_closed() {
+            continue;
+        }
+        job.slot.enter(JournalStage::Decode);
+        let stage = stages.enter(JournalStage::Decode, 1);
+        fail::point(&job.key, JournalStage::Decode, &job.slot);
+        let pixels = prepare(model, &job.bytes);
+        let content_hash = sha256_hex(&job.bytes);
+        let took_us = stage.share_us();
+        drop(stage);
+        job.slot.enter(JournalStage::Queued);
+        // A work that is over does not wait for its pictures.
+        let _sent = job.reply.send(Decoded {
+            pixels,
+            content_hash,
+            took_us,
+        });
+    }
+}
+
+/// A panic in a decoder is that picture's failure, not the engine's death.
+fn prepare(model: &dyn EmbeddingModel, bytes: &[u8]) -> Result<Pixels, InputError> {
+    catch_unwind(AssertUnwindSafe(|| model.prepare(bytes))).unwrap_or_else(|panic| {
+        let message = format!(
+            "the decoder panicked: {}; please report it with the picture",
+            panic_text(panic.as_ref())
+        );
+        Err(InputError {
+            reason: FailureReason::Internal,
+            message,
+        })
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}

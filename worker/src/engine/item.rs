@@ -1,0 +1,205 @@
+//! The way of one item through the stages.
+
+use super::fail;
+use super::lookup::{Existing, LookedUp};
+use super::pipeline::Pipeline;
+use super::stages::ItemTimes;
+use super::upsert::UpsertError;
+use super::work::Work;
+use crate::ipc::Interruption;
+use crate::journal::{JournalStage, Slot};
+use crate::model::ForwardError;
+use bytes::Bytes;
+use sightline_core::vector::normalize;
+use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
+use sightline_objects::ObjectError;
+use std::sync::Arc;
+
+/// Why an item goes no further.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    /// It ended.
+    Ended(Outcome),
+    /// Its work cannot go on.
+    Interrupted(Interruption),
+    /// The engine is ending, or has to.
+    Engine(String),
+}
+
+/// One item on its way.
+pub(crate) struct Passage<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) work: &'a Work,
+    pub(crate) slot: Arc<Slot>,
+    /// Whether nothing follows that a batch could wait for.
+    pub(crate) urgent: bool,
+    pub(crate) times: ItemTimes,
+}
+
+fn failed(reason: FailureReason, message: impl Into<String>) -> Stopped {
+    Stopped::Ended(Outcome::failed(reason, message))
+}
+
+fn ending() -> Stopped {
+    Stopped::Engine("a part of the engine is gone".into())
+}
+
+impl Passage<'_> {
+    /// Takes the item through all stages. A failure says whether an older row stays.
+    pub(crate) async fn run(&mut self, looked_up: LookedUp) -> Stopped {
+        let older = looked_up.existing == Existing::Older;
+        let stopped = match self.embed_and_write(&looked_up.item.item, looked_up.digest).await {
+            Ok(outcome) => Stopped::Ended(outcome),
+            Err(stopped) => stopped,
+        };
+        match stopped {
+            Stopped::Ended(Outcome::Failed { reason, message, .. }) => Stopped::Ended(Outcome::Failed {
+                reason,
+                message,
+                stale: older,
+            }),
+            stopped => stopped,
+        }
+    }
+
+    async fn embed_and_write(&mut self, item: &Item, digest: String) -> Result<Outcome, Stopped> {
+        let job = &self.work.job;
+        let now = self.pipeline.clock.now();
+        let row = Row::of_item(item, &job.dataset, &job.root, &job.run, digest.clone(), now);
+        let mut row = row.map_err(|error| failed(FailureReason::RowTooLarge, error.to_string()))?;
+        let wants = |field| job.fields.contains(&field);
+        let image = item.image.as_ref().filter(|_| wants(VectorField::Image));
+        let text = item
+            .text
+            .as_deref()
+            .filter(|text| wants(VectorField::Text) && !text.trim().is_empty());
+        if image.is_none() && text.is_none() {
+            let fields: Vec<&str> = job.fields.iter().map(|field| field.as_str()).collect();
+            let message = format!("it has neither a picture nor a text for {}", fields.join(", "));
+            return Err(failed(FailureReason::NothingToEmbed, message));
+        }
+        if let Some(image) = image {
+            let (vector, content_hash) = self.embed_image(item, image).await?;
+            row.image_embedding = Some(vector);
+            row.content_hash = content_hash;
+        }
+        if let Some(text) = text {
+            row.text_embedding = Some(self.embed_text(text).await?);
+        }
+        fail::point(&item.key, JournalStage::Upsert, &self.slot);
+        let upserted = self
+            .pipeline
+            .upserts
+            .write(&job.collection, row, self.urgent, &self.slot)
+            .await;
+        match upserted.ok_or_else(ending)? {
+            Ok(us) => {
+                self.took(JournalStage::Upsert, us);
+                Ok(Outcome::Indexed { digest })
+            }
+            Err(UpsertError::Refused(message)) => Err(failed(FailureReason::IndexRefused, message)),
+            Err(UpsertError::Waiting(message)) => Err(Stopped::Interrupted(Interruption::Waiting(message))),
+        }
+    }
+
+    async fn embed_image(&mut self, item: &Item, image: &ObjectRef) -> Result<(Vec<f32>, String), Stopped> {
+        let limit = self.pipeline.config.max_object_bytes;
+        if image.size > limit {
+            let message = format!(
+                "the object has {} bytes, more than the {limit} that are read",
+                image.size
+            );
+            return Err(failed(FailureReason::ObjectTooLarge, message));
+        }
+        // Held until the picture is decoded: the encoded bytes are in memory for so long.
+        let _room = self.pipeline.room_for(image.size).await.ok_or_else(ending)?;
+        let bytes = self.fetch(item, image).await?;
+        if bytes.is_empty() {
+            return Err(failed(FailureReason::EmptyObject, "the object has no bytes"));
+        }
+        // Held until the vector is there: pictures as tensors are large.
+        let _tensor = self.pipeline.tensors.acquire().await.map_err(|_| ending())?;
+        let decoded = self
+            .pipeline
+            .decode
+            .decode(&item.key, bytes, &self.slot)
+            .await
+            .ok_or_else(ending)?;
+        drop(_room);
+        self.took(JournalStage::Decode, decoded.took_us);
+        let pixels = decoded.pixels.map_err(|error| failed(error.reason, error.message))?;
+        fail::point(&item.key, JournalStage::Forward, &self.slot);
+        let embedded = self
+            .pipeline
+            .images
+            .embed(pixels, self.urgent, &self.slot)
+            .await
+            .ok_or_else(ending)?;
+        Ok((self.checked(VectorField::Image, embedded)?, decoded.content_hash))
+    }
+
+    async fn fetch(&mut self, item: &Item, image: &ObjectRef) -> Result<Bytes, Stopped> {
+        let pipeline = self.pipeline;
+        let store = pipeline.datasets.open(&self.work.job.root).await.map_err(|error| {
+            let message = format!("the dataset's root cannot be opened: {error}");
+            Stopped::Interrupted(match error {
+                ObjectError::Unavailable { .. } => Interruption::Waiting(message),
+                _ => Interruption::DatasetUnreadable(message),
+            })
+        })?;
+        let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
+        self.slot.enter(JournalStage::Fetch);
+        fail::point(&item.key, JournalStage::Fetch, &self.slot);
+        let stage = pipeline.stages.enter(JournalStage::Fetch, 1);
+        let etag = Some(image.etag.as_str()).filter(|etag| !etag.is_empty());
+        let result = pipeline
+            .retry
+            .run(ObjectError::is_retryable, || store.get(&image.key, etag))
+            .await;
+        let took_us = stage.share_us();
+        drop(stage);
+        self.took(JournalStage::Fetch, took_us);
+        self.slot.enter(JournalStage::Queued);
+        result.map_err(|error| {
+            let message = error.to_string();
+            match error {
+                ObjectError::NotFound { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Gone, message)),
+                ObjectError::Changed { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Changed, message)),
+                ObjectError::AccessDenied { .. } => failed(FailureReason::AccessDenied, message),
+                ObjectError::Invalid { .. } => failed(FailureReason::NotFound, message),
+                ObjectError::Unavailable { .. } => Stopped::Interrupted(Interruption::Waiting(message)),
+            }
+        })
+    }
+
+    async fn embed_text(&mut self, text: &str) -> Result<Vec<f32>, Stopped> {
+        let texts = &self.pipeline.texts;
+        let embedded = texts
+            .embed(text.to_owned(), self.urgent, &self.slot)
+            .await
+            .ok_or_else(ending)?;
+        self.checked(VectorField::Text, embedded)
+    }
+
+    /// A vector as it is stored: finite, of the field's dimension, of length 1.
+    fn checked(&mut self, field: VectorField, embedded: super::forward::Embedded) -> Result<Vec<f32>, Stopped> {
+        let (mut vector, us) = embedded.map_err(|error| match error {
+            ForwardError::Refused(_) => failed(FailureReason::Internal, error.to_string()),
+            ForwardError::OutOfMemory(_) | ForwardError::Device(_) => Stopped::Engine(error.to_string()),
+        })?;
+        self.took(JournalStage::Forward, us);
+        let expected = self.pipeline.dimension(field);
+        if expected != Some(vector.len()) {
+            let message = format!("the model gave a vector of {} values for {field}", vector.len());
+            return Err(failed(FailureReason::InvalidVector, message));
+        }
+        match normalize(&mut vector) {
+            Ok(()) => Ok(vector),
+            Err(error) => Err(failed(FailureReason::InvalidVector, format!("{field}: {error}"))),
+        }
+    }
+
+    fn took(&mut self, stage: JournalStage, us: u64) {
+        *self.times.entry(stage).or_default() += us;
+    }
+}

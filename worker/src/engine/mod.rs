@@ -1,0 +1,61 @@
+//! The engine: the process that decodes, computes and writes rows, and that may die of any of them.
+//!
+//! Promises: every item that it is given ends exactly once, or its work is interrupted with a reason; memory is bounded
+//! by [`crate::config::PipelineConfig`]; it dies with its supervisor; it writes nothing without a lease. Leaves to the
+//! supervisor: which items, in which order of shards, what becomes of items that were in an engine that died.
+
+mod batcher;
+mod decode;
+mod fail;
+mod forward;
+mod item;
+mod lease;
+mod lookup;
+mod outbox;
+mod pipeline;
+mod process;
+mod retry;
+mod stages;
+mod upsert;
+mod work;
+
+pub use process::{EXIT_DEVICE, EXIT_REFUSED, run};
+
+use crate::config::EngineConfig;
+use crate::model::EmbeddingModel;
+use async_trait::async_trait;
+use sightline_index::VectorIndex;
+use sightline_objects::{ObjectError, ObjectStore};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// What the engine works with.
+#[derive(Debug)]
+pub struct EngineParts {
+    /// The model.
+    pub model: Arc<dyn EmbeddingModel>,
+    /// Where rows go.
+    pub index: Arc<dyn VectorIndex>,
+    /// Where pictures come from.
+    pub datasets: Arc<dyn Datasets>,
+}
+
+/// Opens the roots of datasets.
+#[async_trait]
+pub trait Datasets: Send + Sync + Debug {
+    /// The store at a root.
+    ///
+    /// # Errors
+    /// When there is none, it may not be opened, or it is away.
+    async fn open(&self, root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError>;
+}
+
+/// Opens what the engine works with, from its configuration.
+#[async_trait]
+pub trait OpenParts: Send + Sync {
+    /// Opens everything.
+    ///
+    /// # Errors
+    /// In words: what cannot be opened, and what to do. The worker ends with them.
+    async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String>;
+}

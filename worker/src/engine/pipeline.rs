@@ -1,0 +1,203 @@
+//! The stages together, and the works that flow through them.
+
+use super::batcher::BatchLimits;
+use super::decode::DecodePool;
+use super::forward::{Forward, ImageSide, TextSide};
+use super::item::{Passage, Stopped};
+use super::lease::Lease;
+use super::lookup::{Existing, LOOKUP_ROWS, LookedUp, look_up};
+use super::retry::RetryPolicy;
+use super::stages::{ItemTimes, Stages};
+use super::upsert::{UpsertOptions, Upserts};
+use super::work::Work;
+use super::{Datasets, EngineParts};
+use crate::config::PipelineConfig;
+use crate::ipc::{ItemAt, WorkItem};
+use crate::journal::{Journal, Slot};
+use crate::model::{EmbeddingModel, Pixels};
+use sightline_core::{Clock, VectorField};
+use sightline_index::VectorIndex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+
+/// Bytes are counted in blocks, since a semaphore's permits are few.
+const BLOCK_BYTES: u64 = 4096;
+
+/// All stages.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    pub(crate) config: PipelineConfig,
+    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) datasets: Arc<dyn Datasets>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) stages: Arc<Stages>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) fetches: Semaphore,
+    pub(crate) tensors: Semaphore,
+    pub(crate) decode: DecodePool,
+    pub(crate) images: Forward<Pixels>,
+    pub(crate) texts: Forward<String>,
+    pub(crate) upserts: Upserts,
+    model: Arc<dyn EmbeddingModel>,
+    journal: Arc<Journal>,
+    bytes: Semaphore,
+    blocks: u32,
+    fatal: mpsc::Sender<String>,
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl Pipeline {
+    /// Starts all stages. Who listens to `fatal` has to end the process.
+    pub(crate) fn start(
+        parts: EngineParts,
+        config: PipelineConfig,
+        journal: Arc<Journal>,
+        lease: Lease,
+        clock: Arc<dyn Clock>,
+        fatal: mpsc::Sender<String>,
+    ) -> std::io::Result<Self> {
+        let stages = Arc::new(Stages::default());
+        let model = parts.model;
+        let retry = RetryPolicy::new(&config);
+        let batches = BatchLimits {
+            items: count(config.batch_items),
+            bytes: u64::MAX,
+            linger: Duration::from_millis(config.batch_linger_ms),
+        };
+        let writes = BatchLimits {
+            items: count(config.upsert_rows),
+            bytes: config.upsert_bytes,
+            linger: Duration::from_millis(config.upsert_linger_ms),
+        };
+        let upserts = UpsertOptions {
+            limits: writes,
+            writes: count(config.upserts),
+            retry,
+            lease,
+        };
+        let blocks = u32::try_from(config.fetched_bytes.div_ceil(BLOCK_BYTES))
+            .unwrap_or(u32::MAX)
+            .max(1);
+        Ok(Self {
+            decode: DecodePool::start(config.decode_threads, config.max_items, &model, &stages)?,
+            images: Forward::start(ImageSide(Arc::clone(&model)), batches, &stages),
+            texts: Forward::start(TextSide(Arc::clone(&model)), batches, &stages),
+            upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
+            index: parts.index,
+            datasets: parts.datasets,
+            retry,
+            clock,
+            fetches: Semaphore::new(count(config.fetches)),
+            // One batch is computed, one is ready, one is being filled, and the threads decode.
+            tensors: Semaphore::new(count(config.batch_items) * 3 + count(config.decode_threads)),
+            bytes: Semaphore::new(count(blocks)),
+            blocks,
+            model,
+            journal,
+            stages,
+            fatal,
+            config,
+        })
+    }
+
+    /// Waits for room for an object's bytes. One larger than all the room takes all of it.
+    pub(crate) async fn room_for(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+        let blocks = u32::try_from(bytes.div_ceil(BLOCK_BYTES))
+            .unwrap_or(u32::MAX)
+            .clamp(1, self.blocks);
+        self.bytes.acquire_many(blocks).await.ok()
+    }
+
+    /// Length of a field's vectors; none where the model has no such field.
+    pub(crate) fn dimension(&self, field: VectorField) -> Option<usize> {
+        self.model
+            .fields()
+            .get(&field)
+            .map(|field| count(field.space.dimension))
+    }
+
+    /// What identifies how the inputs of these fields become vectors.
+    pub(crate) fn preprocessing(&self, fields: &[VectorField]) -> String {
+        let known = VectorField::ALL.iter().filter(|field| fields.contains(field));
+        let part = |field: &VectorField| {
+            let description = self.model.fields().get(field)?;
+            Some(format!("{field}={}\n", description.fingerprint))
+        };
+        known.filter_map(part).collect()
+    }
+
+    /// Works on some items of a work, as far as there is room in the pipeline.
+    pub(crate) async fn take(self: Arc<Self>, work: Arc<Work>, items: Vec<WorkItem>, urgent: bool) {
+        let over = work.over.clone();
+        tokio::select! {
+            () = over.cancelled() => {}
+            () = self.take_all(&work, items, urgent) => {}
+        }
+    }
+
+    async fn take_all(self: &Arc<Self>, work: &Arc<Work>, mut items: Vec<WorkItem>, urgent: bool) {
+        while !items.is_empty() {
+            let rest = items.split_off(items.len().min(LOOKUP_ROWS));
+            let looked_up = match look_up(self, work, items).await {
+                Ok(looked_up) => looked_up,
+                Err(why) => return work.interrupt(why).await,
+            };
+            items = rest;
+            let last = items.is_empty();
+            let to_do = self.settle(work, looked_up).await;
+            let count = to_do.len();
+            for (at, item) in to_do.into_iter().enumerate() {
+                let place = ItemAt {
+                    work: work.id,
+                    index: item.item.index,
+                };
+                let Some(slot) = self.journal.enter(place).await else {
+                    return;
+                };
+                let hurry = urgent && last && at + 1 == count;
+                tokio::spawn(Arc::clone(self).pass(Arc::clone(work), item, slot, hurry));
+            }
+        }
+    }
+
+    /// Ends the items whose rows are there already; gives back the others.
+    async fn settle(&self, work: &Work, looked_up: Vec<LookedUp>) -> Vec<LookedUp> {
+        let mut to_do = Vec::new();
+        for item in looked_up {
+            match item.existing {
+                Existing::Settled(outcome) => work.ended(item.item.index, outcome, ItemTimes::new()).await,
+                _ => to_do.push(item),
+            }
+        }
+        to_do
+    }
+
+    async fn pass(self: Arc<Self>, work: Arc<Work>, item: LookedUp, slot: Slot, urgent: bool) {
+        let index = item.item.index;
+        let mut passage = Passage {
+            pipeline: &self,
+            work: &work,
+            slot: Arc::new(slot),
+            urgent,
+            times: ItemTimes::new(),
+        };
+        let over = work.over.clone();
+        let stopped = tokio::select! {
+            () = over.cancelled() => return,
+            stopped = passage.run(item) => stopped,
+        };
+        let times = std::mem::take(&mut passage.times);
+        match stopped {
+            Stopped::Ended(outcome) => work.ended(index, outcome, times).await,
+            Stopped::Interrupted(why) => work.interrupt(why).await,
+            Stopped::Engine(why) => {
+                // Full means that somebody has said so already.
+                let _told = self.fatal.try_send(why);
+            }
+        }
+    }
+}

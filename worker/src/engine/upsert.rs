@@ -1,0 +1,202 @@
+//! Rows become durable: in batches by rows and bytes, a few writes at once, never without the lease.
+
+use super::batcher::{BatchLimits, Batcher};
+use super::forward::sleep_until;
+use super::lease::Lease;
+use super::retry::RetryPolicy;
+use super::stages::Stages;
+use crate::journal::{JournalStage, Slot};
+use sightline_core::{CollectionName, Row, RowId};
+use sightline_index::{IndexError, VectorIndex};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+/// Why a row is not durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum UpsertError {
+    /// The index refuses this very row.
+    Refused(String),
+    /// The index cannot be written now.
+    Waiting(String),
+}
+
+/// Microseconds that were spent on the row; or why it is not durable.
+pub(crate) type Upserted = Result<u64, UpsertError>;
+
+/// How rows are written.
+#[derive(Debug, Clone)]
+pub(crate) struct UpsertOptions {
+    pub(crate) limits: BatchLimits,
+    pub(crate) writes: usize,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) lease: Lease,
+}
+
+#[derive(Debug)]
+struct UpsertJob {
+    collection: CollectionName,
+    row: Row,
+    urgent: bool,
+    slot: Arc<Slot>,
+    reply: oneshot::Sender<Upserted>,
+}
+
+/// The way of rows into the index.
+#[derive(Debug)]
+pub(crate) struct Upserts {
+    jobs: mpsc::Sender<UpsertJob>,
+}
+
+struct Writer {
+    index: Arc<dyn VectorIndex>,
+    options: UpsertOptions,
+    stages: Arc<Stages>,
+}
+
+impl Upserts {
+    /// Starts to fill batches.
+    pub(crate) fn start(index: Arc<dyn VectorIndex>, options: UpsertOptions, stages: &Arc<Stages>) -> Self {
+        let (jobs, queue) = mpsc::channel(options.limits.items.max(1));
+        tokio::spawn(fill(
+            Arc::new(Writer {
+                index,
+                options,
+                stages: Arc::clone(stages),
+            }),
+            queue,
+        ));
+        Self { jobs }
+    }
+
+    /// Writes one row, in a batch with others. None where the engine is ending.
+    pub(crate) async fn write(
+        &self,
+        collection: &CollectionName,
+        row: Row,
+        urgent: bool,
+        slot: &Arc<Slot>,
+    ) -> Option<Upserted> {
+        let (reply, upserted) = oneshot::channel();
+        let job = UpsertJob {
+            collection: collection.clone(),
+            row,
+            urgent,
+            slot: Arc::clone(slot),
+            reply,
+        };
+        self.jobs.send(job).await.ok()?;
+        upserted.await.ok()
+    }
+}
+
+async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<UpsertJob>) {
+    let permits = Arc::new(Semaphore::new(writer.options.writes));
+    // A collection's batch is dropped when it is empty, so there are no more of them than rows in the pipeline.
+    let mut batchers: BTreeMap<CollectionName, Batcher<UpsertJob>> = BTreeMap::new();
+    loop {
+        let due = batchers.values().filter_map(Batcher::deadline).min();
+        let ready = tokio::select! {
+            job = queue.recv() => {
+                let Some(job) = job else { return };
+                let (bytes, urgent) = (row_bytes(&job.row), job.urgent);
+                let batcher = batchers.entry(job.collection.clone());
+                let batcher = batcher.or_insert_with(|| Batcher::new(writer.options.limits));
+                batcher.push(job, bytes, urgent, Instant::now())
+            }
+            () = sleep_until(due) => {
+                let now = Instant::now();
+                let due = |batcher: &&mut Batcher<UpsertJob>| batcher.deadline().is_some_and(|due| due <= now);
+                batchers.values_mut().filter(due).map(Batcher::take).collect()
+            }
+        };
+        batchers.retain(|_, batcher| batcher.deadline().is_some());
+        for batch in ready {
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return;
+            };
+            let writer = Arc::clone(&writer);
+            tokio::spawn(async move {
+                writer.write(batch).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+impl Writer {
+    /// Writes a batch of one collection; where the index refuses it, its halves, down to the rows that it refuses.
+    async fn write(&self, batch: Vec<UpsertJob>) {
+        let mut waiting = vec![batch];
+        while let Some(mut batch) = waiting.pop() {
+            let Some(first) = batch.first() else { continue };
+            let collection = first.collection.clone();
+            for job in &batch {
+                job.slot.enter(JournalStage::Upsert);
+            }
+            let stage = self.stages.enter(JournalStage::Upsert, batch.len());
+            let rows = last_of_each(&batch);
+            let result = self
+                .options
+                .retry
+                .run(IndexError::is_retryable, || self.upsert(&collection, &rows))
+                .await;
+            let share_us = stage.share_us();
+            drop(stage);
+            match result {
+                Ok(()) => answer(batch, &Ok(share_us)),
+                Err(IndexError::Refused { .. }) if batch.len() > 1 => {
+                    let rest = batch.split_off(batch.len() / 2);
+                    waiting.push(rest);
+                    waiting.push(batch);
+                }
+                Err(error @ IndexError::Refused { .. }) => answer(batch, &Err(UpsertError::Refused(error.to_string()))),
+                Err(error) => answer(batch, &Err(UpsertError::Waiting(error.to_string()))),
+            }
+        }
+    }
+
+    async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
+        self.options.lease.clone().held().await;
+        self.index.upsert(collection, rows).await
+    }
+}
+
+/// Rows of a batch, of one id twice the last.
+fn last_of_each(batch: &[UpsertJob]) -> Vec<Row> {
+    let last: HashMap<&RowId, usize> = batch.iter().enumerate().map(|(at, job)| (&job.row.id, at)).collect();
+    let counts = |(at, job): &(usize, &UpsertJob)| last.get(&job.row.id) == Some(at);
+    batch
+        .iter()
+        .enumerate()
+        .filter(counts)
+        .map(|(_, job)| job.row.clone())
+        .collect()
+}
+
+fn answer(batch: Vec<UpsertJob>, upserted: &Upserted) {
+    for job in batch {
+        job.slot.enter(JournalStage::Queued);
+        // A work that is over does not wait for its rows.
+        let _sent = job.reply.send(upserted.clone());
+    }
+}
+
+/// About how many bytes a row takes on the wire.
+fn row_bytes(row: &Row) -> u64 {
+    const FIXED: usize = 1024;
+    let vectors = [&row.image_embedding, &row.text_embedding]
+        .into_iter()
+        .flatten()
+        .map(|vector| vector.len() * 4);
+    let labels = row.labels.iter().map(String::len);
+    // A box is about eighty bytes of JSON beside its label; attributes are limited, and mostly short.
+    let boxes = row.boxes.iter().map(|found| found.label.len() + 80);
+    let attributes = row
+        .attributes
+        .iter()
+        .map(|(name, value)| name.len() + value.as_str().map_or(32, str::len));
+    let texts = row.report_text.len() + row.key.len() + row.image_path.len() + row.uid.len() + row.image_id.len();
+    (FIXED + texts + vectors.chain(labels).chain(boxes).chain(attributes).sum::<usize>()) as u64
+}

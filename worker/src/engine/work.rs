@@ -1,0 +1,57 @@
+//! A shard's work as the engine sees it.
+
+use super::outbox::{Note, Outbox};
+use super::stages::ItemTimes;
+use crate::ipc::{Interruption, ItemEnded, Job, WorkId};
+use sightline_core::Outcome;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio_util::sync::CancellationToken;
+
+/// An open work.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Its number.
+    pub(crate) id: WorkId,
+    /// What its items share.
+    pub(crate) job: Job,
+    /// What identifies how inputs become vectors; part of every row's `source_digest`.
+    pub(crate) preprocessing: String,
+    /// Cancelled when the work is over.
+    pub(crate) over: CancellationToken,
+    interrupted: AtomicBool,
+    outbox: Outbox,
+}
+
+impl Work {
+    pub(crate) fn new(id: WorkId, job: Job, preprocessing: String, outbox: Outbox) -> Self {
+        let over = CancellationToken::new();
+        Self {
+            id,
+            job,
+            preprocessing,
+            over,
+            interrupted: AtomicBool::new(false),
+            outbox,
+        }
+    }
+
+    /// An item ended.
+    pub(crate) async fn ended(&self, index: u32, outcome: Outcome, times: ItemTimes) {
+        self.outbox
+            .send(Note::Ended {
+                work: self.id,
+                item: ItemEnded { index, outcome },
+                times,
+            })
+            .await;
+    }
+
+    /// The work cannot go on. The first reason is told.
+    pub(crate) async fn interrupt(&self, why: Interruption) {
+        if !self.interrupted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(run = %self.job.run, shard = %self.job.shard, ?why, "the shard cannot go on for now");
+            self.outbox.send(Note::Interrupted { work: self.id, why }).await;
+            self.over.cancel();
+        }
+    }
+}

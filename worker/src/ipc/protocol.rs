@@ -1,0 +1,188 @@
+//! The frames. Both ends are the same program, so the version only guards against a binary replaced while it runs.
+
+use crate::config::EngineConfig;
+use crate::journal::JournalStage;
+use serde::{Deserialize, Serialize};
+use sightline_core::{
+    CollectionName, DatasetName, FieldDescription, Item, ModelName, Outcome, RunId, ShardId, VectorField,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Version of the frames.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// A shard in hand, numbered by the supervisor; a number is never used twice.
+pub type WorkId = u64;
+
+/// Which item: its work, and its place in the shard's manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ItemAt {
+    /// The work.
+    pub work: WorkId,
+    /// The place in the manifest, from 0.
+    pub index: u32,
+}
+
+/// What all items of one work share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The run.
+    pub run: RunId,
+    /// The shard, for logs.
+    pub shard: ShardId,
+    /// The dataset.
+    pub dataset: DatasetName,
+    /// Root of the dataset's objects.
+    pub root: String,
+    /// Where the rows go.
+    pub collection: CollectionName,
+    /// Vector fields that are filled.
+    pub fields: Vec<VectorField>,
+    /// Trace context.
+    pub traceparent: Option<String>,
+}
+
+/// An item to be worked on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkItem {
+    /// Its place in the manifest.
+    pub index: u32,
+    /// The item.
+    pub item: Item,
+}
+
+/// How an item ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemEnded {
+    /// Its place in the manifest.
+    pub index: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// Why a work cannot go on in the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interruption {
+    /// Something is away: the shard goes back with a delay. In words, what is waited for.
+    Waiting(String),
+    /// The dataset cannot be read at all: the run stops.
+    DatasetUnreadable(String),
+}
+
+/// What a stage of the pipeline did.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StageReport {
+    /// Items in it now.
+    pub in_flight: u64,
+    /// Items that went through it since the engine started.
+    pub done: u64,
+    /// Microseconds spent in it since the engine started, summed over its threads.
+    pub busy_us: u64,
+}
+
+/// So many batches of a size since the last report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSize {
+    /// Items in the batch.
+    pub items: u32,
+    /// Batches.
+    pub batches: u64,
+}
+
+/// From the supervisor to the engine.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "frame", rename_all = "snake_case")]
+pub enum ToEngine {
+    /// The first frame. Secrets travel here and nowhere else.
+    Configure {
+        /// Version of the frames.
+        version: u32,
+        /// Everything the engine needs to know.
+        config: Box<EngineConfig>,
+        /// Where its journal goes.
+        journal: PathBuf,
+    },
+    /// The engine may write to the index until then. An end, not a length: a renewal may lie in the pipe for long.
+    Lease {
+        /// Milliseconds of the machine's monotonic clock, see [`monotonic_ms`].
+        until_ms: u64,
+    },
+    /// A work begins.
+    Open {
+        /// The work.
+        work: WorkId,
+        /// What its items share.
+        job: Job,
+    },
+    /// Items of an open work.
+    Items {
+        /// The work.
+        work: WorkId,
+        /// The items.
+        items: Vec<WorkItem>,
+        /// Whether nothing follows for now, so that waiting for fuller batches is no use.
+        urgent: bool,
+    },
+    /// A work is over, done or not: what is left of it is dropped.
+    Close {
+        /// The work.
+        work: WorkId,
+    },
+    /// End now.
+    Stop,
+}
+
+/// From the engine to the supervisor.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "frame", rename_all = "snake_case")]
+pub enum FromEngine {
+    /// The model is loaded.
+    Hello {
+        /// Version of the frames.
+        version: u32,
+        /// The model.
+        model: ModelName,
+        /// Its vector spaces, with its own vectors of the built-in inputs.
+        fields: BTreeMap<VectorField, FieldDescription>,
+        /// Devices that it computes on.
+        devices: Vec<String>,
+    },
+    /// The configuration can never work.
+    Refused {
+        /// Why, and what to do.
+        message: String,
+    },
+    /// Items ended.
+    Ended {
+        /// The work.
+        work: WorkId,
+        /// How.
+        items: Vec<ItemEnded>,
+        /// Microseconds by stage that these items took.
+        stage_us: BTreeMap<JournalStage, u64>,
+    },
+    /// A work cannot go on.
+    Interrupted {
+        /// The work.
+        work: WorkId,
+        /// Why.
+        why: Interruption,
+    },
+    /// What the stages do, about once a second.
+    Stages {
+        /// By stage.
+        stages: BTreeMap<JournalStage, StageReport>,
+        /// Sizes of the batches since the last report.
+        batches: Vec<BatchSize>,
+    },
+}
+
+/// The machine's monotonic clock, the same in every process, in milliseconds.
+#[must_use]
+pub fn monotonic_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let millis = now.tv_sec.saturating_mul(1000).saturating_add(now.tv_nsec / 1_000_000);
+    u64::try_from(millis).unwrap_or(0)
+}

@@ -1,0 +1,89 @@
+//! What the engine asks of a model. Behind it is `sightline-models`; tests have a model of their own in a program of
+//! their own.
+
+use async_trait::async_trait;
+use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+/// A picture as the model's network takes it. A clone shares it, so that a batch can be tried again in parts.
+#[derive(Clone)]
+pub struct Pixels(Arc<dyn Any + Send + Sync>);
+
+/// An input that cannot be embedded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct InputError {
+    /// Why.
+    pub reason: FailureReason,
+    /// In words that a person can act on.
+    pub message: String,
+}
+
+/// A batch that could not be computed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForwardError {
+    /// The device has too little memory for this batch: a smaller one may do.
+    #[error("the device has too little memory: {0}")]
+    OutOfMemory(String),
+    /// The device or the library is broken: only a new process helps.
+    #[error("the device failed: {0}")]
+    Device(String),
+    /// The model cannot compute this batch, and never will.
+    #[error("the model failed: {0}")]
+    Refused(String),
+}
+
+impl Pixels {
+    /// Wraps the model's own type.
+    #[must_use]
+    pub fn new<T: Any + Send + Sync>(data: T) -> Self {
+        Self(Arc::new(data))
+    }
+
+    /// The model's own type again; none where another model made it.
+    #[must_use]
+    pub fn downcast<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for Pixels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pixels")
+    }
+}
+
+/// A loaded model. Vectors are those of the fields that [`EmbeddingModel::fields`] describes, in the order of the
+/// inputs, L2-normalised where the field's space says so; the caller checks that they are finite and have a length.
+#[async_trait]
+pub trait EmbeddingModel: Send + Sync + Debug {
+    /// The model's name.
+    fn name(&self) -> &ModelName;
+
+    /// Its vector spaces, each with the model's own vectors of the built-in inputs.
+    fn fields(&self) -> &BTreeMap<VectorField, FieldDescription>;
+
+    /// Devices that it computes on, for example `cpu`, `cuda:0`.
+    fn devices(&self) -> Vec<String>;
+
+    /// Decodes and preprocesses one picture. Called on the engine's decode threads; it may take long.
+    ///
+    /// # Errors
+    /// When the bytes are no picture, or one beyond the limits.
+    fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError>;
+
+    /// Computes the vectors of pictures.
+    ///
+    /// # Errors
+    /// When the batch cannot be computed.
+    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Vec<f32>>, ForwardError>;
+
+    /// Computes the vectors of texts.
+    ///
+    /// # Errors
+    /// When the batch cannot be computed.
+    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Vec<f32>>, ForwardError>;
+}
