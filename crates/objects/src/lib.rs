@@ -1,8 +1,23 @@
 //! The object-store seam: S3 in production, a local directory embedded.
 //!
 //! Promises: one small trait with one conformance suite (`conformance`, run by every implementation, real servers
-//! included); a whole object appears or none; listings are streamed in key order; errors say whether trying again
-//! can help. Leaves to others: what the objects mean (`sightline-core`), and waiting when a store is away.
+//! included); a whole object appears or none; listings are streamed in key order and are never silently short;
+//! errors say whether trying again can help; credentials are never shown. Leaves to others: what the objects mean
+//! (`sightline-core`), and waiting when a store is away.
+
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod error;
+mod listing;
+mod local;
+mod open;
+mod s3;
+
+pub use error::ObjectError;
+pub use listing::{ListPage, ListRequest, MAX_LIST_LIMIT};
+pub use local::LocalStore;
+pub use open::{FileAccess, OpenOptions, Stores, open};
+pub use s3::{S3Options, S3Store};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,106 +35,29 @@ pub struct ObjectMeta {
     pub size: u64,
 }
 
-/// One page of a listing.
-#[derive(Debug, Clone, Default)]
-pub struct ListPage {
-    /// Objects, in the order of their keys' UTF-8 bytes.
-    pub objects: Vec<ObjectMeta>,
-    /// With a delimiter: the prefixes (ending in it) that stand for all keys below them.
-    pub common_prefixes: Vec<String>,
-    /// Pass as `start_after` for what follows; none at the end.
-    pub next: Option<String>,
-}
-
-/// What to list.
-#[derive(Debug, Clone, Default)]
-pub struct ListRequest {
-    /// Only keys that start so; "" for all.
-    pub prefix: String,
-    /// Only keys after this one.
-    pub start_after: Option<String>,
-    /// Fold keys at the first `/` after the prefix into common prefixes.
-    pub fold: bool,
-    /// At most so many keys and prefixes, 1 to 1000.
-    pub limit: usize,
-}
-
-/// Why an operation on the store failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ObjectError {
-    /// There is no such object.
-    #[error("{key:?} does not exist")]
-    NotFound {
-        /// The key.
-        key: String,
-    },
-    /// The object is not of the version that was asked for (If-Match failed).
-    #[error("{key:?} is no longer the version that was planned (etag {expected})")]
-    Changed {
-        /// The key.
-        key: String,
-        /// The tag that was asked for.
-        expected: String,
-    },
-    /// The credentials do not allow it.
-    #[error("not allowed to {action} {key:?}: {message}")]
-    AccessDenied {
-        /// What was tried.
-        action: &'static str,
-        /// The key.
-        key: String,
-        /// What the store said.
-        message: String,
-    },
-    /// The store is away, slow, throttling, or gave a broken answer: try again later.
-    #[error("the object store is not available: could not {action} {key:?}: {message}")]
-    Unavailable {
-        /// What was tried.
-        action: &'static str,
-        /// The key.
-        key: String,
-        /// What happened.
-        message: String,
-    },
-    /// It can never work: a key or URL that the store cannot hold.
-    #[error("cannot {action} {key:?}: {message}")]
-    Invalid {
-        /// What was tried.
-        action: &'static str,
-        /// The key or URL.
-        key: String,
-        /// Why.
-        message: String,
-    },
-}
-
-impl ObjectError {
-    /// Whether the same call can succeed later, without anyone changing anything but the store's health.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
-}
-
 /// A store of objects below one root.
 ///
 /// Semantics that every implementation keeps:
 /// - `put` replaces the whole object at once; readers see the old one or the new one.
-/// - `get` with an etag gives that version or [`ObjectError::Changed`]; a body shorter than announced is
-///   [`ObjectError::Unavailable`], never a short success.
+/// - `get` and `get_range` with an etag give that version or [`ObjectError::Changed`]; a body shorter than announced
+///   is [`ObjectError::Unavailable`], never a short success.
 /// - `delete` of what is not there succeeds.
 /// - `list` gives keys in the order of their bytes, each once, over any number of pages.
 /// - What was put is seen by the next `get`, `head` and `list`.
+/// - A key that a store cannot hold is [`ObjectError::Invalid`] and touches nothing. Every store holds keys of 1 to
+///   1024 bytes whose parts between slashes have 1 to 255 bytes, are not `.` or `..` and hold no NUL, as long as no
+///   key is another one's "directory" (`a` beside `a/b`). S3 holds more than that, a directory does not.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + Debug {
-    /// The root as a URL, without credentials, for messages and rows.
+    /// The root as a URL without a slash at its end and without credentials, for messages and rows.
     fn root(&self) -> &str;
 
     /// Reads a whole object; with `etag`, only that version.
     async fn get(&self, key: &str, etag: Option<&str>) -> Result<Bytes, ObjectError>;
 
-    /// Reads bytes `range` of an object (clamped to its end).
-    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, ObjectError>;
+    /// Reads bytes `range` of an object, clamped to its end; nothing where the range is empty or lies behind it.
+    /// With `etag`, only of that version, so that several ranges are of one content.
+    async fn get_range(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, ObjectError>;
 
     /// Tag and size of an object.
     async fn head(&self, key: &str) -> Result<ObjectMeta, ObjectError>;

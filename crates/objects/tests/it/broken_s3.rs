@@ -1,0 +1,296 @@
+//! Servers that answer wrongly: nothing of it may look like a smaller store, and no credential is shown.
+//!
+//! The credentials come from the environment, as for the real server; this one checks none.
+
+use sightline_objects::{ListPage, ListRequest, ObjectError, ObjectStore, S3Options, S3Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A server that gives its answers in turn, the last of them for ever, one a connection.
+struct Server {
+    store: S3Store,
+    asked: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    async fn start(answers: Vec<String>) -> Self {
+        Self::with_attempts(answers, 1).await
+    }
+
+    async fn with_attempts(answers: Vec<String>, max_attempts: u32) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&asked);
+        let task = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let turn = counter.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
+                answer(stream, &answers[turn]).await;
+            }
+        });
+        let options = S3Options {
+            endpoint: Some(endpoint),
+            path_style: true,
+            region: Some("us-east-1".into()),
+            max_attempts,
+            read_timeout: Duration::from_millis(500),
+            operation_timeout: Duration::from_secs(20),
+            ..S3Options::default()
+        };
+        let store = S3Store::open("s3://bucket/root", &options).await.unwrap();
+        Self { store, asked, task }
+    }
+
+    async fn list(&self) -> Result<ListPage, ObjectError> {
+        self.store.list(&ListRequest::all("")).await
+    }
+}
+
+async fn answer(mut stream: TcpStream, answer: &str) {
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+        match stream.read(&mut buffer).await {
+            Ok(read) if read > 0 => request.extend_from_slice(&buffer[..read]),
+            _ => return,
+        }
+    }
+    stream.write_all(answer.as_bytes()).await.ok();
+    stream.shutdown().await.ok();
+}
+
+fn http(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+/// A listing; it tells its number of keys like every server does, unless it tells another one.
+fn xml(inner: &str) -> String {
+    let count = match inner.contains("<KeyCount>") {
+        true => String::new(),
+        false => format!("<KeyCount>{}</KeyCount>", inner.matches("<Contents>").count()),
+    };
+    let body = format!(
+        "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{count}{inner}</ListBucketResult>"
+    );
+    http("200 OK", "Content-Type: application/xml\r\n", &body)
+}
+
+fn entry(key: &str) -> String {
+    format!("<Contents><Key>root/{key}</Key><ETag>&quot;e&quot;</ETag><Size>1</Size></Contents>")
+}
+
+#[tokio::test]
+async fn a_listing_that_is_whole_is_taken() {
+    let whole = format!(
+        "<IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>{}{}",
+        entry("a"),
+        entry("b")
+    );
+    let page = Server::start(vec![xml(&whole)]).await.list().await.unwrap();
+    assert_eq!(page.objects.len(), 2);
+    assert_eq!(
+        (page.objects[0].key.as_str(), page.objects[0].etag.as_str()),
+        ("a", "e")
+    );
+    assert_eq!(page.next, None);
+}
+
+#[tokio::test]
+async fn an_answer_of_200_with_a_broken_listing_is_an_error_and_never_a_short_count() {
+    let cut = xml(&format!("<IsTruncated>false</IsTruncated>{}{}", entry("a"), entry("b")));
+    let (cut_body, _) = cut
+        .split_once("\r\n\r\n")
+        .map(|(_, body)| body)
+        .unwrap()
+        .split_once("root/b")
+        .unwrap();
+    let cases = [
+        ("html", http("200 OK", "", "<html><body>maintenance</body></html>")),
+        ("empty", http("200 OK", "", "")),
+        ("json", http("200 OK", "", "{\"keys\": []}")),
+        ("cut short in an entry", http("200 OK", "", cut_body)),
+        (
+            "cut short between entries",
+            http("200 OK", "", &cut_body[..cut_body.find("</Contents>").unwrap() + 11]),
+        ),
+        (
+            "another document",
+            http(
+                "200 OK",
+                "",
+                "<?xml version=\"1.0\"?><Error><Code>InternalError</Code></Error>",
+            ),
+        ),
+        ("does not say whether there is more", xml(&entry("a"))),
+        (
+            "more, but neither keys nor a token",
+            xml("<IsTruncated>true</IsTruncated>"),
+        ),
+        (
+            "fewer than it says",
+            xml(&format!(
+                "<IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>{}",
+                entry("a")
+            )),
+        ),
+        (
+            "out of order",
+            xml(&format!("<IsTruncated>false</IsTruncated>{}{}", entry("b"), entry("a"))),
+        ),
+        (
+            "twice the same",
+            xml(&format!("<IsTruncated>false</IsTruncated>{}{}", entry("a"), entry("a"))),
+        ),
+        (
+            "of another prefix",
+            xml("<IsTruncated>false</IsTruncated><Contents><Key>x</Key><ETag>e</ETag><Size>1</Size></Contents>"),
+        ),
+        (
+            "without a size",
+            xml("<IsTruncated>false</IsTruncated><Contents><Key>root/a</Key><ETag>e</ETag></Contents>"),
+        ),
+    ];
+    for (what, answer) in cases {
+        match Server::start(vec![answer]).await.list().await {
+            Err(error) => assert!(error.is_retryable(), "{what}: {error}"),
+            Ok(page) => panic!("{what} was taken: {page:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_gives_its_first_keys_again_is_an_error() {
+    let server = Server::start(vec![xml(&format!("<IsTruncated>true</IsTruncated>{}", entry("a")))]).await;
+    let page = server.list().await.unwrap();
+    assert_eq!(page.next.as_deref(), Some("a"));
+    let request = ListRequest {
+        start_after: page.next,
+        ..ListRequest::all("")
+    };
+    let error = server.store.list(&request).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_page_with_a_token_is_followed_and_a_token_that_repeats_is_an_error() {
+    let empty = xml("<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>");
+    let last = xml(&format!("<IsTruncated>false</IsTruncated>{}", entry("z")));
+    let page = Server::start(vec![empty.clone(), last]).await.list().await.unwrap();
+    assert_eq!(page.objects[0].key, "z");
+    let error = Server::start(vec![empty]).await.list().await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_is_an_error_and_never_a_short_object() {
+    let short = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\nETag: \"e\"\r\nConnection: close\r\n\r\nonly this";
+    let error = Server::start(vec![short.into()])
+        .await
+        .store
+        .get("k", None)
+        .await
+        .unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_ignores_if_match_is_seen_through() {
+    let answer = http("200 OK", "ETag: \"other\"\r\n", "body");
+    let error = Server::start(vec![answer])
+        .await
+        .store
+        .get("k", Some("planned"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ObjectError::Changed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn each_refusal_is_told_apart() {
+    let error =
+        |code: &str| format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>said</Message></Error>");
+    for (status, code, kind) in [
+        ("404 Not Found", "NoSuchKey", "not found"),
+        ("404 Not Found", "NoSuchBucket", "invalid"),
+        ("403 Forbidden", "AccessDenied", "denied"),
+        ("403 Forbidden", "SignatureDoesNotMatch", "denied"),
+        ("400 Bad Request", "ExpiredToken", "denied"),
+        ("412 Precondition Failed", "PreconditionFailed", "changed"),
+        ("301 Moved Permanently", "PermanentRedirect", "invalid"),
+        ("400 Bad Request", "KeyTooLongError", "invalid"),
+        ("429 Too Many Requests", "TooManyRequests", "unavailable"),
+        ("503 Slow Down", "SlowDown", "unavailable"),
+        ("500 Internal Server Error", "InternalError", "unavailable"),
+        ("409 Conflict", "OperationAborted", "unavailable"),
+    ] {
+        let server = Server::start(vec![http(status, "", &error(code))]).await;
+        let error = server.store.get("k", Some("e")).await.unwrap_err();
+        let found = match &error {
+            ObjectError::NotFound { .. } => "not found",
+            ObjectError::Changed { .. } => "changed",
+            ObjectError::AccessDenied { .. } => "denied",
+            ObjectError::Unavailable { .. } => "unavailable",
+            ObjectError::Invalid { .. } => "invalid",
+        };
+        assert_eq!(found, kind, "{status} {code}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_request_is_tried_again_a_bounded_number_of_times() {
+    let slow = http("503 Slow Down", "", "<Error><Code>SlowDown</Code></Error>");
+    let server = Server::with_attempts(vec![slow.clone()], 2).await;
+    let error = server.store.get("k", None).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(server.asked.load(Ordering::SeqCst), 2);
+    let server = Server::with_attempts(vec![slow, http("200 OK", "", "body")], 2).await;
+    assert_eq!(server.store.get("k", None).await.unwrap(), "body");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_or_is_not_there_is_unavailable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = S3Options {
+        endpoint: Some(format!("http://{}", listener.local_addr().unwrap())),
+        path_style: true,
+        max_attempts: 1,
+        read_timeout: Duration::from_millis(200),
+        ..S3Options::default()
+    };
+    let store = S3Store::open("s3://bucket", &options).await.unwrap();
+    let silent = store.get("k", None).await.unwrap_err();
+    drop(listener);
+    let gone = store.get("k", None).await.unwrap_err();
+    for error in [silent, gone] {
+        assert!(error.is_retryable(), "{error}");
+    }
+}
+
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the secret that must not be shown is in the environment"
+)]
+async fn no_credential_is_shown() {
+    let secret = std::env::var("AWS_SECRET_ACCESS_KEY").expect(
+        "AWS_SECRET_ACCESS_KEY is not set: run the tests with `make test`, or start the servers with `make up`",
+    );
+    let server = Server::start(vec![http("500 Internal Server Error", "", "")]).await;
+    let error = server.store.get("k", None).await.unwrap_err();
+    let shown = format!("{:?} {error:?} {error}", server.store);
+    assert!(!shown.contains(&secret), "the secret is in {shown}");
+}
