@@ -1,1 +1,26 @@
-//! Under construction.
+//! The coordinator: plans runs and tracks them.
+//!
+//! Promises: stateless, so any number of coordinators serve the same runs without a leader; a link is acked only after
+//! what it planned is stored and its messages are confirmed; a run's state is derived from objects at every reading,
+//! never counted up. Leaves to others: the work on shards (`sightline-worker`), search (`sightline-gateway`). It does
+//! not link libtorch.
+
+mod config;
+mod convert;
+mod coordinator;
+mod failures;
+mod plan_loop;
+mod planner;
+mod progress;
+mod resume;
+mod serve;
+mod service;
+mod tracker;
+mod waiting;
+
+pub use config::{CoordinatorConfig, DEFAULT_PORT};
+pub use coordinator::{Coordinator, Seams};
+pub use planner::{PlanError, PlannerOptions};
+pub use progress::{RunSnapshot, RunState};
+pub use serve::serve;
+pub use service::CoordinatorService;

@@ -1,0 +1,77 @@
+# Everything a person or CI runs. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+SETUP := python3 deploy/setup/setup.py
+DEV := python3 deploy/dev/dev.py
+# Where the demo keeps its index and its runs.
+DEMO_DATA := .local/demo
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'
+
+## Set-up
+
+.PHONY: setup
+setup: ## Fetch libtorch, the demo's models and its pictures into .local/
+	$(SETUP) libtorch models pictures
+
+.PHONY: setup-test
+setup-test: setup ## Fetch also RabbitMQ, Milvus and an S3 server
+	$(SETUP) rabbitmq milvus milvus-lite moto
+
+.PHONY: build
+build: setup ## Build every binary
+	cargo build --locked --workspace --bins
+
+## The main job
+
+.PHONY: demo
+demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
+	cargo build --locked --bin sightline
+	target/debug/sightline demo --data $(DEMO_DATA) --model .local/models/sightline-demo \
+		$(if $(IMAGES),--images "$(abspath $(IMAGES))",--stamps .local/pictures/stamps)
+
+## Tests
+
+.PHONY: test
+test: lint test-setup test-rust e2e-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end
+
+.PHONY: test-all
+test-all: test doc deny e2e coverage ## What `make test` runs, and all that is slow
+
+.PHONY: lint
+lint: setup ## rustfmt and clippy, warnings denied
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+.PHONY: test-setup
+test-setup: setup-test ## Tests of the set-up programs
+	cd deploy/setup && python3 -m unittest -q test_setup model_weights_test
+
+.PHONY: test-rust
+test-rust: setup-test ## Unit, conformance and integration tests, on real servers
+	$(DEV) --data .local/dev-test run rabbitmq milvus milvus-lite moto -- \
+		cargo test --locked --workspace --all-features
+
+.PHONY: up
+up: setup-test ## Start the real servers for tests by hand; then: eval "$$(deploy/dev/dev.py env)"
+	$(DEV) up rabbitmq milvus milvus-lite moto
+
+.PHONY: down
+down: ## End the servers
+	$(DEV) down
+
+## Slow parts
+
+.PHONY: doc
+doc: setup ## Documentation, warnings denied
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+
+.PHONY: deny
+deny: ## Licences, sources and bans of dependencies (installs cargo-deny)
+	cargo deny --version >/dev/null 2>&1 || cargo install --locked cargo-deny
+	cargo deny check bans licenses sources

@@ -1,0 +1,105 @@
+//! A coordinator put together: planning loop, tracker and gRPC service over the seams that it is given.
+
+use crate::plan_loop;
+use crate::planner::{PlanError, Planner, PlannerOptions};
+use crate::resume::resume_unfinished;
+use crate::service::CoordinatorService;
+use crate::tracker::Tracker;
+use crate::waiting::{self, Waiting};
+use sightline_core::Clock;
+use sightline_objects::Stores;
+use sightline_proto::v1::coordinator_server::CoordinatorServer;
+use sightline_queue::{JobQueue, QueueError};
+use sightline_state::State;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What a coordinator works with.
+#[derive(Debug, Clone)]
+pub struct Seams {
+    /// The state root.
+    pub state: State,
+    /// Datasets' roots.
+    pub datasets: Arc<Stores>,
+    /// The broker.
+    pub queue: Arc<dyn JobQueue>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A coordinator.
+#[derive(Debug)]
+pub struct Coordinator {
+    seams: Seams,
+    tracker: Arc<Tracker>,
+    waiting: Arc<Waiting>,
+    planner: Arc<Planner>,
+}
+
+impl Coordinator {
+    /// A coordinator that does nothing yet.
+    #[must_use]
+    pub fn new(seams: Seams, options: PlannerOptions) -> Self {
+        let tracker = Arc::new(Tracker::new(seams.state.clone(), Arc::clone(&seams.clock)));
+        let planner = Arc::new(Planner::new(
+            seams.state.clone(),
+            Arc::clone(&seams.datasets),
+            Arc::clone(&seams.queue),
+            Arc::clone(&tracker),
+            Arc::clone(&seams.clock),
+            options,
+        ));
+        Self {
+            seams,
+            tracker,
+            waiting: Arc::default(),
+            planner,
+        }
+    }
+
+    /// The gRPC service, to be offered on a server. Streams end with `shutdown`.
+    #[must_use]
+    pub fn service(
+        &self,
+        max_message_bytes: usize,
+        shutdown: CancellationToken,
+    ) -> CoordinatorServer<CoordinatorService> {
+        CoordinatorServer::new(self.api(shutdown))
+            .max_decoding_message_size(max_message_bytes)
+            .max_encoding_message_size(max_message_bytes)
+    }
+
+    /// The calls themselves, for those in the same process. Streams end with `shutdown`.
+    #[must_use]
+    pub fn api(&self, shutdown: CancellationToken) -> CoordinatorService {
+        CoordinatorService {
+            state: self.seams.state.clone(),
+            queue: Arc::clone(&self.seams.queue),
+            datasets: Arc::clone(&self.seams.datasets),
+            tracker: Arc::clone(&self.tracker),
+            waiting: Arc::clone(&self.waiting),
+            clock: Arc::clone(&self.seams.clock),
+            shutdown,
+        }
+    }
+
+    /// Publishes again what runs that have not ended need: for a queue that lost its messages.
+    ///
+    /// # Errors
+    /// When state or queue failed.
+    pub async fn resume(&self) -> Result<(), PlanError> {
+        resume_unfinished(&self.seams.state, &self.tracker, self.seams.queue.as_ref()).await
+    }
+
+    /// Plans until shutdown; links in hand are followed to their end.
+    ///
+    /// # Errors
+    /// When the queue refuses to be consumed for good.
+    pub async fn plan(&self, shutdown: CancellationToken) -> Result<(), QueueError> {
+        let queue = Arc::clone(&self.seams.queue);
+        let listening = waiting::listen(Arc::clone(&queue), Arc::clone(&self.waiting), shutdown.clone());
+        let planning = plan_loop::run(Arc::clone(&self.planner), queue, Arc::clone(&self.waiting), shutdown);
+        let ((), planned) = tokio::join!(listening, planning);
+        planned
+    }
+}

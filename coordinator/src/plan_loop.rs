@@ -1,0 +1,136 @@
+//! Takes planning links from the queue until shutdown.
+
+use crate::planner::{Followed, Planner, describe};
+use crate::waiting::Waiting;
+use bytes::Bytes;
+use sightline_core::PlanMessage;
+use sightline_core::message::{Envelope, queues};
+use sightline_queue::{Delivery, JobQueue, Message, QueueError};
+use sightline_telemetry::TraceparentExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Links that one coordinator follows at a time.
+const CONCURRENT_LINKS: u16 = 4;
+/// How long a link waits that found its run's window full.
+const WINDOW_DELAY: Duration = Duration::from_secs(1);
+/// How long a message waits that only a newer coordinator knows.
+const HAND_BACK_DELAY: Duration = Duration::from_secs(15);
+/// How long a link waits at first after something was away; twice as long each time, up to the longest.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(60);
+
+/// Follows links until shutdown; those in hand are followed to their end.
+///
+/// # Errors
+/// When the queue refuses to be consumed for good.
+pub(crate) async fn run(
+    planner: Arc<Planner>,
+    queue: Arc<dyn JobQueue>,
+    waiting: Arc<Waiting>,
+    shutdown: CancellationToken,
+) -> Result<(), QueueError> {
+    let mut links = tokio::task::JoinSet::new();
+    while !shutdown.is_cancelled() {
+        match consume(&planner, &queue, &waiting, &shutdown, &mut links).await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "cannot take planning links: trying again");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_DELAY) => {}
+                    () = shutdown.cancelled() => {}
+                }
+            }
+            other => other?,
+        }
+    }
+    while links.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn consume(
+    planner: &Arc<Planner>,
+    queue: &Arc<dyn JobQueue>,
+    waiting: &Arc<Waiting>,
+    shutdown: &CancellationToken,
+    links: &mut tokio::task::JoinSet<()>,
+) -> Result<(), QueueError> {
+    queue.declare(queues::PLAN).await?;
+    let mut consumer = queue.consume(queues::PLAN, CONCURRENT_LINKS).await?;
+    loop {
+        let delivery = tokio::select! {
+            delivery = consumer.next() => delivery?,
+            Some(_) = links.join_next() => continue,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        let (planner, queue, waiting) = (Arc::clone(planner), Arc::clone(queue), Arc::clone(waiting));
+        links.spawn(async move {
+            if let Err(error) = take(&planner, queue.as_ref(), &waiting, delivery).await {
+                tracing::warn!(%error, "a planning link will be delivered again");
+            }
+        });
+    }
+}
+
+/// Follows one delivered link and answers it: acked only after what it planned is safe.
+async fn take(
+    planner: &Planner,
+    queue: &dyn JobQueue,
+    waiting: &Waiting,
+    delivery: Delivery,
+) -> Result<(), QueueError> {
+    let Delivery { message, receipt, .. } = delivery;
+    let link = match PlanMessage::from_bytes(&message.body) {
+        Ok(link) => link,
+        Err(error) if error.hand_back() => {
+            tracing::warn!(%error, id = message.id, "a planning link is handed back");
+            queue.publish_after(queues::PLAN, message, HAND_BACK_DELAY).await?;
+            return receipt.ack().await;
+        }
+        Err(error) => {
+            tracing::error!(%error, id = message.id, "a planning link goes to the dead letters");
+            return receipt.reject().await;
+        }
+    };
+    let span =
+        tracing::info_span!("plan link", run = %link.run, prefix = link.link.range.prefix, attempt = link.attempt);
+    if let Some(traceparent) = &link.traceparent {
+        span.set_parent_from(traceparent);
+    }
+    let followed = {
+        use tracing::Instrument as _;
+        planner.follow(&link).instrument(span.clone()).await
+    };
+    match followed {
+        Ok(Followed::Done | Followed::Stopped) => waiting.planning(&link.run, None),
+        Ok(Followed::WindowFull) => {
+            waiting.planning(&link.run, None);
+            queue.publish_after(queues::PLAN, message, WINDOW_DELAY).await?;
+        }
+        Err(error) if error.is_retryable() => {
+            let delay = RETRY_DELAY
+                .saturating_mul(1 << link.attempt.min(6))
+                .min(LONGEST_RETRY_DELAY);
+            tracing::warn!(parent: &span, error = describe(&error), ?delay, "planning waits");
+            waiting.planning(&link.run, Some(describe(&error)));
+            let copy = PlanMessage {
+                attempt: link.attempt.saturating_add(1),
+                ..link
+            };
+            let copy = Message {
+                body: Bytes::from(copy.to_bytes()),
+                ..message
+            };
+            queue.publish_after(queues::PLAN, copy, delay).await?;
+        }
+        // The run is stopped with the reason, if the dataset is to blame; nothing else is left to do with the link.
+        Err(error) if error.dataset_is_unreadable() => {
+            tracing::error!(parent: &span, error = describe(&error), "the dataset cannot be read");
+        }
+        Err(error) => {
+            tracing::error!(parent: &span, error = describe(&error), "a planning link goes to the dead letters");
+            return receipt.reject().await;
+        }
+    }
+    receipt.ack().await
+}

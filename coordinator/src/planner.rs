@@ -1,0 +1,407 @@
+//! Following one link of a planning tree: list a bounded part of the dataset, write its shards, then the node, then
+//! publish what the node names.
+
+use crate::tracker::Tracker;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{
+    Clock, Link, Manifest, ManifestEntry, PlanMessage, PlanNode, PlannedShard, RunDocument, RunId, ShardId,
+    ShardMessage, StopDocument, StopReason,
+};
+use sightline_datasets::DatasetError;
+use sightline_objects::{ObjectError, Stores};
+use sightline_queue::{JobQueue, Message, QueueError};
+use sightline_state::{State, StateError};
+use std::sync::Arc;
+
+/// Confirms that are awaited side by side.
+const CONCURRENT_PUBLISHES: usize = 32;
+
+/// What a link's end was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// Its node is stored and all that it names is published.
+    Done,
+    /// The run is stopped, or was never asked for: nothing is left to do.
+    Stopped,
+    /// The run has its window of shards outstanding: try again later.
+    WindowFull,
+}
+
+/// Why a link could not be followed.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The state root.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// The dataset.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The dataset's root.
+    #[error("cannot open the dataset's root {root}")]
+    Root {
+        /// The root.
+        root: String,
+        /// Why.
+        source: ObjectError,
+    },
+}
+
+impl PlanError {
+    /// Whether following the link again later can succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::State(error) => error.is_retryable(),
+            Self::Queue(error) => error.is_retryable(),
+            Self::Dataset(error) => error.is_retryable(),
+            Self::Root { source, .. } => source.is_retryable(),
+        }
+    }
+
+    /// Whether the dataset is to blame, so that no repetition helps.
+    #[must_use]
+    pub fn dataset_is_unreadable(&self) -> bool {
+        matches!(self, Self::Dataset(_) | Self::Root { .. }) && !self.is_retryable()
+    }
+}
+
+/// Bounds of one step of planning.
+#[derive(Debug, Clone, Copy)]
+pub struct PlannerOptions {
+    /// Shards that one link makes at most.
+    pub shards_per_link: usize,
+    /// Entries read from the dataset at a time.
+    pub page_entries: usize,
+    /// Bytes of text and metadata in one shard, beyond which it is closed early.
+    pub shard_bytes: usize,
+}
+
+impl Default for PlannerOptions {
+    fn default() -> Self {
+        Self {
+            shards_per_link: 16,
+            page_entries: 1000,
+            shard_bytes: 8 << 20,
+        }
+    }
+}
+
+/// Follows links.
+#[derive(Debug)]
+pub struct Planner {
+    state: State,
+    datasets: Arc<Stores>,
+    queue: Arc<dyn JobQueue>,
+    tracker: Arc<Tracker>,
+    clock: Arc<dyn Clock>,
+    options: PlannerOptions,
+}
+
+impl Planner {
+    /// A planner over the three things it needs.
+    #[must_use]
+    pub fn new(
+        state: State,
+        datasets: Arc<Stores>,
+        queue: Arc<dyn JobQueue>,
+        tracker: Arc<Tracker>,
+        clock: Arc<dyn Clock>,
+        options: PlannerOptions,
+    ) -> Self {
+        Self {
+            state,
+            datasets,
+            queue,
+            tracker,
+            clock,
+            options,
+        }
+    }
+
+    /// Follows a link: see `docs/protocol.md`, "Planning". Doing it twice has the effect of once.
+    ///
+    /// # Errors
+    /// When the state, the dataset or the queue failed; see [`PlanError::is_retryable`]. An unreadable dataset has
+    /// stopped the run then.
+    pub async fn follow(&self, message: &PlanMessage) -> Result<Followed, PlanError> {
+        let run = &message.run;
+        let Some(document) = self.state.run(run).await? else {
+            tracing::warn!(%run, "a link of a run that was never stored is dropped");
+            return Ok(Followed::Stopped);
+        };
+        if self.state.stop(run).await?.is_some() {
+            return Ok(Followed::Stopped);
+        }
+        let (node, repeated) = match self.state.plan_node(run, &message.link).await? {
+            Some((_, node)) => (node, true),
+            None => {
+                if self.tracker.outstanding(run).await? >= u64::from(document.spec.window_shards) {
+                    return Ok(Followed::WindowFull);
+                }
+                match self.make_node(&document, &message.link).await {
+                    Ok(node) => (node, false),
+                    Err(error) => {
+                        if error.dataset_is_unreadable() {
+                            self.stop_unreadable(run, &error).await?;
+                        }
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        self.publish(&document, &node, repeated, message.traceparent.as_deref())
+            .await?;
+        self.tracker.changed(run).await;
+        Ok(Followed::Done)
+    }
+
+    async fn stop_unreadable(&self, run: &RunId, error: &PlanError) -> Result<(), PlanError> {
+        let stop = StopDocument {
+            run: run.clone(),
+            reason: StopReason::DatasetUnreadable,
+            message: describe(error),
+            stopped_at: self.clock.now(),
+        };
+        Ok(self.state.stop_run(&stop).await?)
+    }
+
+    /// Reads a bounded part of the dataset and stores its shards, then the node.
+    async fn make_node(&self, document: &RunDocument, link: &Link) -> Result<PlanNode, PlanError> {
+        let dataset = &document.spec.dataset;
+        let store = self
+            .datasets
+            .open(&dataset.root)
+            .await
+            .map_err(|source| PlanError::Root {
+                root: dataset.root.clone(),
+                source,
+            })?;
+        let mut shards = ShardWriter::new(&self.state, document, self.options.shard_bytes);
+        let mut children = Vec::new();
+        let mut cursor = link.start_after.clone();
+        let next = loop {
+            let wanted = self.options.shards_per_link * document.spec.shard_items as usize - shards.entries();
+            let page = sightline_datasets::read_page(
+                store.as_ref(),
+                &dataset.source,
+                &link.range,
+                cursor.as_deref(),
+                wanted.min(self.options.page_entries),
+            )
+            .await?;
+            children.extend(page.children.into_iter().map(|range| Link {
+                range,
+                start_after: None,
+            }));
+            for entry in page.entries {
+                shards.add(entry).await?;
+            }
+            match page.next {
+                None => break None,
+                Some(next) if shards.written() >= self.options.shards_per_link => break Some(next),
+                Some(next) if shards.entries() >= self.options.shards_per_link * document.spec.shard_items as usize => {
+                    break Some(next);
+                }
+                Some(next) => cursor = Some(next),
+            }
+        };
+        let node = PlanNode {
+            run: document.run.clone(),
+            link: link.clone(),
+            shards: shards.finish().await?,
+            children,
+            next: next.map(|cursor| Link {
+                range: link.range.clone(),
+                start_after: Some(cursor),
+            }),
+        };
+        self.state.put_plan_node(&node).await?;
+        // Another holder of this link may have been faster: what counts is the smallest digest.
+        let counts = self.state.plan_node(&document.run, link).await?;
+        Ok(counts.map_or(node, |(_, node)| node))
+    }
+
+    /// Publishes a node's shards that have no result, and its following links.
+    async fn publish(
+        &self,
+        document: &RunDocument,
+        node: &PlanNode,
+        repeated: bool,
+        traceparent: Option<&str>,
+    ) -> Result<(), PlanError> {
+        let queue = shard_queue(document);
+        self.queue.declare(&queue).await?;
+        futures::stream::iter(&node.shards)
+            .map(|shard| async {
+                // Only a node that was there before can have results.
+                if repeated && self.state.has_result(&document.run, &shard.id).await? {
+                    return Ok(());
+                }
+                publish_shard(self.queue.as_ref(), document, &shard.id, traceparent)
+                    .await
+                    .map_err(PlanError::from)
+            })
+            .buffer_unordered(CONCURRENT_PUBLISHES)
+            .try_collect::<()>()
+            .await?;
+        for link in node.following() {
+            publish_link(self.queue.as_ref(), document, link, traceparent).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Publishes a shard of a run into its (declared) queue.
+///
+/// # Errors
+/// When the queue did not take it.
+pub(crate) async fn publish_shard(
+    queue: &dyn JobQueue,
+    document: &RunDocument,
+    shard: &ShardId,
+    traceparent: Option<&str>,
+) -> Result<(), QueueError> {
+    let message = ShardMessage {
+        kind: document.spec.kind,
+        run: document.run.clone(),
+        shard: shard.clone(),
+        attempt: 1,
+        traceparent: traceparent.map(Into::into),
+    };
+    let id = format!("{}/{shard}", document.run);
+    queue
+        .publish(&shard_queue(document), envelope(id, &message, traceparent))
+        .await
+}
+
+/// Publishes a link of a run.
+///
+/// # Errors
+/// When the queue did not take it.
+pub(crate) async fn publish_link(
+    queue: &dyn JobQueue,
+    document: &RunDocument,
+    link: &Link,
+    traceparent: Option<&str>,
+) -> Result<(), QueueError> {
+    let message = PlanMessage {
+        kind: document.spec.kind,
+        run: document.run.clone(),
+        link: link.clone(),
+        attempt: 1,
+        traceparent: traceparent.map(Into::into),
+    };
+    let id = format!("{}/{}", document.run, link.id(&document.run));
+    queue.publish(queues::PLAN, envelope(id, &message, traceparent)).await
+}
+
+fn envelope(id: String, message: &impl Envelope, traceparent: Option<&str>) -> Message {
+    Message {
+        id,
+        body: Bytes::from(message.to_bytes()),
+        traceparent: traceparent.map(Into::into),
+    }
+}
+
+/// The queue that a run's shards go through.
+pub(crate) fn shard_queue(document: &RunDocument) -> String {
+    document
+        .spec
+        .model
+        .as_ref()
+        .map_or_else(|| queues::SHARDS_ANY.to_owned(), queues::shards)
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Cuts entries into shards and stores each as soon as it is full, so that memory holds one shard at a time.
+struct ShardWriter<'a> {
+    state: &'a State,
+    document: &'a RunDocument,
+    shard_bytes: usize,
+    open: Vec<ManifestEntry>,
+    open_bytes: usize,
+    written: Vec<PlannedShard>,
+    entries: usize,
+}
+
+impl<'a> ShardWriter<'a> {
+    fn new(state: &'a State, document: &'a RunDocument, shard_bytes: usize) -> Self {
+        Self {
+            state,
+            document,
+            shard_bytes,
+            open: Vec::new(),
+            open_bytes: 0,
+            written: Vec::new(),
+            entries: 0,
+        }
+    }
+
+    fn entries(&self) -> usize {
+        self.entries
+    }
+
+    fn written(&self) -> usize {
+        self.written.len()
+    }
+
+    async fn add(&mut self, entry: ManifestEntry) -> Result<(), StateError> {
+        self.open_bytes += weight(&entry);
+        self.entries += 1;
+        self.open.push(entry);
+        if self.open.len() >= self.document.spec.shard_items as usize || self.open_bytes >= self.shard_bytes {
+            self.close().await?;
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self) -> Result<(), StateError> {
+        if self.open.is_empty() {
+            return Ok(());
+        }
+        let entries = std::mem::take(&mut self.open);
+        self.open_bytes = 0;
+        let bytes = entries.iter().map(ManifestEntry::object_bytes).sum();
+        let items = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        let manifest = Manifest {
+            run: self.document.run.clone(),
+            kind: self.document.spec.kind,
+            entries,
+        };
+        let id = self.state.put_manifest(&manifest).await?;
+        self.written.push(PlannedShard { id, items, bytes });
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<PlannedShard>, StateError> {
+        self.close().await?;
+        Ok(self.written)
+    }
+}
+
+/// About how many bytes an entry takes in its manifest.
+fn weight(entry: &ManifestEntry) -> usize {
+    const OVERHEAD: usize = 200;
+    match entry {
+        ManifestEntry::Ended(_) => OVERHEAD,
+        ManifestEntry::Item(item) => OVERHEAD + item.text.as_ref().map_or(0, String::len) + item.boxes.len() * 80,
+    }
+}

@@ -1,0 +1,354 @@
+//! The gRPC service.
+
+use crate::convert;
+use crate::failures::{self, FailuresCursor};
+use crate::planner::{describe, publish_link, shard_queue};
+use crate::progress::RunSnapshot;
+use crate::tracker::Tracker;
+use crate::waiting::Waiting;
+use sightline_core::message::queues;
+use sightline_core::{Clock, Link, RunDocument, RunId, RunSpec, StopDocument, StopReason, Timestamp};
+use sightline_objects::Stores;
+use sightline_proto::v1;
+use sightline_proto::v1::coordinator_server::Coordinator;
+use sightline_queue::{JobQueue, QueueError};
+use sightline_service::ServiceError;
+use sightline_state::{State, StateError};
+use sightline_telemetry::current_traceparent;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+/// Who asks, until callers have identities.
+const ANONYMOUS: &str = "anonymous";
+const MAX_REQUEST_ID: usize = 128;
+/// How long a caller should wait when something is away.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How often a watched run is looked at, and how often it is told at least.
+const WATCH_INTERVAL: Duration = Duration::from_millis(300);
+const WATCH_HEARTBEAT: Duration = Duration::from_secs(10);
+/// A run that is young may still be waiting for its worker to subscribe: not worth a word.
+const NO_WORKER_AFTER_MS: u64 = 2_000;
+const DEFAULT_RUNS_PAGE: usize = 50;
+const DEFAULT_FAILURES_PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;
+
+/// The service; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CoordinatorService {
+    pub(crate) state: State,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) datasets: Arc<Stores>,
+    pub(crate) tracker: Arc<Tracker>,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+fn state_error(error: StateError) -> ServiceError {
+    if error.is_retryable() {
+        ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER)
+    } else {
+        ServiceError::internal(error)
+    }
+}
+
+fn queue_error(error: QueueError) -> ServiceError {
+    if error.is_retryable() {
+        ServiceError::unavailable("QUEUE_UNAVAILABLE", describe(&error), RETRY_AFTER)
+    } else {
+        ServiceError::internal(error)
+    }
+}
+
+fn violations(wrong: convert::Violations) -> ServiceError {
+    let mut fields = wrong.0.into_iter();
+    let (field, description) = fields.next().unwrap_or_default();
+    fields.fold(
+        ServiceError::invalid_argument(field, description),
+        |error, (field, text)| error.and_field(field, text),
+    )
+}
+
+/// The run in `runs/{run}`.
+fn run_id(field: &'static str, name: &str) -> Result<RunId, ServiceError> {
+    let id = name.strip_prefix("runs/").unwrap_or_default();
+    RunId::new(id).map_err(|_| ServiceError::invalid_argument(field, format!("{name:?} is not of the form runs/RUN")))
+}
+
+/// A page's size: a default for 0, the highest for what is above it.
+fn page_size(asked: i32, default: usize) -> Result<usize, ServiceError> {
+    match usize::try_from(asked) {
+        Ok(0) => Ok(default),
+        Ok(size) => Ok(size.min(MAX_PAGE)),
+        Err(_) => Err(ServiceError::invalid_argument(
+            "page_size",
+            format!("{asked} is negative"),
+        )),
+    }
+}
+
+impl CoordinatorService {
+    async fn snapshot(&self, run: &RunId) -> Result<RunSnapshot, ServiceError> {
+        let snapshot = self.tracker.snapshot(run).await.map_err(state_error)?;
+        snapshot.ok_or_else(|| ServiceError::not_found("run", format!("runs/{run}")))
+    }
+
+    async fn api_run(&self, snapshot: &RunSnapshot) -> v1::Run {
+        convert::run(snapshot, self.waits_for(snapshot).await)
+    }
+
+    /// What a run waits for; none where it goes on.
+    async fn waits_for(&self, snapshot: &RunSnapshot) -> Option<String> {
+        if snapshot.state.is_final() {
+            return None;
+        }
+        let document = &snapshot.document;
+        if let Some(what) = self.waiting.planning_waits_for(&document.run) {
+            return Some(what);
+        }
+        if snapshot.outstanding() == 0 {
+            return None;
+        }
+        let model = document.spec.model.as_ref()?;
+        if let Some((what, since)) = self.waiting.workers_wait_for(model, Instant::now()) {
+            let seconds = self.clock.now().millis_since(since) / 1000;
+            return Some(format!("{what} (for {seconds} s)"));
+        }
+        match self.queue.depth(&shard_queue(document)).await {
+            Ok(depth) if depth.consumers == 0 && self.age_ms(document) > NO_WORKER_AFTER_MS => {
+                Some(format!("no worker serves model {model}"))
+            }
+            Ok(_) => None,
+            Err(error) => Some(describe(&error)),
+        }
+    }
+
+    fn age_ms(&self, document: &RunDocument) -> u64 {
+        self.clock.now().millis_since(document.created_at)
+    }
+
+    async fn create(&self, request: v1::CreateRunRequest) -> Result<v1::Run, ServiceError> {
+        let mut wrong = convert::Violations::default();
+        let characters = request.request_id.chars().count();
+        if !(1..=MAX_REQUEST_ID).contains(&characters) {
+            wrong.add(
+                "request_id",
+                format!("has {characters} characters: use 1 to {MAX_REQUEST_ID}"),
+            );
+        }
+        let spec = match convert::run_spec(request.spec.as_ref()) {
+            Ok(spec) if wrong.0.is_empty() => spec,
+            Ok(_) => return Err(violations(wrong)),
+            Err(more) => {
+                wrong.0.extend(more.0);
+                return Err(violations(wrong));
+            }
+        };
+        self.check_root(&spec).await?;
+        if request.validate_only {
+            return Ok(v1::Run {
+                spec: Some(convert::api_spec(&spec)),
+                ..v1::Run::default()
+            });
+        }
+        let document = RunDocument {
+            run: RunId::of_request(ANONYMOUS, &request.request_id),
+            caller: ANONYMOUS.into(),
+            request_id: request.request_id,
+            spec,
+            created_at: self.clock.now(),
+            traceparent: current_traceparent(),
+        };
+        let stored = self.state.create_run(&document).await.map_err(state_error)?;
+        let name = format!("runs/{}", document.run);
+        if stored.spec != document.spec {
+            let message = format!(
+                "request_id {:?} made {name} with another specification: use another request_id, or the same specification",
+                document.request_id
+            );
+            return Err(ServiceError::already_exists("run", name, message));
+        }
+        // Published again where the request is repeated: the first caller may have died in between.
+        if self.snapshot(&document.run).await?.planned_shards == 0 {
+            self.queue.declare(queues::PLAN).await.map_err(queue_error)?;
+            let traceparent = stored.traceparent.as_deref();
+            publish_link(self.queue.as_ref(), &stored, &Link::default(), traceparent)
+                .await
+                .map_err(queue_error)?;
+        }
+        let snapshot = self.snapshot(&document.run).await?;
+        tracing::info!(run = %document.run, dataset = %stored.spec.dataset.name, "run created");
+        Ok(self.api_run(&snapshot).await)
+    }
+
+    /// A root that cannot be opened is the caller's mistake, told at once.
+    async fn check_root(&self, spec: &RunSpec) -> Result<(), ServiceError> {
+        match self.datasets.open(&spec.dataset.root).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_retryable() => Ok(()),
+            Err(error) => Err(ServiceError::invalid_argument("spec.dataset.root", describe(&error))),
+        }
+    }
+
+    async fn list(&self, request: v1::ListRunsRequest) -> Result<v1::ListRunsResponse, ServiceError> {
+        let size = page_size(request.page_size, DEFAULT_RUNS_PAGE)?;
+        let before = match request.page_token.as_str() {
+            "" => None,
+            token => Some(parse_runs_token(token)?),
+        };
+        let mut newest = self.all_runs().await?;
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.retain(|run| before.as_ref().is_none_or(|before| run < before));
+        let more = newest.len() > size;
+        newest.truncate(size);
+        let next_page_token = match newest.last() {
+            Some((created, run)) if more => format!("{}.{run}", created.0),
+            _ => String::new(),
+        };
+        let mut runs = Vec::with_capacity(newest.len());
+        for (_, run) in &newest {
+            runs.push(self.api_run(&self.snapshot(run).await?).await);
+        }
+        Ok(v1::ListRunsResponse { runs, next_page_token })
+    }
+
+    async fn all_runs(&self) -> Result<Vec<(Timestamp, RunId)>, ServiceError> {
+        let mut runs = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.state.list_runs(after).await.map_err(state_error)?;
+            for run in page.runs {
+                if let Some(document) = self.state.run(&run).await.map_err(state_error)? {
+                    runs.push((document.created_at, run));
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(runs),
+            }
+        }
+    }
+
+    async fn cancel(&self, run: &RunId) -> Result<v1::Run, ServiceError> {
+        let snapshot = self.snapshot(run).await?;
+        if !snapshot.state.is_final() {
+            let stop = StopDocument {
+                run: run.clone(),
+                reason: StopReason::Cancelled,
+                message: "cancelled by a caller".into(),
+                stopped_at: self.clock.now(),
+            };
+            self.state.stop_run(&stop).await.map_err(state_error)?;
+            self.tracker.changed(run).await;
+            tracing::info!(%run, "run cancelled");
+        }
+        Ok(self.api_run(&self.snapshot(run).await?).await)
+    }
+
+    async fn failures(&self, request: v1::ListFailuresRequest) -> Result<v1::ListFailuresResponse, ServiceError> {
+        let run = run_id("parent", &request.parent)?;
+        self.snapshot(&run).await?;
+        let size = page_size(request.page_size, DEFAULT_FAILURES_PAGE)?;
+        let cursor = match request.page_token.as_str() {
+            "" => None,
+            token => Some(FailuresCursor::from_token(token).ok_or_else(bad_token)?),
+        };
+        let (failures, next) = failures::page(&self.state, &run, cursor, size)
+            .await
+            .map_err(state_error)?;
+        Ok(v1::ListFailuresResponse {
+            failures: failures.into_iter().filter_map(convert::failure).collect(),
+            next_page_token: next.map(|cursor| cursor.to_token()).unwrap_or_default(),
+        })
+    }
+
+    /// Tells a run's states until it ends, the caller goes or the process ends.
+    async fn watch(self, run: RunId, states: mpsc::Sender<Result<v1::WatchRunResponse, Status>>) {
+        let mut told: Option<(v1::Run, Instant)> = None;
+        loop {
+            let (message, last) = match self.snapshot(&run).await {
+                Ok(snapshot) => {
+                    let is_final = snapshot.state.is_final();
+                    let run = self.api_run(&snapshot).await;
+                    let due = told
+                        .as_ref()
+                        .is_none_or(|(before, at)| *before != run || at.elapsed() >= WATCH_HEARTBEAT);
+                    told = if due { Some((run.clone(), Instant::now())) } else { told };
+                    (due.then_some(Ok(v1::WatchRunResponse { run: Some(run) })), is_final)
+                }
+                Err(error) => (Some(Err(error.into())), true),
+            };
+            if let Some(message) = message
+                && states.send(message).await.is_err()
+            {
+                return;
+            }
+            if last {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(WATCH_INTERVAL) => {}
+                () = states.closed() => return,
+                () = self.shutdown.cancelled() => {
+                    let away = ServiceError::unavailable("SHUTTING_DOWN", "this coordinator ends: watch again", RETRY_AFTER);
+                    // The caller may be gone, too; then there is nobody to tell.
+                    let _told = states.send(Err(away.into())).await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn bad_token() -> ServiceError {
+    ServiceError::invalid_argument("page_token", "is none that a page of this list gave")
+}
+
+fn parse_runs_token(token: &str) -> Result<(Timestamp, RunId), ServiceError> {
+    let (created, run) = token.split_once('.').ok_or_else(bad_token)?;
+    let created = created.parse().map_err(|_| bad_token())?;
+    Ok((Timestamp(created), RunId::new(run).map_err(|_| bad_token())?))
+}
+
+#[tonic::async_trait]
+impl Coordinator for CoordinatorService {
+    type WatchRunStream = ReceiverStream<Result<v1::WatchRunResponse, Status>>;
+
+    async fn create_run(&self, request: Request<v1::CreateRunRequest>) -> Result<Response<v1::Run>, Status> {
+        Ok(Response::new(self.create(request.into_inner()).await?))
+    }
+
+    async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let run = run_id("name", &request.into_inner().name)?;
+        Ok(Response::new(self.api_run(&self.snapshot(&run).await?).await))
+    }
+
+    async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {
+        Ok(Response::new(self.list(request.into_inner()).await?))
+    }
+
+    async fn watch_run(&self, request: Request<v1::WatchRunRequest>) -> Result<Response<Self::WatchRunStream>, Status> {
+        let run = run_id("name", &request.into_inner().name)?;
+        self.snapshot(&run).await?;
+        let (states, receiver) = mpsc::channel(1);
+        tokio::spawn(self.clone().watch(run, states));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn cancel_run(&self, request: Request<v1::CancelRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let run = run_id("name", &request.into_inner().name)?;
+        Ok(Response::new(self.cancel(&run).await?))
+    }
+
+    async fn list_failures(
+        &self,
+        request: Request<v1::ListFailuresRequest>,
+    ) -> Result<Response<v1::ListFailuresResponse>, Status> {
+        Ok(Response::new(self.failures(request.into_inner()).await?))
+    }
+}

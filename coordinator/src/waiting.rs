@@ -1,0 +1,137 @@
+//! What runs wait for, from hints: which workers live, what they say keeps them, and what kept this coordinator.
+
+use sightline_core::message::queues;
+use sightline_core::{ModelName, RunId, Timestamp, WorkerReport};
+use sightline_queue::{JobQueue, QueueError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A worker that was not heard of for so long is forgotten. Workers report every five seconds.
+const FORGET_AFTER: Duration = Duration::from_secs(16);
+/// How long to wait before listening again after the subscription failed.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is known of who waits for what.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    workers: Mutex<HashMap<String, (WorkerReport, Instant)>>,
+    planning: Mutex<HashMap<RunId, String>>,
+}
+
+impl Waiting {
+    /// Takes note of a worker's report.
+    pub fn heard(&self, report: WorkerReport, now: Instant) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.retain(|_, (_, at)| now.duration_since(*at) < FORGET_AFTER);
+        workers.insert(report.worker.clone(), (report, now));
+    }
+
+    /// What keeps every worker of a model from going on: the words and since when; none where one of them goes on, or
+    /// none was heard of.
+    #[must_use]
+    pub fn workers_wait_for(&self, model: &ModelName, now: Instant) -> Option<(String, Timestamp)> {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reports = workers
+            .values()
+            .filter(|(report, at)| report.model == *model && now.duration_since(*at) < FORGET_AFTER)
+            .map(|(report, _)| report)
+            .peekable();
+        reports.peek()?;
+        let waiting: Option<Vec<_>> = reports
+            .map(|report| Some((report.since, report.waiting_for.as_deref()?)))
+            .collect();
+        waiting?.into_iter().min().map(|(since, what)| (what.to_owned(), since))
+    }
+
+    /// Takes note of what kept this coordinator from planning a run; none where it went on.
+    pub fn planning(&self, run: &RunId, waits_for: Option<String>) {
+        let mut planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
+        match waits_for {
+            Some(what) => planning.insert(run.clone(), what),
+            None => planning.remove(run),
+        };
+    }
+
+    /// What kept this coordinator from planning a run.
+    #[must_use]
+    pub fn planning_waits_for(&self, run: &RunId) -> Option<String> {
+        self.planning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(run)
+            .cloned()
+    }
+}
+
+/// Listens to workers until shutdown.
+pub(crate) async fn listen(queue: Arc<dyn JobQueue>, waiting: Arc<Waiting>, shutdown: CancellationToken) {
+    let listening = async {
+        loop {
+            if let Err(error) = listen_once(queue.as_ref(), &waiting).await {
+                tracing::debug!(%error, "listening to workers again");
+            }
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
+    };
+    tokio::select! {
+        () = listening => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn listen_once(queue: &dyn JobQueue, waiting: &Waiting) -> Result<(), QueueError> {
+    let mut reports = queue.subscribe(queues::TOPIC_WORKERS).await?;
+    loop {
+        let body = reports.next().await?;
+        match serde_json::from_slice::<WorkerReport>(&body) {
+            Ok(report) => waiting.heard(report, Instant::now()),
+            Err(error) => tracing::debug!(%error, "a worker's report that cannot be read is left out"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(worker: &str, waiting_for: Option<&str>, since: u64) -> WorkerReport {
+        WorkerReport {
+            worker: worker.into(),
+            model: ModelName::new("m").unwrap(),
+            waiting_for: waiting_for.map(Into::into),
+            since: Timestamp(since),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_waits_only_when_every_worker_of_its_model_waits() {
+        let (waiting, model) = (Waiting::default(), ModelName::new("m").unwrap());
+        assert_eq!(
+            waiting.workers_wait_for(&model, Instant::now()),
+            None,
+            "nobody was heard of"
+        );
+        waiting.heard(report("a", Some("the index"), 5), Instant::now());
+        assert_eq!(
+            waiting.workers_wait_for(&model, Instant::now()),
+            Some(("the index".into(), Timestamp(5)))
+        );
+        waiting.heard(report("b", None, 6), Instant::now());
+        assert_eq!(waiting.workers_wait_for(&model, Instant::now()), None, "b goes on");
+        assert_eq!(
+            waiting.workers_wait_for(&ModelName::new("n").unwrap(), Instant::now()),
+            None
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_is_not_heard_of_any_more_is_forgotten() {
+        let (waiting, model) = (Waiting::default(), ModelName::new("m").unwrap());
+        waiting.heard(report("a", Some("the index"), 5), Instant::now());
+        tokio::time::advance(FORGET_AFTER).await;
+        assert_eq!(waiting.workers_wait_for(&model, Instant::now()), None);
+    }
+}

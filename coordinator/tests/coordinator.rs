@@ -1,0 +1,542 @@
+//! The coordinator over the embedded seams, with a worker that only writes results.
+
+use bytes::Bytes;
+use sightline_coordinator::{Coordinator, PlannerOptions, Seams};
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{
+    FailureReason, ItemOutcome, ManifestEntry, ModelName, Outcome, OutcomeCounts, RunId, ShardMessage, ShardResult,
+    SystemClock, Timestamp,
+};
+use sightline_objects::{FileAccess, LocalStore, ObjectStore, OpenOptions, Stores};
+use sightline_proto::v1;
+use sightline_proto::v1::coordinator_server::Coordinator as Api;
+use sightline_queue::{Consumer, JobQueue, Message, QueueOptions};
+use sightline_state::State;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request};
+
+/// Nothing here takes longer on a loaded machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+struct Fixture {
+    folder: tempfile::TempDir,
+    state: State,
+    queue: Arc<dyn JobQueue>,
+    coordinator: Arc<Coordinator>,
+    shutdown: CancellationToken,
+}
+
+impl Fixture {
+    /// A dataset of so many files, and a coordinator that plans.
+    async fn new(files: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = folder.path().join("dataset");
+        std::fs::create_dir(&dataset).unwrap();
+        for at in 0..files {
+            std::fs::write(dataset.join(format!("{at:04}.png")), format!("picture {at}")).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        let queue = sightline_queue::open("memory:", QueueOptions::default()).unwrap();
+        let mut fixture = Self::over(folder, queue).await;
+        fixture.start();
+        fixture
+    }
+
+    async fn over(folder: tempfile::TempDir, queue: Arc<dyn JobQueue>) -> Self {
+        let store = LocalStore::open(folder.path().join("state")).await.unwrap();
+        let state = State::new(Arc::new(store));
+        let datasets = Arc::new(Stores::new(OpenOptions {
+            files: FileAccess::Allowed,
+            ..OpenOptions::default()
+        }));
+        let seams = Seams {
+            state: state.clone(),
+            datasets,
+            queue: Arc::clone(&queue),
+            clock: Arc::new(SystemClock),
+        };
+        let options = PlannerOptions {
+            shards_per_link: 2,
+            page_entries: 7,
+            ..PlannerOptions::default()
+        };
+        let coordinator = Arc::new(Coordinator::new(seams, options));
+        Self {
+            folder,
+            state,
+            queue,
+            coordinator,
+            shutdown: CancellationToken::new(),
+        }
+    }
+
+    fn start(&mut self) {
+        let (coordinator, shutdown) = (Arc::clone(&self.coordinator), self.shutdown.clone());
+        tokio::spawn(async move { coordinator.plan(shutdown).await.unwrap() });
+    }
+
+    fn api(&self) -> impl Api + use<> {
+        let shutdown = self.shutdown.clone();
+        let coordinator = Arc::clone(&self.coordinator);
+        coordinator.api(shutdown)
+    }
+
+    fn spec(&self) -> v1::RunSpec {
+        v1::RunSpec {
+            kind: v1::JobKind::Embed.into(),
+            dataset: Some(v1::Dataset {
+                name: "pictures".into(),
+                root: format!("file://{}", self.folder.path().join("dataset").display()),
+                source: Some(v1::dataset::Source::Prefix(v1::PrefixSource {})),
+            }),
+            collection: "collections/pictures".into(),
+            model: "test-model".into(),
+            shard_items: 10,
+            ..v1::RunSpec::default()
+        }
+    }
+
+    async fn create(&self, request_id: &str, spec: v1::RunSpec) -> Result<v1::Run, tonic::Status> {
+        let request = v1::CreateRunRequest {
+            spec: Some(spec),
+            request_id: request_id.into(),
+            validate_only: false,
+        };
+        Ok(self.api().create_run(Request::new(request)).await?.into_inner())
+    }
+
+    async fn consumer(&self) -> Box<dyn Consumer> {
+        let queue = queues::shards(&ModelName::new("test-model").unwrap());
+        self.queue.declare(&queue).await.unwrap();
+        self.queue.consume(&queue, 10).await.unwrap()
+    }
+
+    /// Waits until a run looks as wanted.
+    async fn until(&self, run: &str, wanted: impl Fn(&v1::Run) -> bool) -> v1::Run {
+        let request = v1::WatchRunRequest { name: run.into() };
+        let mut states = self.api().watch_run(Request::new(request)).await.unwrap().into_inner();
+        let found = tokio::time::timeout(LIMIT, async {
+            while let Some(state) = states.next().await {
+                let run = state.unwrap().run.unwrap();
+                if wanted(&run) {
+                    return run;
+                }
+            }
+            panic!("the stream ended before the run looked as wanted");
+        });
+        found.await.unwrap()
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Takes one shard as a worker would, with every item indexed but those whose key `fails` names.
+async fn work(fixture: &Fixture, consumer: &mut dyn Consumer, fails: &str) -> Vec<String> {
+    let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().unwrap();
+    let message = ShardMessage::from_bytes(&delivery.message.body).unwrap();
+    let manifest = fixture.state.manifest(&message.run, &message.shard).await.unwrap();
+    let outcome = |entry: &ManifestEntry| match entry {
+        ManifestEntry::Ended(ended) => ended.outcome.clone(),
+        ManifestEntry::Item(item) if item.key.as_str() == fails => Outcome::failed(FailureReason::CorruptImage, "cut"),
+        ManifestEntry::Item(_) => Outcome::Indexed { digest: "d".into() },
+    };
+    let items: Vec<ItemOutcome> = manifest
+        .entries
+        .iter()
+        .map(|entry| ItemOutcome {
+            key: entry.key().clone(),
+            line: None,
+            outcome: outcome(entry),
+        })
+        .collect();
+    let mut counts = OutcomeCounts::default();
+    items.iter().for_each(|item| counts.add(&item.outcome));
+    let keys = items.iter().map(|item| item.key.to_string()).collect();
+    let result = ShardResult {
+        run: message.run.clone(),
+        shard: message.shard.clone(),
+        worker: "w".into(),
+        started_at: Timestamp(1),
+        finished_at: Timestamp(2),
+        stage_ms: Default::default(),
+        counts,
+        items,
+    };
+    fixture
+        .state
+        .put_result(&result, &format!("{:04}-w", message.attempt))
+        .await
+        .unwrap();
+    delivery.receipt.ack().await.unwrap();
+    keys
+}
+
+#[tokio::test]
+async fn every_object_is_in_exactly_one_shard_and_the_run_ends_when_each_has_a_result() {
+    let fixture = Fixture::new(45).await;
+    std::fs::write(fixture.folder.path().join("dataset/notes.txt"), "no picture").unwrap();
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    let mut consumer = fixture.consumer().await;
+    let mut keys = Vec::new();
+    while keys.len() < 46 {
+        keys.extend(work(&fixture, consumer.as_mut(), "0007.png").await);
+    }
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 46, "each once");
+    let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!(ended.state(), v1::run::State::PartiallySucceeded);
+    let counts = ended.counts.unwrap();
+    assert_eq!((counts.indexed, counts.skipped, counts.failed), (44, 1, 1));
+    assert_eq!(
+        (ended.planned_items, ended.planned_shards, ended.done_shards),
+        (46, 5, 5)
+    );
+    assert_eq!(
+        ended.failures,
+        [v1::run::ReasonCount {
+            reason: "corrupt_image".into(),
+            count: 1
+        }]
+    );
+    assert_eq!(
+        ended.skips,
+        [v1::run::ReasonCount {
+            reason: "unsupported_type".into(),
+            count: 1
+        }]
+    );
+    let request = v1::ListFailuresRequest {
+        parent: run.name,
+        page_size: 10,
+        page_token: String::new(),
+    };
+    let failures = fixture
+        .api()
+        .list_failures(Request::new(request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(failures.failures.len(), 1);
+    assert_eq!(failures.failures[0].key, "0007.png");
+    assert_eq!(failures.next_page_token, "");
+}
+
+#[tokio::test]
+async fn a_repeated_link_follows_its_node_and_does_not_list_again() {
+    let fixture = Fixture::new(15).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    // Listed again, these would be in a shard of the repeated link.
+    for at in 0..15 {
+        std::fs::write(fixture.folder.path().join(format!("dataset/a{at}.png")), "late").unwrap();
+    }
+    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let mut nodes_before = list(&fixture, &format!("runs/{id}/plan/")).await;
+    fixture.create("r", fixture.spec()).await.unwrap();
+    let root = sightline_core::PlanMessage {
+        kind: sightline_core::JobKind::Embed,
+        run: id.clone(),
+        link: sightline_core::Link::default(),
+        attempt: 1,
+        traceparent: None,
+    };
+    let message = Message {
+        id: "again".into(),
+        body: Bytes::from(root.to_bytes()),
+        traceparent: None,
+    };
+    fixture.queue.publish(queues::PLAN, message).await.unwrap();
+    let mut consumer = fixture.consumer().await;
+    // Two shards, each at least twice: from the first and from the repeated link.
+    let mut shards = Vec::new();
+    for _ in 0..4 {
+        let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().unwrap();
+        shards.push(ShardMessage::from_bytes(&delivery.message.body).unwrap().shard);
+        delivery.receipt.ack().await.unwrap();
+    }
+    assert_eq!(shards.iter().collect::<BTreeSet<_>>().len(), 2);
+    nodes_before.sort_unstable();
+    assert_eq!(list(&fixture, &format!("runs/{id}/plan/")).await, nodes_before);
+}
+
+async fn list(fixture: &Fixture, prefix: &str) -> Vec<String> {
+    let store = LocalStore::open(fixture.folder.path().join("state")).await.unwrap();
+    let page = store.list(&sightline_objects::ListRequest::all(prefix)).await.unwrap();
+    page.objects.into_iter().map(|object| object.key).collect()
+}
+
+#[tokio::test]
+async fn a_run_has_no_more_shards_outstanding_than_its_window_and_one_link() {
+    let fixture = Fixture::new(100).await;
+    let spec = v1::RunSpec {
+        window_shards: 2,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    let stalled = fixture.until(&run.name, |run| run.planned_shards >= 2).await;
+    assert_eq!(stalled.planned_shards, 2);
+    let mut consumer = fixture.consumer().await;
+    let mut keys = 0;
+    while keys < 100 {
+        keys += work(&fixture, consumer.as_mut(), "").await.len();
+        let request = v1::GetRunRequest { name: run.name.clone() };
+        let now = fixture.api().get_run(Request::new(request)).await.unwrap().into_inner();
+        assert!(now.planned_shards - now.done_shards <= 3, "{now:?}");
+    }
+    let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!(ended.state(), v1::run::State::Succeeded);
+}
+
+#[tokio::test]
+async fn a_repeated_request_finds_its_run_and_another_specification_is_refused() {
+    let fixture = Fixture::new(3).await;
+    let first = fixture.create("daily", fixture.spec()).await.unwrap();
+    assert_eq!(fixture.create("daily", fixture.spec()).await.unwrap().name, first.name);
+    let other = v1::RunSpec {
+        shard_items: 11,
+        ..fixture.spec()
+    };
+    assert_eq!(
+        fixture.create("daily", other).await.unwrap_err().code(),
+        Code::AlreadyExists
+    );
+}
+
+#[tokio::test]
+async fn every_mistake_of_a_request_is_told_with_its_field() {
+    use tonic_types::StatusExt;
+    let fixture = Fixture::new(0).await;
+    let spec = v1::RunSpec {
+        collection: "pictures".into(),
+        model: String::new(),
+        shard_items: 10_001,
+        fields: vec!["image".into()],
+        ..fixture.spec()
+    };
+    let status = fixture.create("", spec).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let fields: BTreeSet<String> = status
+        .get_details_bad_request()
+        .unwrap()
+        .field_violations
+        .into_iter()
+        .map(|wrong| wrong.field)
+        .collect();
+    let expected = [
+        "request_id",
+        "spec.collection",
+        "spec.model",
+        "spec.shard_items",
+        "spec.fields",
+    ];
+    assert_eq!(fields, expected.map(String::from).into());
+}
+
+#[tokio::test]
+async fn a_cancelled_run_reports_what_it_did_not_process_and_an_ended_one_is_not_cancelled() {
+    let fixture = Fixture::new(20).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    let mut consumer = fixture.consumer().await;
+    let processed = work(&fixture, consumer.as_mut(), "").await.len();
+    let cancel = |name: &str| Request::new(v1::CancelRunRequest { name: name.into() });
+    fixture.until(&run.name, |run| run.done_shards == 1).await;
+    let cancelled = fixture.api().cancel_run(cancel(&run.name)).await.unwrap().into_inner();
+    assert_eq!(cancelled.state(), v1::run::State::Cancelled);
+    assert_eq!(cancelled.unprocessed_items, 20 - i64::try_from(processed).unwrap());
+
+    let ended = fixture
+        .create(
+            "r2",
+            v1::RunSpec {
+                model: "other".into(),
+                ..fixture.spec()
+            },
+        )
+        .await
+        .unwrap();
+    let queue = queues::shards(&ModelName::new("other").unwrap());
+    fixture.queue.declare(&queue).await.unwrap();
+    let mut consumer = fixture.queue.consume(&queue, 10).await.unwrap();
+    work(&fixture, consumer.as_mut(), "").await;
+    work(&fixture, consumer.as_mut(), "").await;
+    fixture.until(&ended.name, |run| run.end_time.is_some()).await;
+    let still = fixture
+        .api()
+        .cancel_run(cancel(&ended.name))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(still.state(), v1::run::State::Succeeded);
+}
+
+#[tokio::test]
+async fn a_run_without_a_worker_for_its_model_says_that_it_waits() {
+    let fixture = Fixture::new(3).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    let waiting = fixture
+        .until(&run.name, |run| run.state() == v1::run::State::Waiting)
+        .await;
+    assert_eq!(waiting.state_message, "no worker serves model test-model");
+    let mut consumer = fixture.consumer().await;
+    work(&fixture, consumer.as_mut(), "").await;
+    fixture
+        .until(&run.name, |run| run.state() == v1::run::State::Succeeded)
+        .await;
+}
+
+#[tokio::test]
+async fn a_dataset_that_cannot_be_read_fails_its_run_with_the_reason() {
+    let fixture = Fixture::new(3).await;
+    let mut spec = fixture.spec();
+    let manifest = v1::ManifestSource {
+        path: "missing.csv".into(),
+        ..v1::ManifestSource::default()
+    };
+    spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Manifest(manifest));
+    let run = fixture.create("r", spec).await.unwrap();
+    let failed = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!(failed.state(), v1::run::State::Failed);
+    assert!(failed.state_message.contains("missing.csv"), "{}", failed.state_message);
+    let mut spec = fixture.spec();
+    spec.dataset.as_mut().unwrap().root = "file:///no/such/folder".into();
+    assert_eq!(
+        fixture.create("r2", spec).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+}
+
+#[tokio::test]
+async fn a_run_of_an_empty_dataset_succeeds_with_nothing() {
+    let fixture = Fixture::new(0).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!((ended.state(), ended.planned_items), (v1::run::State::Succeeded, 0));
+}
+
+#[tokio::test]
+async fn a_run_stops_itself_after_too_many_failures() {
+    let fixture = Fixture::new(20).await;
+    let spec = v1::RunSpec {
+        max_failures: 1,
+        shard_items: 1,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    let mut consumer = fixture.consumer().await;
+    for fails in ["0000.png", "0001.png"] {
+        let keys = work(&fixture, consumer.as_mut(), fails).await;
+        assert_eq!(keys, [fails]);
+    }
+    let stopped = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!(stopped.state(), v1::run::State::Failed);
+    assert!(
+        stopped.state_message.contains("2 items failed"),
+        "{}",
+        stopped.state_message
+    );
+}
+
+#[tokio::test]
+async fn when_the_queue_is_lost_every_message_is_rebuilt_from_the_objects() {
+    let mut fixture = Fixture::new(35).await;
+    let spec = v1::RunSpec {
+        window_shards: 2,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    fixture.until(&run.name, |run| run.planned_shards == 2).await;
+    let mut consumer = fixture.consumer().await;
+    let mut keys = work(&fixture, consumer.as_mut(), "").await;
+    fixture.shutdown.cancel();
+
+    let folder = std::mem::replace(&mut fixture.folder, tempfile::tempdir().unwrap());
+    let mut after = Fixture::over(
+        folder,
+        sightline_queue::open("memory:", QueueOptions::default()).unwrap(),
+    )
+    .await;
+    after.coordinator.resume().await.unwrap();
+    after.start();
+    let mut consumer = after.consumer().await;
+    while keys.len() < 35 {
+        keys.extend(work(&after, consumer.as_mut(), "").await);
+    }
+    assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 35, "each once");
+    let ended = after.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!(ended.state(), v1::run::State::Succeeded);
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_and_page_by_page() {
+    let fixture = Fixture::new(1).await;
+    let mut created = Vec::new();
+    for at in 0..5 {
+        created.push(fixture.create(&format!("r{at}"), fixture.spec()).await.unwrap().name);
+    }
+    let mut listed: Vec<v1::Run> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListRunsRequest {
+            page_size: 2,
+            page_token,
+        };
+        let page = fixture
+            .api()
+            .list_runs(Request::new(request))
+            .await
+            .unwrap()
+            .into_inner();
+        assert!(page.runs.len() <= 2);
+        listed.extend(page.runs);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let times: Vec<_> = listed
+        .iter()
+        .map(|run| run.create_time.unwrap())
+        .map(|at| (at.seconds, at.nanos))
+        .collect();
+    assert!(times.is_sorted_by(|a, b| a >= b), "{times:?}");
+    assert_eq!(
+        listed.into_iter().map(|run| run.name).collect::<BTreeSet<_>>(),
+        created.into_iter().collect()
+    );
+}
+
+#[tokio::test]
+async fn messages_that_nobody_can_take_are_dead_lettered_and_newer_ones_are_handed_back() {
+    let fixture = Fixture::new(1).await;
+    let publish = |id: &str, body: &str| {
+        let message = Message {
+            id: id.into(),
+            body: Bytes::from(body.to_owned()),
+            traceparent: None,
+        };
+        fixture.queue.publish(queues::PLAN, message)
+    };
+    fixture.queue.declare(queues::PLAN).await.unwrap();
+    publish("broken", "{\"version\":1,\"kind\":\"embed\",\"attempt\":-1}")
+        .await
+        .unwrap();
+    publish("newer", "{\"version\":99,\"kind\":\"embed\"}").await.unwrap();
+    let dead = sightline_queue::dead_letters(queues::PLAN);
+    let mut consumer = fixture.queue.consume(&dead, 1).await.unwrap();
+    let letter = tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().unwrap();
+    assert_eq!(letter.message.id, "broken");
+    letter.receipt.ack().await.unwrap();
+    assert_eq!(
+        fixture.queue.depth(&dead).await.unwrap().ready,
+        0,
+        "the newer one is not lost there"
+    );
+}

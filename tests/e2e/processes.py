@@ -1,0 +1,79 @@
+"""Starts Sightline's services as an operator would, and ends them whatever happens."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Dict, List, Optional
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+BINARIES = REPOSITORY / os.environ.get("SIGHTLINE_BINARIES", "target/debug")
+START_LIMIT_SECONDS = 120
+
+
+class Process:
+    """One service with its log in a file."""
+
+    def __init__(self, name: str, command: List[str], environment: Dict[str, str], logs: Path) -> None:
+        self.name = name
+        self.log = logs / f"{name}.log"
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True)
+
+    def address(self) -> str:
+        """Where its gRPC service listens, as its log says."""
+        return self.wait_for(r"address=(127\.0\.0\.1:\d+).*serving sightline|serving sightline.*address=(127\.0\.0\.1:\d+)")
+
+    def wait_for(self, pattern: str) -> str:
+        """The first group of the first line that matches."""
+        deadline = time.monotonic() + START_LIMIT_SECONDS
+        while time.monotonic() < deadline:
+            text = re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text(errors="replace"))
+            found = re.search(pattern, text)
+            if found:
+                return next((group for group in found.groups() if group), "")
+            if self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended with {self._process.returncode}:\n{text[-3000:]}")
+            time.sleep(0.1)
+        raise RuntimeError(f"{self.name} did not say {pattern!r} in {START_LIMIT_SECONDS} s:\n{text[-3000:]}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a node that is lost: the supervisor goes, and its engine with it."""
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def end(self) -> Optional[int]:
+        """SIGTERM, and the exit status; SIGKILL to its group where that takes too long."""
+        if self._process.poll() is None:
+            os.kill(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        return self._process.returncode
+
+
+class Processes:
+    """All that were started; ended in the opposite order."""
+
+    def __init__(self, logs: Path) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs = logs
+        self._started: List[Process] = []
+
+    def start(self, name: str, command: List[str], environment: Dict[str, str]) -> Process:
+        process = Process(name, [str(BINARIES / command[0]), *command[1:]], environment, self._logs)
+        self._started.append(process)
+        return process
+
+    def __enter__(self) -> "Processes":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in reversed(self._started):
+            process.end()
