@@ -1,5 +1,6 @@
 //! Opening an index by its address.
 
+use crate::milvus::{MilvusAddress, MilvusIndex};
 use crate::sqlite::SqliteIndex;
 use crate::{IndexError, VectorIndex};
 use std::path::Path;
@@ -42,6 +43,10 @@ pub async fn open(address: &str, options: &OpenOptions) -> Result<Arc<dyn Vector
             });
         }
         return Ok(Arc::new(SqliteIndex::open(Path::new(path), options).await?));
+    }
+    if address.starts_with("milvus") {
+        let address = MilvusAddress::parse(address)?;
+        return Ok(Arc::new(MilvusIndex::connect(&address, options).await?));
     }
     let scheme = address.split(':').next().unwrap_or_default();
     Err(IndexError::BadAddress {

@@ -1,1 +1,151 @@
-//! Milvus.
+//! Milvus, through its own client.
+//!
+//! Targets Milvus 2.4 and later; collections with one vector field also work on 2.3. Reads are strongly consistent.
+//! What the collection is lies as a JSON document in the collection's description, so that a collection of another
+//! program is never taken for one of ours. The client's types stay in this module.
+
+mod address;
+mod client;
+mod collections;
+mod error;
+mod filter;
+mod reads;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use address::MilvusAddress;
+
+use crate::{FieldHits, FieldSearch, IndexError, OpenOptions, Projection, VectorIndex, check};
+use async_trait::async_trait;
+use client::Client;
+use sightline_core::filter::Filter;
+use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// An index in a Milvus server or cluster.
+#[derive(Debug)]
+pub struct MilvusIndex {
+    client: Client,
+    // What was read of collections, so that an upsert does not fetch tens of kilobytes of canaries. A collection that
+    // another process drops and creates anew with other dimensions is refused by the server itself.
+    known: Mutex<HashMap<CollectionName, Arc<CollectionDescription>>>,
+}
+
+impl MilvusIndex {
+    /// Connects to a server.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`] when it does not answer in time; [`IndexError::BadAddress`] when it refuses the
+    /// user, or the address cannot be one.
+    pub async fn connect(address: &MilvusAddress, options: &OpenOptions) -> Result<Self, IndexError> {
+        Ok(Self {
+            client: Client::connect(address, options).await?,
+            known: Mutex::default(),
+        })
+    }
+
+    async fn known(&self, collection: &CollectionName) -> Result<Arc<CollectionDescription>, IndexError> {
+        let cached = self.lock().get(collection).map(Arc::clone);
+        if let Some(description) = cached {
+            return Ok(description);
+        }
+        let Some(description) = collections::describe(&self.client, collection).await? else {
+            return Err(IndexError::NoCollection(collection.clone()));
+        };
+        let description = Arc::new(description);
+        self.lock().insert(collection.clone(), Arc::clone(&description));
+        Ok(description)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CollectionName, Arc<CollectionDescription>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was read of a collection that is no longer what it was.
+    fn learn<T>(&self, collection: &CollectionName, result: Result<T, IndexError>) -> Result<T, IndexError> {
+        if matches!(result, Err(IndexError::NoCollection(_) | IndexError::Refused { .. })) {
+            self.lock().remove(collection);
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl VectorIndex for MilvusIndex {
+    async fn create(&self, description: &CollectionDescription) -> Result<(), IndexError> {
+        self.lock().remove(&description.name);
+        collections::create(&self.client, description).await
+    }
+
+    async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionDescription>, IndexError> {
+        collections::describe(&self.client, collection).await
+    }
+
+    async fn list(&self) -> Result<Vec<CollectionName>, IndexError> {
+        collections::list(&self.client).await
+    }
+
+    async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        self.lock().remove(collection);
+        collections::drop(&self.client, collection).await
+    }
+
+    async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
+        let description = self.known(collection).await?;
+        let dimensions = check::dimensions(&description);
+        let batch = check::batch(collection, &dimensions, rows)?;
+        for part in rows::parts(&dimensions, &batch) {
+            let columns = rows::columns(&dimensions, part)
+                .map_err(|message| IndexError::refused("write rows", collection, message))?;
+            let written = self.client.upsert(collection, columns).await;
+            self.learn(collection, written)?;
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
+        let deleted = reads::delete(&self.client, collection, ids).await;
+        self.learn(collection, deleted)
+    }
+
+    async fn get(
+        &self,
+        collection: &CollectionName,
+        ids: &[RowId],
+        projection: Projection,
+    ) -> Result<Vec<Row>, IndexError> {
+        let description = self.known(collection).await?;
+        let rows = reads::get(&self.client, &description, ids, projection).await;
+        self.learn(collection, rows)
+    }
+
+    async fn scan(
+        &self,
+        collection: &CollectionName,
+        filter: Option<&Filter>,
+        after: Option<&RowId>,
+        limit: usize,
+        projection: Projection,
+    ) -> Result<Vec<Row>, IndexError> {
+        check::scan(collection, limit)?;
+        let description = self.known(collection).await?;
+        let rows = reads::scan(&self.client, &description, filter, after, limit, projection).await;
+        self.learn(collection, rows)
+    }
+
+    async fn count(&self, collection: &CollectionName, filter: Option<&Filter>) -> Result<u64, IndexError> {
+        let description = self.known(collection).await?;
+        let count = reads::count(&self.client, &description, filter).await;
+        self.learn(collection, count)
+    }
+
+    async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError> {
+        let description = self.known(collection).await?;
+        check::search(collection, &check::dimensions(&description), search)?;
+        let hits = reads::search(&self.client, &description, search).await;
+        self.learn(collection, hits)
+    }
+}

@@ -1,0 +1,98 @@
+//! Filters against their meaning in memory.
+
+use super::Subject;
+use super::filters::FILTERS;
+use super::fixture::{self, HOSTILE};
+use crate::Projection;
+use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField, parse};
+use sightline_core::{CollectionName, Row};
+
+/// Rows of which some lack a side.
+fn rows(subject: &Subject) -> Vec<Row> {
+    let mut rows = fixture::rows(220, &subject.fields, 4);
+    for row in rows.iter_mut().step_by(3) {
+        row.image_embedding = None;
+    }
+    for row in rows.iter_mut().step_by(5) {
+        row.text_embedding = None;
+    }
+    rows
+}
+
+async fn disagreement(subject: &Subject, name: &CollectionName, rows: &[Row], filter: &Filter) -> Option<String> {
+    let expected = fixture::sorted_ids(rows.iter().filter(|row| filter.matches(row)));
+    let found = match subject
+        .index
+        .scan(name, Some(filter), None, 10_000, Projection::Metadata)
+        .await
+    {
+        Ok(found) => fixture::sorted_ids(&found),
+        Err(error) => return Some(format!("{filter}: {error}")),
+    };
+    if found != expected {
+        return Some(format!("{filter}: {} rows, not {}", found.len(), expected.len()));
+    }
+    let count = subject.index.count(name, Some(filter)).await;
+    match count {
+        Ok(count) if count == expected.len() as u64 => None,
+        other => Some(format!("{filter}: count {other:?}, not {}", expected.len())),
+    }
+}
+
+async fn check(subject: &Subject, filters: Vec<Filter>) {
+    let description = subject.create(4).await;
+    let rows = rows(subject);
+    subject.index.upsert(&description.name, &rows).await.unwrap();
+    let mut wrong = Vec::new();
+    for filter in &filters {
+        wrong.extend(disagreement(subject, &description.name, &rows, filter).await);
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} filters disagree:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    subject.drop(&description.name).await;
+}
+
+pub async fn every_kind_of_filter_agrees_with_its_meaning(subject: &Subject) {
+    let filters = FILTERS.map(|text| parse(text).unwrap_or_else(|error| panic!("{text}: {error}")));
+    check(subject, filters.into()).await;
+}
+
+pub async fn hostile_values_stay_values(subject: &Subject) {
+    let mut filters = Vec::new();
+    for text in HOSTILE {
+        let compare = |field, op| Filter::Compare {
+            field,
+            op,
+            value: Literal::Text(text.into()),
+        };
+        filters.push(compare(Field::Text(TextField::Uid), Comparison::Equal));
+        filters.push(compare(Field::Text(TextField::Uid), Comparison::LessOrEqual));
+        filters.push(compare(Field::Attribute("note".into()), Comparison::Equal));
+        filters.push(compare(Field::Attribute("note".into()), Comparison::NotEqual));
+        filters.push(Filter::HasLabel(text.into()));
+        if !text.is_empty() {
+            filters.push(Filter::HasAttribute(text.into()));
+            filters.push(compare(Field::Attribute(text.into()), Comparison::Equal));
+        }
+    }
+    check(subject, filters).await;
+}
+
+pub async fn a_filter_at_the_limits_is_answered(subject: &Subject) {
+    let wide: Vec<String> = (0..2000)
+        .map(|number| format!("image_id=image-{}", number % 9))
+        .collect();
+    let mut deep = "image_id = image-3".to_owned();
+    for level in 0..64 {
+        let operator = if level % 2 == 0 { "AND" } else { "OR" };
+        let number = level % 11;
+        deep = format!("image_id != image-{number} {operator} ({deep})");
+    }
+    let long = format!("report_text = \"{}\"", "가".repeat(21_000));
+    let filters = [wide.join(" OR "), deep, long];
+    check(subject, filters.iter().map(|text| parse(text).unwrap()).collect()).await;
+}

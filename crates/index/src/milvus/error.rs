@@ -1,0 +1,104 @@
+//! What the server and its client say, in the words of the seam.
+
+use crate::IndexError;
+use milvus::v2::error::Error;
+use sightline_core::CollectionName;
+
+/// What a failed call means for us. Told by codes where the server gives them; older servers and milvus-lite say
+/// "unexpected error" for many things, and then their words are all there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// There is no such collection.
+    NoCollection,
+    /// The collection is there, and not in memory.
+    NotLoaded,
+    /// The answer would be longer than a message may be.
+    TooLarge,
+    /// The server does not know or not allow the user.
+    Forbidden,
+    /// Never, whatever the time.
+    Refused,
+    /// Perhaps later.
+    Unavailable,
+}
+
+/// The error below the client's account of its attempts.
+fn root(error: &Error) -> &Error {
+    match error {
+        Error::RetryExhausted { source, .. } => root(source),
+        other => other,
+    }
+}
+
+pub(super) fn meaning(error: &Error) -> Meaning {
+    match root(error) {
+        Error::Server(error) => of_server(error.code(), error.legacy_code(), error.reason()),
+        Error::Grpc(status) => {
+            // The client's own tonic is not ours: its codes are told apart by their numbers.
+            match status.code() as i32 {
+                // OUT_OF_RANGE is how tonic says that a message is longer than the limit.
+                11 => Meaning::TooLarge,
+                8 if status.message().contains("larger than max") => Meaning::TooLarge,
+                7 | 16 => Meaning::Forbidden,
+                3 | 9 | 12 => Meaning::Refused,
+                _ => Meaning::Unavailable,
+            }
+        }
+        Error::Conversion(_) | Error::Validation(_) => Meaning::Refused,
+        _ => Meaning::Unavailable,
+    }
+}
+
+fn of_server(code: i32, legacy_code: i32, reason: &str) -> Meaning {
+    let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
+    match code {
+        100 => return Meaning::NoCollection,
+        101 => return Meaning::NotLoaded,
+        1400..1500 => return Meaning::Forbidden,
+        // Schemas, indexes, databases, parameters, fields, functions: wrong today and tomorrow.
+        105 | 106 | 700..900 | 1100..1200 | 1700..1800 => return Meaning::Refused,
+        _ => {}
+    }
+    match legacy_code {
+        3 => return Meaning::Forbidden,
+        4 | 28 => return Meaning::NoCollection,
+        5 | 7..=13 | 22 | 23 | 51 | 62 => return Meaning::Refused,
+        _ => {}
+    }
+    if says(&[
+        "can't find collection",
+        "collection not found",
+        "not existed",
+        "Collection not exist",
+    ]) {
+        Meaning::NoCollection
+    } else if says(&["not loaded", "not been loaded", "NotLoad"]) {
+        Meaning::NotLoaded
+    } else if says(&["larger than max", "exceeds the limit", "exceed the limit"]) {
+        Meaning::TooLarge
+    } else if says(&[
+        "cannot parse expression",
+        "failed to create query plan",
+        "invalid",
+        "illegal",
+        "not support",
+    ]) {
+        Meaning::Refused
+    } else {
+        Meaning::Unavailable
+    }
+}
+
+/// The seam's error for a call about a collection.
+pub(super) fn index_error(action: &'static str, collection: Option<&CollectionName>, error: &Error) -> IndexError {
+    let message = root(error).to_string();
+    match (meaning(error), collection) {
+        (Meaning::NoCollection, Some(collection)) => IndexError::NoCollection(collection.clone()),
+        (Meaning::Unavailable | Meaning::NotLoaded, _) => IndexError::Unavailable { action, message },
+        (_, collection) => IndexError::Refused {
+            action,
+            collection: collection.map_or_else(|| "the server".into(), ToString::to_string),
+            message,
+        },
+    }
+}

@@ -1,0 +1,240 @@
+//! Reading, counting, searching and deleting.
+
+use super::client::Client;
+use super::error::{Meaning, index_error, meaning};
+use super::filter::{expression, literal};
+use super::{collections, rows, schema};
+use crate::check::dimensions;
+use crate::{FieldHits, FieldSearch, IndexError, MAX_HITS, Projection, ScoredId};
+use milvus::v2::error::Error;
+use milvus::v2::prelude::{ConsistencyLevel, DeleteRequest, Ids, QueryResults, SearchRequest, SearchVectors};
+use sightline_core::filter::Filter;
+use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
+use std::collections::HashMap;
+
+/// Most ids that one expression names.
+const MAX_IDS: usize = 500;
+/// Rows in a page without vectors. The client takes answers of at most 4 MiB; a page that is longer is read again in
+/// smaller ones.
+const PAGE_ROWS: usize = 500;
+/// Bytes of vectors in a page.
+const PAGE_VECTOR_BYTES: usize = 2 << 20;
+
+fn page_rows(description: &CollectionDescription, projection: Projection) -> usize {
+    let row_bytes: usize = dimensions(description)
+        .values()
+        .map(|length| *length as usize * 4)
+        .sum();
+    match projection {
+        Projection::Metadata => PAGE_ROWS,
+        Projection::WithVectors => (PAGE_VECTOR_BYTES / row_bytes.max(1)).clamp(1, PAGE_ROWS),
+    }
+}
+
+fn names(ids: &[RowId]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| literal(id.as_str())).collect();
+    format!("id in [{}]", ids.join(", "))
+}
+
+/// Queries, and once more after loading the collection where it was not in memory.
+async fn query(
+    client: &Client,
+    description: &CollectionDescription,
+    expression: String,
+    fields: &[&str],
+    limit: Option<usize>,
+) -> Result<QueryResults, Error> {
+    let result = client.query(&description.name, expression.clone(), fields, limit).await;
+    match result {
+        Err(error) if meaning(&error) == Meaning::NotLoaded => {
+            collections::prepare(client, description)
+                .await
+                .map_err(|error| Error::Unexpected(error.to_string()))?;
+            client.query(&description.name, expression, fields, limit).await
+        }
+        other => other,
+    }
+}
+
+pub(super) async fn delete(client: &Client, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
+    for ids in ids.chunks(MAX_IDS) {
+        let call = async {
+            let request = DeleteRequest::builder()
+                .collection_name(collection.as_str())
+                .filter(names(ids))
+                .build()?;
+            client.sdk.delete(request).await
+        };
+        client.call("delete rows", collection, call).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn get(
+    client: &Client,
+    description: &CollectionDescription,
+    ids: &[RowId],
+    projection: Projection,
+) -> Result<Vec<Row>, IndexError> {
+    let mut found: HashMap<RowId, Row> = HashMap::with_capacity(ids.len());
+    let mut rest = ids;
+    let mut page = page_rows(description, projection).min(MAX_IDS);
+    while !rest.is_empty() {
+        let count = page.min(rest.len());
+        match read(client, description, names(&rest[..count]), None, projection).await? {
+            Page::Rows(rows) => {
+                found.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
+                rest = &rest[count..];
+            }
+            Page::TooLarge => page = smaller(description, page)?,
+        }
+    }
+    Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+}
+
+pub(super) async fn scan(
+    client: &Client,
+    description: &CollectionDescription,
+    filter: Option<&Filter>,
+    after: Option<&RowId>,
+    limit: usize,
+    projection: Projection,
+) -> Result<Vec<Row>, IndexError> {
+    let condition = filter
+        .map(|filter| format!(" and ({})", expression(filter)))
+        .unwrap_or_default();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut page = page_rows(description, projection);
+    while rows.len() < limit {
+        let after = rows.last().map(|row| &row.id).or(after).map_or("", RowId::as_str);
+        let from_here = format!("id > {}{condition}", literal(after));
+        let wanted = page.min(limit - rows.len());
+        match read(client, description, from_here, Some(wanted), projection).await? {
+            Page::Rows(mut found) => {
+                let is_last = found.len() < wanted;
+                found.sort_by(|a, b| a.id.cmp(&b.id));
+                rows.append(&mut found);
+                if is_last {
+                    break;
+                }
+            }
+            Page::TooLarge => page = smaller(description, page)?,
+        }
+    }
+    Ok(rows)
+}
+
+enum Page {
+    Rows(Vec<Row>),
+    TooLarge,
+}
+
+async fn read(
+    client: &Client,
+    description: &CollectionDescription,
+    expression: String,
+    limit: Option<usize>,
+    projection: Projection,
+) -> Result<Page, IndexError> {
+    let dimensions = dimensions(description);
+    let fields = rows::columns_of(&dimensions, projection);
+    match query(client, description, expression, &fields, limit).await {
+        Ok(results) => rows::rows(&dimensions, projection, &results)
+            .map(Page::Rows)
+            .map_err(|message| IndexError::refused("read rows", &description.name, message)),
+        Err(error) if meaning(&error) == Meaning::TooLarge => Ok(Page::TooLarge),
+        Err(error) => Err(index_error("read rows", Some(&description.name), &error)),
+    }
+}
+
+fn smaller(description: &CollectionDescription, page: usize) -> Result<usize, IndexError> {
+    if page == 1 {
+        let message = "one row is longer than a message may be";
+        return Err(IndexError::refused("read rows", &description.name, message));
+    }
+    Ok(page.div_ceil(4))
+}
+
+pub(super) async fn count(
+    client: &Client,
+    description: &CollectionDescription,
+    filter: Option<&Filter>,
+) -> Result<u64, IndexError> {
+    let expression = filter.map(expression).unwrap_or_default();
+    query(client, description, expression, &["count(*)"], None)
+        .await
+        .map(|results| results.get_row_count())
+        .map_err(|error| index_error("count rows", Some(&description.name), &error))
+}
+
+pub(super) async fn search(
+    client: &Client,
+    description: &CollectionDescription,
+    search: &FieldSearch,
+) -> Result<FieldHits, IndexError> {
+    // One more than asked for shows whether rows of equal score lie on both sides of the limit. Which of them the
+    // engine gives is its own choice; ours is by id, so that all of them have to be seen.
+    let mut wanted = (search.limit + 1).min(MAX_HITS);
+    loop {
+        let mut found = best(client, description, search, wanted).await?;
+        let tie = found.hits.get(search.limit).is_some_and(|beyond| {
+            let all_equal = found.hits.last().is_some_and(|last| last.score >= beyond.score);
+            all_equal && found.hits[search.limit - 1].score <= beyond.score
+        });
+        if tie && found.hits.len() == wanted && wanted < MAX_HITS {
+            wanted = (wanted * 2).min(MAX_HITS);
+            continue;
+        }
+        found.hits.truncate(search.limit);
+        return Ok(found);
+    }
+}
+
+async fn best(
+    client: &Client,
+    description: &CollectionDescription,
+    search: &FieldSearch,
+    limit: usize,
+) -> Result<FieldHits, IndexError> {
+    let collection = &description.name;
+    let breadth = schema::breadth(description.index, search.effort, limit);
+    let mut condition = format!("{} == true", schema::flag(search.field));
+    if let Some(filter) = &search.filter {
+        condition = format!("{condition} and ({})", expression(filter));
+    }
+    let call = || async {
+        let request = SearchRequest::builder()
+            .collection_name(collection.as_str())
+            .vector_field(search.field.as_str())
+            .vectors(SearchVectors::Float(vec![search.vector.clone()]))
+            .filter(condition.clone())
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .extra_params(breadth.parameters.clone())
+            .consistency_level(ConsistencyLevel::Strong)
+            .build()?;
+        client.sdk.search(request).await
+    };
+    let mut answer = client.within(call()).await;
+    if answer.as_ref().is_err_and(|error| meaning(error) == Meaning::NotLoaded) {
+        collections::prepare(client, description).await?;
+        answer = client.within(call()).await;
+    }
+    let answer = answer.map_err(|error| index_error("search", Some(collection), &error))?;
+    let mut hits = Vec::new();
+    for result in answer.results().iter() {
+        let Ids::VarChar(ids) = result.get_ids() else {
+            // An empty answer comes without a kind of ids.
+            continue;
+        };
+        for (id, score) in ids.iter().zip(result.get_scores()) {
+            let id = RowId::new(id.as_str())
+                .map_err(|error| IndexError::refused("search", collection, error.to_string()))?;
+            hits.push(ScoredId { id, score: *score });
+        }
+    }
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+    Ok(FieldHits {
+        hits,
+        exact: breadth.exact,
+    })
+}

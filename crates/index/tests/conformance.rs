@@ -1,0 +1,58 @@
+//! Every implementation passes the suite: the embedded one, and Milvus as it runs.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "addresses of test servers come from the environment"
+)]
+
+use sightline_core::VectorField;
+use sightline_index::conformance::Subject;
+use sightline_index::{OpenOptions, conformance_suite, open};
+
+async fn embedded(fields: &[VectorField]) -> Subject {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("sqlite:{}", folder.path().join("new/index.db").display());
+    Subject {
+        index: open(&address, &OpenOptions::default()).await.unwrap(),
+        fields: fields.into(),
+        guard: Box::new(folder),
+    }
+}
+
+async fn server(variable: &str, fields: &[VectorField]) -> Subject {
+    let address = std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run the tests with `make test`, or start the servers with `make up`")
+    });
+    Subject {
+        index: open(&address, &OpenOptions::default()).await.unwrap(),
+        fields: fields.into(),
+        guard: Box::new(()),
+    }
+}
+
+async fn sqlite_two_fields() -> Subject {
+    embedded(&VectorField::ALL).await
+}
+
+async fn sqlite_image_only() -> Subject {
+    embedded(&[VectorField::Image]).await
+}
+
+async fn milvus_lite_two_fields() -> Subject {
+    server("SIGHTLINE_TEST_MILVUS_LITE_URL", &VectorField::ALL).await
+}
+
+async fn milvus_lite_image_only() -> Subject {
+    server("SIGHTLINE_TEST_MILVUS_LITE_URL", &[VectorField::Image]).await
+}
+
+// The 2.3 line has one vector field a collection.
+async fn milvus_image_only() -> Subject {
+    server("SIGHTLINE_TEST_MILVUS_URL", &[VectorField::Image]).await
+}
+
+conformance_suite!(sqlite_two, sqlite_two_fields);
+conformance_suite!(sqlite_one, sqlite_image_only);
+conformance_suite!(milvus_lite_two, milvus_lite_two_fields);
+conformance_suite!(milvus_lite_one, milvus_lite_image_only);
+conformance_suite!(milvus_one, milvus_image_only);
