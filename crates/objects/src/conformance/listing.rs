@@ -84,6 +84,36 @@ pub async fn a_listing_starts_after_what_it_is_told(store: &dyn ObjectStore) {
     }
 }
 
+pub async fn a_start_outside_the_prefix_gives_all_or_nothing(store: &dyn ObjectStore) {
+    fill(store, TRAP).await;
+    let after = |prefix: &str, start: &str| ListRequest {
+        start_after: Some(start.into()),
+        ..ListRequest::all(prefix)
+    };
+    let all = store.list(&after("a/", "a-b/c")).await.unwrap();
+    assert_eq!(keys(&all), ["a/b-", "a/b/c"]);
+    let nothing = store.list(&after("a/", "a0")).await.unwrap();
+    assert_eq!(nothing, ListPage::default());
+}
+
+/// A server that looks for the place to go on from by the names of directories finds the neighbours of `train` there.
+pub async fn a_page_goes_on_behind_a_directory_with_full_neighbours(store: &dyn ObjectStore) {
+    let below = |folder: &str, count: u32| (0..count).map(move |n| format!("{folder}/{n:04}")).collect::<Vec<_>>();
+    let mut expected = [below("train-extra", 30), below("train.old", 30), below("train", 25)].concat();
+    expected.push("train0".into());
+    expected.extend(below("val", 5));
+    fill(store, &expected).await;
+    expected.sort_unstable();
+    for limit in [1, 4, 10, 25] {
+        let request = ListRequest {
+            limit,
+            ..ListRequest::all("")
+        };
+        let (whole, _) = all_pages(store, request).await;
+        assert_eq!(keys(&whole), expected, "{limit} a page");
+    }
+}
+
 fn folded(prefix: &str) -> ListRequest {
     ListRequest {
         fold: true,

@@ -72,6 +72,8 @@ macro_rules! conformance {
             a_listing_starts_after_what_it_is_told
             keys_are_folded_at_the_first_slash_after_the_prefix
             folded_pages_give_each_prefix_once
+            a_start_outside_the_prefix_gives_all_or_nothing
+            a_page_goes_on_behind_a_directory_with_full_neighbours
             a_limit_outside_its_range_is_refused
             ten_thousand_keys_are_paged_without_loss
         }

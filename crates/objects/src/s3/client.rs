@@ -47,6 +47,8 @@ impl Default for S3Options {
 pub(crate) struct S3Client {
     pub(super) sdk: aws_sdk_s3::Client,
     pub(super) operation_timeout: Duration,
+    /// Whether listings that go on are asked for directory by directory (see `climb`): at any server but AWS's own.
+    pub(super) climbs: bool,
 }
 
 impl fmt::Debug for S3Client {
@@ -89,6 +91,7 @@ impl S3Client {
         Self {
             sdk: aws_sdk_s3::Client::from_conf(config),
             operation_timeout: options.operation_timeout,
+            climbs: shared.endpoint_url().is_some(),
         }
     }
 }

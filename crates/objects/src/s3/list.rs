@@ -1,5 +1,6 @@
 //! Listing, with every answer checked: one that is broken is an error, never a short page.
 
+use super::climb::{Step, steps};
 use super::{S3Store, bare};
 use crate::listing::after_prefix;
 use crate::{ListPage, ListRequest, ObjectError, ObjectMeta};
@@ -10,132 +11,216 @@ use std::borrow::Cow;
 /// Empty answers in a row that say there is more. A bucket full of deleted versions gives some.
 const MAX_EMPTY_ANSWERS: usize = 1000;
 
+/// A question to the server. Its keys are those of the bucket, with the store's prefix.
+struct Query<'a> {
+    store: &'a S3Store,
+    /// What the caller asked for, for messages.
+    asked: &'a str,
+    prefix: String,
+    after: Option<String>,
+    fold: bool,
+    limit: usize,
+}
+
 pub(super) async fn page(store: &S3Store, request: &ListRequest) -> Result<ListPage, ObjectError> {
-    let broken = |message: &str| ObjectError::unavailable("list", &request.prefix, message);
-    let mut token: Option<String> = None;
-    for _ in 0..MAX_EMPTY_ANSWERS {
-        let answer = ask(store, request, token.as_deref()).await?;
-        let page = read(store, request, &answer)?;
-        if page.next.is_some() || !page.objects.is_empty() || !page.common_prefixes.is_empty() {
+    let mut query = Query {
+        store,
+        asked: &request.prefix,
+        prefix: format!("{}{}", store.prefix, request.prefix),
+        after: request
+            .start_after
+            .as_ref()
+            .map(|start| format!("{}{start}", store.prefix)),
+        fold: request.fold,
+        limit: request.limit,
+    };
+    // Some servers give nothing where the start lies outside the prefix.
+    if let Some(start) = query.after.take_if(|start| !start.starts_with(&query.prefix))
+        && start > query.prefix
+    {
+        return Ok(ListPage::default());
+    }
+    let steps = match &query.after {
+        Some(start) if store.client.climbs => steps(&query.prefix, start, request.fold),
+        _ => Vec::new(),
+    };
+    if steps.is_empty() {
+        return query.answer().await;
+    }
+    let mut page = ListPage::default();
+    for step in steps {
+        query.limit = request.limit - page.objects.len() - page.common_prefixes.len();
+        if query.limit == 0 {
+            page.next = last_of(&page);
             return Ok(page);
         }
-        if answer.is_truncated() == Some(false) {
-            return Ok(ListPage::default());
+        let more = query.step(step).await?;
+        page.objects.extend(more.objects);
+        page.common_prefixes.extend(more.common_prefixes);
+        if more.next.is_some() {
+            page.next = more.next;
+            return Ok(page);
         }
-        let next = answer
-            .next_continuation_token
-            .ok_or_else(|| broken("the server says that there is more, and gives neither keys nor a token"))?;
-        if token.as_ref() == Some(&next) {
-            return Err(broken("the server says that there is more, and makes no progress"));
-        }
-        token = Some(next);
     }
-    Err(broken("the server gave a thousand empty pages in a row"))
+    Ok(page)
 }
 
-async fn ask(store: &S3Store, request: &ListRequest, token: Option<&str>) -> Result<ListObjectsV2Output, ObjectError> {
-    let start_after = request
-        .start_after
-        .as_ref()
-        .filter(|start| !start.is_empty())
-        .map(|start| format!("{}{start}", store.prefix));
-    store
-        .client
-        .sdk
-        .list_objects_v2()
-        .bucket(&store.bucket)
-        .prefix(format!("{}{}", store.prefix, request.prefix))
-        .set_start_after(start_after)
-        .set_continuation_token(token.map(str::to_owned))
-        .set_delimiter(request.fold.then(|| "/".to_owned()))
-        .max_keys(i32::try_from(request.limit).unwrap_or(i32::MAX))
-        // XML cannot carry every character that a key may hold.
-        .encoding_type(EncodingType::Url)
-        .send()
-        .await
-        .map_err(|error| match store.failure("list", &request.prefix).of(&error, None) {
-            // There is no object in the question, so it is the bucket that is not there.
-            ObjectError::NotFound { .. } => ObjectError::invalid(
-                "list",
-                &request.prefix,
-                format!("there is no bucket {:?}", store.bucket),
-            ),
-            error => error,
-        })
+/// Where to go on after what a page gave.
+fn last_of(page: &ListPage) -> Option<String> {
+    let last_key = page.objects.last().map(|meta| meta.key.clone());
+    let last_prefix = page.common_prefixes.last().map(|prefix| after_prefix(prefix));
+    last_key.max(last_prefix)
 }
 
-/// Takes an answer apart, if it is whole, in order, and of what was asked.
-fn read(store: &S3Store, request: &ListRequest, answer: &ListObjectsV2Output) -> Result<ListPage, ObjectError> {
-    let broken = |message: String| ObjectError::unavailable("list", &request.prefix, message);
-    let decoded = answer.encoding_type() == Some(&EncodingType::Url);
-    let key_of = |raw: Option<&str>| -> Result<String, ObjectError> {
-        let raw = raw.ok_or_else(|| broken("an entry of the listing has no key".into()))?;
-        let full = if decoded {
+impl Query<'_> {
+    fn broken(&self, message: impl Into<String>) -> ObjectError {
+        ObjectError::unavailable("list", self.asked, message)
+    }
+
+    async fn step(&self, step: Step) -> Result<ListPage, ObjectError> {
+        let mut query = Query {
+            store: self.store,
+            asked: self.asked,
+            prefix: String::new(),
+            after: None,
+            fold: self.fold,
+            limit: self.limit,
+        };
+        match step {
+            Step::After { prefix, start } => {
+                query.prefix = prefix;
+                query.after = Some(start);
+                query.answer().await
+            }
+            Step::Exactly(key) => {
+                query.prefix.clone_from(&key);
+                query.limit = 1;
+                let mut page = query.answer().await?;
+                page.objects
+                    .retain(|meta| key.strip_prefix(&self.store.prefix) == Some(meta.key.as_str()));
+                page.common_prefixes.clear();
+                page.next = None;
+                Ok(page)
+            }
+        }
+    }
+
+    /// One page of answers that holds something, or none at the end.
+    async fn answer(&self) -> Result<ListPage, ObjectError> {
+        let mut token: Option<String> = None;
+        for _ in 0..MAX_EMPTY_ANSWERS {
+            let answer = self.ask(token.as_deref()).await?;
+            let page = self.read(&answer)?;
+            if page.next.is_some() || answer.is_truncated() == Some(false) {
+                return Ok(page);
+            }
+            let next = answer
+                .next_continuation_token
+                .ok_or_else(|| self.broken("the server says that there is more, and gives neither keys nor a token"))?;
+            if token.as_ref() == Some(&next) {
+                return Err(self.broken("the server says that there is more, and makes no progress"));
+            }
+            token = Some(next);
+        }
+        Err(self.broken("the server gave a thousand empty pages in a row"))
+    }
+
+    async fn ask(&self, token: Option<&str>) -> Result<ListObjectsV2Output, ObjectError> {
+        let bucket = &self.store.bucket;
+        let request = self.store.client.sdk.list_objects_v2().bucket(bucket);
+        request
+            .prefix(&self.prefix)
+            .set_start_after(self.after.clone())
+            .set_continuation_token(token.map(str::to_owned))
+            .set_delimiter(self.fold.then(|| "/".to_owned()))
+            .max_keys(i32::try_from(self.limit).unwrap_or(i32::MAX))
+            // XML cannot carry every character that a key may hold.
+            .encoding_type(EncodingType::Url)
+            .send()
+            .await
+            .map_err(|error| match self.store.failure("list", self.asked).of(&error, None) {
+                // There is no object in the question, so it is the bucket that is not there.
+                ObjectError::NotFound { .. } => {
+                    ObjectError::invalid("list", self.asked, format!("there is no bucket {bucket:?}"))
+                }
+                error => error,
+            })
+    }
+
+    /// Takes an answer apart, if it is whole, in order, and of what was asked.
+    fn read(&self, answer: &ListObjectsV2Output) -> Result<ListPage, ObjectError> {
+        let mut page = ListPage::default();
+        for object in answer.contents() {
+            let key = self.key(answer, object.key())?;
+            // The root's own "folder".
+            if key.is_empty() {
+                continue;
+            }
+            let missing = |what: &str| self.broken(format!("the listing gives no {what} for {key:?}"));
+            page.objects.push(ObjectMeta {
+                etag: bare(object.e_tag().ok_or_else(|| missing("ETag"))?).to_owned(),
+                size: object
+                    .size()
+                    .and_then(|size| u64::try_from(size).ok())
+                    .ok_or_else(|| missing("size"))?,
+                key,
+            });
+        }
+        for prefix in answer.common_prefixes() {
+            page.common_prefixes.push(self.key(answer, prefix.prefix())?);
+        }
+        self.check(answer, &page).map_err(|message| self.broken(message))?;
+        if answer.is_truncated() == Some(true) {
+            page.next = last_of(&page);
+        }
+        Ok(page)
+    }
+
+    /// A key of the answer as the store's caller knows it.
+    fn key(&self, answer: &ListObjectsV2Output, raw: Option<&str>) -> Result<String, ObjectError> {
+        let raw = raw.ok_or_else(|| self.broken("an entry of the listing has no key"))?;
+        let full = if answer.encoding_type() == Some(&EncodingType::Url) {
             url_decode(raw)
         } else {
             Some(Cow::Borrowed(raw))
         };
         full.as_deref()
-            .and_then(|full| full.strip_prefix(store.prefix.as_str()))
-            .filter(|key| key.starts_with(&request.prefix))
+            .filter(|full| full.starts_with(&self.prefix))
+            .and_then(|full| full.strip_prefix(self.store.prefix.as_str()))
             .map(str::to_owned)
-            .ok_or_else(|| broken(format!("the listing holds {raw:?}, which was not asked for")))
-    };
-    let mut page = ListPage::default();
-    for object in answer.contents() {
-        let key = key_of(object.key())?;
-        // The root's own "folder".
-        if key.is_empty() {
-            continue;
-        }
-        let missing = |what: &str| broken(format!("the listing gives no {what} for {key:?}"));
-        page.objects.push(ObjectMeta {
-            etag: bare(object.e_tag().ok_or_else(|| missing("ETag"))?).to_owned(),
-            size: object
-                .size()
-                .and_then(|size| u64::try_from(size).ok())
-                .ok_or_else(|| missing("size"))?,
-            key,
-        });
+            .ok_or_else(|| self.broken(format!("the listing holds {raw:?}, which was not asked for")))
     }
-    for prefix in answer.common_prefixes() {
-        page.common_prefixes.push(key_of(prefix.prefix())?);
-    }
-    check(request, answer, &page).map_err(|message| broken(message.into()))?;
-    if answer.is_truncated() == Some(true) {
-        let last_key = page.objects.last().map(|meta| meta.key.clone());
-        let last_prefix = page.common_prefixes.last().map(|prefix| after_prefix(prefix));
-        page.next = last_key.max(last_prefix);
-    }
-    Ok(page)
-}
 
-fn check(request: &ListRequest, answer: &ListObjectsV2Output, page: &ListPage) -> Result<(), &'static str> {
-    if answer.is_truncated().is_none() {
-        return Err("the listing does not say whether there is more");
-    }
-    let given = answer.contents().len() + answer.common_prefixes().len();
-    let announced = answer.key_count().and_then(|count| usize::try_from(count).ok());
-    // An answer that was cut between two entries still reads as a document: only the count tells.
-    if announced != Some(given) {
-        return Err("the listing has another number of keys than it says");
-    }
-    let after = request.start_after.as_deref().unwrap_or_default();
-    let late = |key: &str| key > after || after.is_empty();
-    let keys_ascend = page.objects.is_sorted_by(|a, b| a.key < b.key);
-    let prefixes_ascend = page.common_prefixes.is_sorted_by(|a, b| a < b);
-    if !keys_ascend || !prefixes_ascend {
-        return Err("the listing is not in the order of keys");
-    }
-    let keys_late = page.objects.first().is_none_or(|first| late(&first.key));
-    let prefixes_late = page
-        .common_prefixes
-        .first()
-        .is_none_or(|first| late(first) || after.starts_with(first.as_str()));
-    if keys_late && prefixes_late {
-        Ok(())
-    } else {
-        Err("the listing starts before the key it was to go on from")
+    fn check(&self, answer: &ListObjectsV2Output, page: &ListPage) -> Result<(), &'static str> {
+        if answer.is_truncated().is_none() {
+            return Err("the listing does not say whether there is more");
+        }
+        let given = answer.contents().len() + answer.common_prefixes().len();
+        let announced = answer.key_count().and_then(|count| usize::try_from(count).ok());
+        // An answer that was cut between two entries still reads as a document: only the count tells.
+        if announced != Some(given) {
+            return Err("the listing has another number of keys than it says");
+        }
+        let keys_ascend = page.objects.is_sorted_by(|a, b| a.key < b.key);
+        let prefixes_ascend = page.common_prefixes.is_sorted_by(|a, b| a < b);
+        if !keys_ascend || !prefixes_ascend {
+            return Err("the listing is not in the order of keys");
+        }
+        let after = self
+            .after
+            .as_deref()
+            .and_then(|after| after.strip_prefix(self.store.prefix.as_str()))
+            .unwrap_or_default();
+        let keys_late = page.objects.first().is_none_or(|first| first.key.as_str() > after);
+        let prefixes_late = page
+            .common_prefixes
+            .first()
+            .is_none_or(|first| first.as_str() > after || after.starts_with(first.as_str()));
+        if keys_late && prefixes_late {
+            Ok(())
+        } else {
+            Err("the listing starts before the key it was to go on from")
+        }
     }
 }
 

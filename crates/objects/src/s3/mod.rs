@@ -1,6 +1,7 @@
 //! S3, and servers that speak as it does.
 
 mod client;
+mod climb;
 mod errors;
 mod list;
 
