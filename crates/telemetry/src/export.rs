@@ -3,7 +3,8 @@
 use crate::error::TelemetryError;
 use crate::telemetry::Options;
 use opentelemetry::KeyValue;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use std::time::Duration;
@@ -39,14 +40,17 @@ pub(crate) fn tracer_provider(options: &Options) -> Result<SdkTracerProvider, Te
     let Some(otlp) = &options.otlp else {
         return Ok(builder.build());
     };
-    let exporter = SpanExporter::builder()
+    let mut exporter = SpanExporter::builder()
         .with_tonic()
         .with_endpoint(&otlp.endpoint)
-        .with_timeout(otlp.timeout)
-        .build()
-        .map_err(|source| TelemetryError::Exporter {
-            endpoint: otlp.endpoint.clone(),
-            reason: source.to_string(),
-        })?;
+        .with_timeout(otlp.timeout);
+    if otlp.endpoint.starts_with("https://") {
+        // The exporter's own default for TLS trusts no root at all.
+        exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
+    }
+    let exporter = exporter.build().map_err(|source| TelemetryError::Exporter {
+        endpoint: otlp.endpoint.clone(),
+        reason: source.to_string(),
+    })?;
     Ok(builder.with_batch_exporter(exporter).build())
 }
