@@ -1,0 +1,108 @@
+//! The one place that calls a decoder.
+
+use crate::picture::convert;
+use crate::picture::error::DecodeError;
+use crate::picture::format::Format;
+use crate::picture::limits::DecodeLimits;
+use crate::picture::orientation;
+use image::codecs::{bmp, gif, jpeg, png, tiff, webp};
+use image::error::{ImageError, LimitErrorKind};
+use image::metadata::Orientation;
+use image::{ColorType, ImageDecoder, ImageResult, Limits};
+use std::io::Cursor;
+
+/// What a decoder gives.
+pub(super) struct Decoded {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    /// What a sample is.
+    pub(super) color: ColorType,
+    /// Row by row, in the machine's byte order.
+    pub(super) samples: Vec<u8>,
+    /// How to turn it upright.
+    pub(super) orientation: Orientation,
+}
+
+/// Decodes the pixels of a file of a known format. `coefficient_bytes` is what the decoder will hold beside them.
+pub(super) fn decode(
+    format: Format,
+    bytes: &[u8],
+    coefficient_bytes: u64,
+    limits: &DecodeLimits,
+) -> Result<Decoded, DecodeError> {
+    let failed = |error| from_image(format, error);
+    let mut decoder = open(format, bytes, limits).map_err(failed)?;
+    let (width, height) = decoder.dimensions();
+    limits.check_size(width, height)?;
+    let orientation = upright(format, decoder.as_mut());
+    let color = decoder.color_type();
+    let total = decoder.total_bytes();
+    let pixels = u64::from(width) * u64::from(height);
+    let rgb = pixels.saturating_mul(3);
+    // What these decoders hold beside the samples: whole frames of their own.
+    let working = match format {
+        Format::Jpeg => coefficient_bytes,
+        Format::WebP => pixels * 4,
+        Format::Tiff => total,
+        Format::Png | Format::Gif | Format::Bmp => 0,
+    };
+    let converting = if convert::grows(color) { rgb } else { 0 };
+    let turning = if orientation::needs_copy(orientation) {
+        rgb * 2
+    } else {
+        0
+    };
+    limits.check_alloc((total + working).max(total + converting).max(turning))?;
+    let mut samples =
+        vec![0; usize::try_from(total).map_err(|_| DecodeError::Limit(format!("{total} bytes of pixels")))?];
+    decoder.read_image_boxed(&mut samples).map_err(failed)?;
+    Ok(Decoded {
+        width,
+        height,
+        color,
+        samples,
+        orientation,
+    })
+}
+
+fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResult<Box<dyn ImageDecoder + 'a>> {
+    let reader = Cursor::new(bytes);
+    let mut allowed = Limits::default();
+    allowed.max_alloc = Some(limits.max_alloc_bytes);
+    // Sizes are checked beside, so that the error names them.
+    (allowed.max_image_width, allowed.max_image_height) = (None, None);
+    let mut decoder: Box<dyn ImageDecoder + 'a> = match format {
+        Format::Jpeg => Box::new(jpeg::JpegDecoder::new(reader)?),
+        Format::Png => Box::new(png::PngDecoder::with_limits(reader, allowed.clone())?),
+        Format::Gif => Box::new(gif::GifDecoder::new(reader)?),
+        Format::WebP => Box::new(webp::WebPDecoder::new(reader)?),
+        Format::Tiff => Box::new(tiff::TiffDecoder::new(reader)?),
+        Format::Bmp => Box::new(bmp::BmpDecoder::new(reader)?),
+    };
+    decoder.set_limits(allowed)?;
+    Ok(decoder)
+}
+
+/// A broken EXIF block turns nothing: the picture itself may well be whole.
+fn upright(format: Format, decoder: &mut dyn ImageDecoder) -> Orientation {
+    if format == Format::Tiff {
+        return decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    }
+    match decoder.exif_metadata() {
+        Ok(Some(block)) => orientation::from_exif(&block),
+        Ok(None) | Err(_) => Orientation::NoTransforms,
+    }
+}
+
+fn from_image(format: Format, error: ImageError) -> DecodeError {
+    match error {
+        ImageError::Limits(limit) => match limit.kind() {
+            LimitErrorKind::InsufficientMemory => DecodeError::Limit("it needs more memory than is allowed".to_owned()),
+            other => DecodeError::Limit(format!("{other:?}")),
+        },
+        ImageError::Unsupported(what) => {
+            DecodeError::Unsupported(format!("a {format} of a kind that is not read: {what}"))
+        }
+        other => DecodeError::corrupt(format, other.to_string()),
+    }
+}

@@ -1,0 +1,133 @@
+//! A cheap walk over a JPEG's markers, before anything is decoded.
+//!
+//! It finds what the decoder would not refuse: a file that ends before its end marker (the decoder fills the rest with
+//! grey; libjpeg under Pillow refuses it, and so do we), and scans by the thousand.
+
+use crate::picture::error::DecodeError;
+use crate::picture::format::Format;
+use crate::picture::limits::DecodeLimits;
+
+/// What the markers say.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Survey {
+    /// What the decoder holds beside the pixels: all coefficients, where it cannot work row by row.
+    pub(super) coefficient_bytes: u64,
+    /// Number of scans.
+    pub(super) scans: u32,
+}
+
+struct Frame {
+    pixels: u64,
+    components: u8,
+    progressive: bool,
+    /// Coefficients of all components, 64 a block.
+    coefficients: u64,
+}
+
+/// Walks to the end marker.
+pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, DecodeError> {
+    let mut at = 2;
+    let mut frame: Option<Frame> = None;
+    let mut scans = 0;
+    let mut interleaved = true;
+    loop {
+        let marker = next_marker(bytes, &mut at).ok_or_else(cut_short)?;
+        match marker {
+            0xD9 => break,
+            // Markers without a length: restarts, start of picture, TEM.
+            0xD0..=0xD8 | 0x01 => continue,
+            _ => {}
+        }
+        let segment = segment(bytes, at).ok_or_else(cut_short)?;
+        at += segment.len() + 2;
+        match marker {
+            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => frame = Some(read_frame(marker, segment, limits)?),
+            0xDA => {
+                scans += 1;
+                let Some(frame) = &frame else {
+                    return Err(DecodeError::corrupt(
+                        Format::Jpeg,
+                        "a scan comes before the frame's header",
+                    ));
+                };
+                interleaved &= segment.first() == Some(&frame.components);
+                check_scans(scans, frame.pixels, limits)?;
+            }
+            _ => {}
+        }
+    }
+    let Some(frame) = frame.filter(|_| scans > 0) else {
+        return Err(DecodeError::corrupt(Format::Jpeg, "it holds no picture"));
+    };
+    let whole = frame.progressive || !interleaved;
+    Ok(Survey {
+        coefficient_bytes: if whole { frame.coefficients * 2 } else { 0 },
+        scans,
+    })
+}
+
+fn cut_short() -> DecodeError {
+    DecodeError::corrupt(Format::Jpeg, "it ends before its end marker")
+}
+
+/// The code of the next marker from `at` on, which moves behind it. Skips what lies between: entropy-coded data, in
+/// which 0xFF is followed by 0, and fill bytes.
+fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
+    loop {
+        let rest = bytes.get(*at..)?;
+        *at += rest.iter().position(|byte| *byte == 0xFF)? + 1;
+        match *bytes.get(*at)? {
+            0xFF => {}
+            0 => *at += 1,
+            marker => {
+                *at += 1;
+                return Some(marker);
+            }
+        }
+    }
+}
+
+/// The bytes of a segment after its length.
+fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let length = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
+    bytes.get(at + 2..at + length)
+}
+
+fn read_frame(marker: u8, segment: &[u8], limits: &DecodeLimits) -> Result<Frame, DecodeError> {
+    let &[precision, h1, h0, w1, w0, components, ref table @ ..] = segment else {
+        return Err(DecodeError::corrupt(Format::Jpeg, "the frame's header is too short"));
+    };
+    let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
+    limits.check_size(u32::from(width), u32::from(height))?;
+    if precision != 8 {
+        return Err(DecodeError::Unsupported(format!("a JPEG of {precision} bits")));
+    }
+    if !matches!(marker, 0xC0..=0xC2) {
+        return Err(DecodeError::Unsupported(
+            "a lossless, arithmetic or hierarchical JPEG".to_owned(),
+        ));
+    }
+    let samplings: Vec<(u64, u64)> = table
+        .chunks_exact(3)
+        .take(usize::from(components))
+        .map(|component| (u64::from(component[1] >> 4), u64::from(component[1] & 15)))
+        .collect();
+    let (wide, high) = samplings.iter().fold((1, 1), |(w, h), (x, y)| (w.max(*x), h.max(*y)));
+    let units = u64::from(width).div_ceil(8 * wide) * u64::from(height).div_ceil(8 * high);
+    Ok(Frame {
+        pixels: u64::from(width) * u64::from(height),
+        components,
+        progressive: marker == 0xC2,
+        coefficients: samplings.iter().map(|(x, y)| units * x * y * 64).sum(),
+    })
+}
+
+fn check_scans(scans: u32, pixels: u64, limits: &DecodeLimits) -> Result<(), DecodeError> {
+    if scans > limits.max_jpeg_scans || u64::from(scans) * pixels > limits.max_jpeg_scan_pixels {
+        return Err(DecodeError::Limit(format!(
+            "the JPEG has {scans} scans or more over {pixels} pixels, above the limits of {} scans and {} pixels in all of them",
+            limits.max_jpeg_scans, limits.max_jpeg_scan_pixels
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Turning a picture upright.
+
+use crate::picture::Picture;
+use image::metadata::Orientation;
+
+/// The orientation that an EXIF block names; none is upright.
+pub(super) fn from_exif(block: &[u8]) -> Orientation {
+    // Some WebP and PNG writers keep the prefix that the block has in a JPEG.
+    let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
+    Orientation::from_exif_chunk(block).unwrap_or(Orientation::NoTransforms)
+}
+
+/// Turns `height * width * 3` bytes upright; `None` where there are more or fewer of them.
+pub(super) fn apply(orientation: Orientation, width: u32, height: u32, rgb: Vec<u8>) -> Option<Picture> {
+    let mut picture = Picture::new(width, height, rgb)?;
+    match orientation {
+        Orientation::NoTransforms => {}
+        Orientation::FlipHorizontal => flip_rows(&mut picture),
+        Orientation::FlipVertical => {
+            flip_rows(&mut picture);
+            reverse(&mut picture);
+        }
+        Orientation::Rotate180 => reverse(&mut picture),
+        Orientation::Rotate90FlipH => picture = transpose(&picture),
+        Orientation::Rotate90 => {
+            picture = transpose(&picture);
+            flip_rows(&mut picture);
+        }
+        Orientation::Rotate270 => {
+            flip_rows(&mut picture);
+            picture = transpose(&picture);
+        }
+        Orientation::Rotate270FlipH => {
+            reverse(&mut picture);
+            picture = transpose(&picture);
+        }
+    }
+    Some(picture)
+}
+
+/// Whether a second copy of the pixels is needed to turn them.
+pub(super) fn needs_copy(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    )
+}
+
+fn flip_rows(picture: &mut Picture) {
+    for row in picture.rgb.chunks_exact_mut(picture.width as usize * 3) {
+        row.as_chunks_mut::<3>().0.reverse();
+    }
+}
+
+fn reverse(picture: &mut Picture) {
+    picture.rgb.as_chunks_mut::<3>().0.reverse();
+}
+
+/// Rows become columns.
+fn transpose(picture: &Picture) -> Picture {
+    let (width, height) = (picture.width as usize, picture.height as usize);
+    let pixels = picture.rgb.as_chunks::<3>().0;
+    let mut rgb = Vec::with_capacity(picture.rgb.len());
+    for x in 0..width {
+        for y in 0..height {
+            rgb.extend_from_slice(&pixels[y * width + x]);
+        }
+    }
+    Picture {
+        width: picture.height,
+        height: picture.width,
+        rgb,
+    }
+}

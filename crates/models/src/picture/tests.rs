@@ -1,0 +1,247 @@
+use super::*;
+use sightline_core::FailureReason;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// JPEG decoders may differ in their arithmetic: this is the largest difference to libjpeg-turbo that was measured for
+/// these files, over all values of 0 to 255.
+const JPEG_TOLERANCE: u8 = 8;
+const WEBP_TOLERANCE: u8 = 3;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/pictures")
+        .join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn index() -> Vec<serde_json::Value> {
+    serde_json::from_slice(&fixture("pictures.json")).unwrap()
+}
+
+fn decode_default(bytes: &[u8]) -> Result<Picture, DecodeError> {
+    decode(bytes, &DecodeLimits::default())
+}
+
+fn reason(bytes: &[u8]) -> FailureReason {
+    decode_default(bytes).unwrap_err().reason()
+}
+
+#[test]
+fn every_kind_of_picture_becomes_what_pillow_makes_of_it() {
+    let mut wrong = Vec::new();
+    for entry in index() {
+        let name = entry["file"].as_str().unwrap();
+        let picture = match decode_default(&fixture(name)) {
+            Ok(picture) => picture,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let size = [u64::from(picture.width()), u64::from(picture.height())];
+        if entry["size"] != serde_json::json!(size) {
+            wrong.push(format!("{name}: size {size:?}"));
+            continue;
+        }
+        let expected = fixture(&format!("{name}.rgb"));
+        let worst = picture
+            .rgb()
+            .iter()
+            .zip(&expected)
+            .map(|(a, b)| a.abs_diff(*b))
+            .max()
+            .unwrap();
+        let allowed = match (entry["exact"].as_bool().unwrap(), name.ends_with(".webp")) {
+            (true, _) => 0,
+            (false, true) => WEBP_TOLERANCE,
+            (false, false) => JPEG_TOLERANCE,
+        };
+        if worst > allowed {
+            wrong.push(format!("{name}: differs by {worst}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_picture_cut_short_anywhere_is_an_error_or_whole_and_never_a_panic() {
+    let mut refused = 0;
+    for entry in index() {
+        let name = entry["file"].as_str().unwrap();
+        let bytes = fixture(name);
+        let whole = decode_default(&bytes).ok();
+        for cut in (0..bytes.len()).step_by(7) {
+            match decode_default(&bytes[..cut]) {
+                // Only what follows the pixels is missing.
+                Ok(picture) => assert_eq!(Some(picture), whole, "{name} cut at {cut}"),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn a_jpeg_without_its_last_byte_is_corrupt_as_it_is_for_pillow() {
+    for name in ["chroma420.jpg", "progressive.jpg", "grey.jpg", "cmyk.jpg"] {
+        let bytes = fixture(name);
+        for cut in [1, 2, 3, 50] {
+            assert_eq!(
+                reason(&bytes[..bytes.len() - cut]),
+                FailureReason::CorruptImage,
+                "{name} less {cut}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_picture_with_any_byte_changed_never_panics() {
+    for entry in index() {
+        let name = entry["file"].as_str().unwrap();
+        let bytes = fixture(name);
+        for at in (0..bytes.len()).step_by(5) {
+            for value in [0, 0xFF, bytes[at] ^ 0x10] {
+                let mut changed = bytes.clone();
+                changed[at] = value;
+                drop(decode_default(&changed));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_named() {
+    let mut dicom = vec![0; 128];
+    dicom.extend_from_slice(b"DICM");
+    for (bytes, name) in [
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>".as_slice(), "SVG"),
+        (b"<?xml version='1.0'?>\n<!-- a picture -->\n<svg/>", "SVG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypavif\0\0\0\0", "AVIF"),
+        (b"BMI of the patients: 23.5, 24.1, 30.2", "text"),
+        ("Befund: Lunge frei, Herz groß".as_bytes(), "text"),
+        (b"<!DOCTYPE html><html>", "HTML"),
+        (b"%PDF-1.7", "PDF"),
+        (b"PK\x03\x04", "ZIP"),
+        (&dicom, "DICOM"),
+        (&[0xFF; 64], "none of the known"),
+        (b"\x89PN", "none of the known"),
+    ] {
+        let error = decode_default(bytes).unwrap_err();
+        assert_eq!(error.reason(), FailureReason::UnsupportedFormat, "{error}");
+        assert!(error.to_string().contains(name), "{name}: {error}");
+    }
+    assert_eq!(reason(b""), FailureReason::EmptyObject);
+}
+
+#[test]
+fn a_header_that_claims_too_much_is_refused_at_once() {
+    for name in ["claims_65000.png", "megapixels_196.png"] {
+        let bytes = fixture(name);
+        let start = Instant::now();
+        assert_eq!(reason(&bytes), FailureReason::ImageTooLarge, "{name}");
+        assert!(start.elapsed() < Duration::from_millis(500), "{name}");
+    }
+    let mut jpeg = fixture("chroma420.jpg");
+    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFD, 0xE8, 0xFD, 0xE8]);
+    assert_eq!(reason(&jpeg), FailureReason::ImageTooLarge);
+}
+
+#[test]
+fn limits_are_those_that_are_given() {
+    let limits = DecodeLimits::default();
+    let bytes = fixture("rgba.png");
+    let with = |limits| decode(&bytes, &limits).unwrap_err().reason();
+    assert_eq!(
+        with(DecodeLimits {
+            max_pixels: 279,
+            ..limits
+        }),
+        FailureReason::ImageTooLarge
+    );
+    assert_eq!(
+        with(DecodeLimits { max_side: 19, ..limits }),
+        FailureReason::ImageTooLarge
+    );
+    assert_eq!(
+        with(DecodeLimits {
+            max_alloc_bytes: 500,
+            ..limits
+        }),
+        FailureReason::DecodeLimit
+    );
+    assert!(
+        decode(
+            &bytes,
+            &DecodeLimits {
+                max_pixels: 280,
+                max_side: 20,
+                ..limits
+            }
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn compressed_texts_and_profiles_are_never_unpacked() {
+    let rgb = fixture("orientation1.png.rgb");
+    for name in ["ztxt_bomb.png", "iccp_bomb.png"] {
+        let start = Instant::now();
+        // Less memory than the bomb makes, and more than the picture needs.
+        let limits = DecodeLimits {
+            max_alloc_bytes: 1 << 20,
+            ..DecodeLimits::default()
+        };
+        assert_eq!(decode(&fixture(name), &limits).unwrap().rgb(), rgb, "{name}");
+        assert!(start.elapsed() < Duration::from_millis(500), "{name}");
+    }
+}
+
+/// A progressive JPEG whose last scan comes again and again.
+fn many_scans(count: usize) -> Vec<u8> {
+    let bytes = fixture("progressive.jpg");
+    let last = bytes.windows(2).rposition(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let (start, scan) = bytes[..bytes.len() - 2].split_at(last);
+    [start, &scan.repeat(count), &[0xFF, 0xD9]].concat()
+}
+
+#[test]
+fn scans_by_the_thousand_are_refused_within_two_seconds() {
+    assert!(decode_default(&many_scans(1)).is_ok());
+    let start = Instant::now();
+    assert_eq!(reason(&many_scans(5000)), FailureReason::DecodeLimit);
+    assert!(start.elapsed() < Duration::from_secs(2));
+    // Few scans over many pixels cost as much as many over few.
+    let limits = DecodeLimits {
+        max_jpeg_scan_pixels: 280 * 12,
+        ..DecodeLimits::default()
+    };
+    assert_eq!(
+        decode(&many_scans(20), &limits).unwrap_err().reason(),
+        FailureReason::DecodeLimit
+    );
+}
+
+#[test]
+fn a_progressive_jpeg_pays_for_its_coefficients() {
+    let limits = DecodeLimits::default();
+    let baseline = jpeg::survey(&fixture("chroma420.jpg"), &limits).unwrap();
+    assert_eq!((baseline.coefficient_bytes, baseline.scans), (0, 1));
+    let progressive = jpeg::survey(&fixture("progressive.jpg"), &limits).unwrap();
+    // 20 x 14 pixels are 2 x 1 units of 16 x 16 pixels: four blocks of brightness and two of colour each.
+    assert_eq!(progressive.coefficient_bytes, 2 * 6 * 64 * 2);
+    assert!(progressive.scans > 5);
+}
+
+#[test]
+fn a_pictures_bytes_fill_its_size() {
+    assert!(Picture::new(2, 2, vec![0; 12]).is_some());
+    assert!(Picture::new(2, 2, vec![0; 11]).is_none());
+    assert!(Picture::new(0, 2, Vec::new()).is_none());
+    assert!(Picture::new(u32::MAX, u32::MAX, vec![0; 3]).is_none());
+}

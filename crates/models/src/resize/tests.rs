@@ -1,0 +1,81 @@
+use super::*;
+use proptest::prelude::*;
+
+fn noise(width: u32, height: u32) -> Vec<u8> {
+    let mut state = u64::from(width) * 1000 + u64::from(height);
+    (0..width * height * 3)
+        .map(|_| {
+            state = (state * 1_103_515_245 + 12_345) % (1 << 31);
+            (state >> 16).to_le_bytes()[0]
+        })
+        .collect()
+}
+
+fn source(kind: &str, width: u32, height: u32) -> Picture {
+    let mut rgb = noise(width, height);
+    if kind == "edges" {
+        rgb.iter_mut().for_each(|value| *value = 255 * (*value >> 7));
+    }
+    Picture::new(width, height, rgb).unwrap()
+}
+
+fn whole(width: u32, height: u32) -> Window {
+    Window {
+        left: 0,
+        top: 0,
+        width,
+        height,
+    }
+}
+
+fn pair(value: &serde_json::Value) -> (u32, u32) {
+    let number = |index: usize| u32::try_from(value[index].as_u64().unwrap()).unwrap();
+    (number(0), number(1))
+}
+
+#[test]
+fn every_value_is_the_one_that_pillow_gives() {
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("../../tests/fixtures/resize/resize.json")).unwrap();
+    let mut expected = include_bytes!("../../tests/fixtures/resize/resize.bin").as_slice();
+    assert!(cases.len() > 60);
+    for case in &cases {
+        let (width, height) = pair(&case["from"]);
+        let (to_width, to_height) = pair(&case["to"]);
+        let filter = match case["filter"].as_str().unwrap() {
+            "bilinear" => Resample::Bilinear,
+            "bicubic" => Resample::Bicubic,
+            "lanczos" => Resample::Lanczos,
+            other => panic!("{other}"),
+        };
+        let picture = source(case["source"].as_str().unwrap(), width, height);
+        let ours = resize(&picture, to_width, to_height, filter, whole(to_width, to_height));
+        let (theirs, rest) = expected.split_at(to_width as usize * to_height as usize * 3);
+        assert_eq!(ours, theirs, "{case}");
+        expected = rest;
+    }
+    assert!(expected.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn a_window_is_that_part_of_the_whole(
+        (width, height) in (1_u32..40, 1_u32..40),
+        (to_width, to_height) in (1_u32..40, 1_u32..40),
+        (left, top) in (0_u32..40, 0_u32..40),
+        (wide, high) in (1_u32..50, 1_u32..50),
+    ) {
+        let picture = source("noise", width, height);
+        let all = resize(&picture, to_width, to_height, Resample::Bicubic, whole(to_width, to_height));
+        let part = resize(&picture, to_width, to_height, Resample::Bicubic, Window { left, top, width: wide, height: high });
+        let rows = top.min(to_height)..(top + high).min(to_height);
+        let columns = left.min(to_width) as usize * 3..(left + wide).min(to_width) as usize * 3;
+        let expected: Vec<u8> = all
+            .chunks_exact(to_width as usize * 3)
+            .take(rows.end as usize)
+            .skip(rows.start as usize)
+            .flat_map(|row| row[columns.clone()].to_vec())
+            .collect();
+        prop_assert_eq!(part, expected);
+    }
+}

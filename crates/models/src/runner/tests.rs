@@ -1,0 +1,197 @@
+use super::*;
+use crate::device::Precision;
+use crate::encoder::{LoadOptions, TextEncoder, load};
+use crate::testing::TinyModel;
+use sightline_core::CollectionName;
+use sightline_core::IndexKind;
+use std::sync::Mutex;
+use std::sync::mpsc as sync;
+
+/// Says what it was asked, and does what the text says.
+#[derive(Debug)]
+struct Scripted {
+    seen: sync::Sender<Vec<String>>,
+    go: Mutex<sync::Receiver<()>>,
+}
+
+impl TextEncoder for Scripted {
+    fn encode(&self, texts: &[String]) -> Result<Vec<Embedding>, ModelError> {
+        self.seen.send(texts.to_vec()).unwrap();
+        match texts[0].as_str() {
+            "panic" => panic!("the network tripped"),
+            "error" => Err(ModelError::Tokenize("no such word".to_owned())),
+            "wait" => {
+                self.go.lock().unwrap().recv().unwrap();
+                Ok(vec![Ok(vec![1.0])])
+            }
+            _ => Ok(texts.iter().map(|_| Ok(vec![1.0])).collect()),
+        }
+    }
+
+    fn dimension(&self) -> usize {
+        1
+    }
+}
+
+struct Script {
+    runner: ModelRunner,
+    seen: sync::Receiver<Vec<String>>,
+    go: sync::Sender<()>,
+}
+
+async fn scripted() -> Script {
+    let (report, seen) = sync::channel();
+    let (go, wait) = sync::channel();
+    let folder = TinyModel::new().open().unwrap();
+    let runner = ModelRunner::start(1, move || {
+        let text = Scripted {
+            seen: report,
+            go: Mutex::new(wait),
+        };
+        Ok(LoadedModel::new(
+            folder,
+            "cpu".to_owned(),
+            Precision::F32,
+            None,
+            Some(Box::new(text)),
+        ))
+    });
+    Script {
+        runner: runner.await.unwrap(),
+        seen,
+        go,
+    }
+}
+
+fn texts(text: &str) -> Vec<String> {
+    vec![text.to_owned()]
+}
+
+#[tokio::test]
+async fn a_real_model_answers_from_its_thread() {
+    let tiny = TinyModel::new();
+    let folder = tiny.open().unwrap();
+    let runner = ModelRunner::start(2, move || load(folder, &LoadOptions::default()))
+        .await
+        .unwrap();
+    let info = runner.info().clone();
+    assert_eq!(
+        (info.model.as_str(), info.precision.as_str(), info.spaces.len()),
+        ("tiny", "f32", 2)
+    );
+    let picture = crate::picture::Picture::new(2, 2, vec![9; 12]).unwrap();
+    let prepared = info.preprocessor.unwrap().prepare(&picture);
+    let (images, answers) = tokio::join!(
+        runner.encode_images(vec![prepared; 3]),
+        runner.encode_texts(texts("a tree"))
+    );
+    assert_eq!(images.unwrap().len(), 3);
+    assert_eq!(answers.unwrap()[0].as_ref().unwrap().len(), 8);
+    let description = CollectionDescription {
+        name: CollectionName::new("c").unwrap(),
+        fields: BTreeMap::new(),
+        index: IndexKind::Flat,
+    };
+    runner.check(&description).await.unwrap();
+    assert_eq!(runner.canaries().await.unwrap().len(), 2);
+    assert_eq!(*runner.health().borrow(), Health::Serving);
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_is_an_error_of_the_start() {
+    let mut tiny = TinyModel::new();
+    tiny.text.clear();
+    tiny.write_weights();
+    let folder = tiny.open().unwrap();
+    let error = ModelRunner::start(1, move || load(folder, &LoadOptions::default()))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, RunnerError::Model(ModelError::MissingTensor { .. })),
+        "{error:?}"
+    );
+    let error = ModelRunner::start(1, || panic!("no such file")).await.unwrap_err();
+    assert!(
+        matches!(&error, RunnerError::Stopped(reason) if reason.contains("no such file")),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_error_of_one_batch_leaves_the_next_alone() {
+    let script = scripted().await;
+    let error = script.runner.encode_texts(texts("error")).await.unwrap_err();
+    assert!(matches!(error, RunnerError::Model(_)), "{error:?}");
+    assert_eq!(script.runner.encode_texts(texts("fine")).await.unwrap().len(), 1);
+    assert_eq!(*script.runner.health().borrow(), Health::Serving);
+}
+
+#[tokio::test]
+async fn a_panic_is_an_error_and_no_later_batch_hangs() {
+    let script = scripted().await;
+    let mut health = script.runner.health();
+    for text in ["panic", "fine", "fine"] {
+        let error = script.runner.encode_texts(texts(text)).await.unwrap_err();
+        assert!(
+            matches!(&error, RunnerError::Stopped(reason) if reason.contains("the network tripped")),
+            "{error:?}"
+        );
+    }
+    let stopped = health
+        .wait_for(|health| *health != Health::Serving)
+        .await
+        .unwrap()
+        .clone();
+    assert!(matches!(stopped, Health::Stopped(reason) if reason.contains("the network tripped")));
+}
+
+#[tokio::test]
+async fn a_batch_whose_sender_is_gone_is_left_out() {
+    let Script { runner, seen, go } = scripted().await;
+    let runner = Arc::new(runner);
+    let send = |text: &'static str| {
+        let runner = Arc::clone(&runner);
+        tokio::spawn(async move { runner.encode_texts(texts(text)).await })
+    };
+    let first = send("wait");
+    tokio::task::spawn_blocking(move || {
+        assert_eq!(seen.recv().unwrap(), ["wait"]);
+        seen
+    })
+    .await
+    .map(|seen| async move {
+        let given_up = send("given up");
+        tokio::task::yield_now().await;
+        given_up.abort();
+        assert!(given_up.await.unwrap_err().is_cancelled());
+        let last = send("last");
+        go.send(()).unwrap();
+        first.await.unwrap().unwrap();
+        last.await.unwrap().unwrap();
+        assert_eq!(seen.try_iter().collect::<Vec<_>>(), [["last"]]);
+    })
+    .unwrap()
+    .await;
+}
+
+#[tokio::test]
+async fn dropping_the_runner_waits_for_the_batch_at_hand() {
+    let Script { runner, seen, go } = scripted().await;
+    let handle = {
+        let commands = runner.commands.clone().unwrap();
+        let (reply, answer) = oneshot::channel();
+        commands.send(Command::Texts(texts("wait"), reply)).await.unwrap();
+        answer
+    };
+    let seen = tokio::task::spawn_blocking(move || {
+        seen.recv().unwrap();
+        seen
+    })
+    .await
+    .unwrap();
+    go.send(()).unwrap();
+    tokio::task::spawn_blocking(move || drop(runner)).await.unwrap();
+    assert_eq!(handle.await.unwrap().unwrap().len(), 1);
+    // The thread is gone, and with it the encoder's end of the channel.
+    assert!(matches!(seen.try_recv(), Err(sync::TryRecvError::Disconnected)));
+}

@@ -1,0 +1,171 @@
+//! Tensors out of safetensors files, each one checked before anything is served.
+
+use crate::error::ModelError;
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use tch::{Device, Kind, Tensor};
+
+const LISTED: usize = 5;
+
+struct Entry {
+    file: usize,
+    dtype: Dtype,
+    shape: Vec<i64>,
+    bytes: Range<usize>,
+}
+
+/// The tensors of one or more files, mapped into memory. Each is copied when it is taken, so that a file that changes
+/// later cannot reach a running model.
+pub(crate) struct Weights {
+    files: Vec<(PathBuf, Mmap)>,
+    entries: BTreeMap<String, Entry>,
+    device: Device,
+}
+
+impl Weights {
+    pub(crate) fn open(paths: &[PathBuf], device: Device) -> Result<Self, ModelError> {
+        let mut weights = Self {
+            files: Vec::with_capacity(paths.len()),
+            entries: BTreeMap::new(),
+            device,
+        };
+        for path in paths {
+            weights.add(path)?;
+        }
+        Ok(weights)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), ModelError> {
+        let map = map(path)?;
+        let damaged = |detail: String| ModelError::Damaged {
+            path: path.to_owned(),
+            detail,
+        };
+        let tensors = SafeTensors::deserialize(&map).map_err(|error| damaged(error.to_string()))?;
+        let start = map.as_ptr() as usize;
+        for (name, view) in tensors.iter() {
+            let first = view.data().as_ptr() as usize - start;
+            let shape: Option<Vec<i64>> = view.shape().iter().map(|size| i64::try_from(*size).ok()).collect();
+            let entry = Entry {
+                file: self.files.len(),
+                dtype: view.dtype(),
+                shape: shape.ok_or_else(|| damaged(format!("tensor `{name}` has an impossible shape")))?,
+                bytes: first..first + view.data().len(),
+            };
+            if let Some(other) = self.entries.insert(name.to_owned(), entry) {
+                return Err(ModelError::DoubleTensor {
+                    first: self.files[other.file].0.clone(),
+                    second: path.to_owned(),
+                    tensor: name.to_owned(),
+                });
+            }
+        }
+        self.files.push((path.to_owned(), map));
+        Ok(())
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(name)
+    }
+
+    /// Removes a tensor, proves its shape and that all its values are finite, and gives it in f32 on the device.
+    pub(crate) fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
+        let entry = self.entries.remove(name).ok_or_else(|| ModelError::MissingTensor {
+            files: self.names(),
+            tensor: name.to_owned(),
+        })?;
+        let (path, map) = &self.files[entry.file];
+        if entry.shape != shape {
+            return Err(ModelError::Shape {
+                path: path.clone(),
+                tensor: name.to_owned(),
+                found: entry.shape,
+                expected: shape.to_vec(),
+            });
+        }
+        let data = &map[entry.bytes];
+        let (kind, finite) = match entry.dtype {
+            Dtype::F32 => (
+                Kind::Float,
+                all_finite(data.as_chunks().0, |b| {
+                    u32::from_le_bytes(b) & 0x7F80_0000 != 0x7F80_0000
+                }),
+            ),
+            Dtype::F16 => (
+                Kind::Half,
+                all_finite(data.as_chunks().0, |b| u16::from_le_bytes(b) & 0x7C00 != 0x7C00),
+            ),
+            Dtype::BF16 => (
+                Kind::BFloat16,
+                all_finite(data.as_chunks().0, |b| u16::from_le_bytes(b) & 0x7F80 != 0x7F80),
+            ),
+            other => {
+                return Err(ModelError::Type {
+                    path: path.clone(),
+                    tensor: name.to_owned(),
+                    found: format!("{other:?}"),
+                });
+            }
+        };
+        if !finite {
+            return Err(ModelError::NotFinite {
+                path: path.clone(),
+                tensor: name.to_owned(),
+            });
+        }
+        let tensor = Tensor::f_from_data_size(data, shape, kind)?;
+        Ok(tensor.f_to_kind(Kind::Float)?.f_to_device(self.device)?)
+    }
+
+    /// Proves that nothing is left but what may be ignored by name.
+    pub(crate) fn finish(self, ignored: impl Fn(&str) -> bool) -> Result<(), ModelError> {
+        let mut left = self.entries.keys().filter(|name| !ignored(name));
+        let some: Vec<&str> = left.by_ref().take(LISTED).map(String::as_str).collect();
+        if some.is_empty() {
+            return Ok(());
+        }
+        let more = left.count();
+        let tensors = some.join(", ");
+        Err(ModelError::UnknownTensors {
+            files: self.names(),
+            tensors: if more == 0 {
+                tensors
+            } else {
+                format!("{tensors} and {more} more")
+            },
+        })
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> = self.files.iter().map(|(path, _)| path.display().to_string()).collect();
+        names.join(" and ")
+    }
+}
+
+fn map(path: &Path) -> Result<Mmap, ModelError> {
+    let read = |source| ModelError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(read)?;
+    if file.metadata().map_err(read)?.len() == 0 {
+        return Err(ModelError::Damaged {
+            path: path.to_owned(),
+            detail: "it is empty".to_owned(),
+        });
+    }
+    #[expect(
+        unsafe_code,
+        reason = "weights are read-only inputs: a program that cuts the file short while it is read could end this process, and no more"
+    )]
+    let map = unsafe { Mmap::map(&file) };
+    map.map_err(read)
+}
+
+fn all_finite<const N: usize>(values: &[[u8; N]], finite: impl Fn([u8; N]) -> bool) -> bool {
+    values.iter().all(|value| finite(*value))
+}
