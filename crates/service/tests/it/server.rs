@@ -226,7 +226,10 @@ async fn a_call_s_span_is_the_child_of_its_caller_and_an_internal_error_names_th
 #[tokio::test]
 async fn both_versions_of_reflection_list_the_services() {
     use tonic_reflection::pb::{v1, v1alpha};
-    let running = Running::start(&GrpcConfig::default(), LIMIT, same).await;
+    let running = Running::start(&GrpcConfig::default(), LIMIT, |server| {
+        server.with_descriptors(sightline_proto::FILE_DESCRIPTOR_SET)
+    })
+    .await;
     let client = running.client().await;
 
     let request = v1::ServerReflectionRequest {
@@ -243,9 +246,7 @@ async fn both_versions_of_reflection_list_the_services() {
         panic!("{answer:?}")
     };
     assert!(
-        list.service
-            .iter()
-            .any(|service| service.name == "grpc.health.v1.Health"),
+        list.service.iter().any(|service| service.name == "sightline.v1.Search"),
         "{list:?}"
     );
 
@@ -263,9 +264,7 @@ async fn both_versions_of_reflection_list_the_services() {
         panic!("{answer:?}")
     };
     assert!(
-        list.service
-            .iter()
-            .any(|service| service.name == "grpc.health.v1.Health"),
+        list.service.iter().any(|service| service.name == "sightline.v1.Search"),
         "{list:?}"
     );
 }
