@@ -10,3 +10,6 @@ pub mod engine;
 pub mod ipc;
 pub mod journal;
 pub mod model;
+pub mod supervisor;
+
+pub use supervisor::{EngineCommand, Seams, Worker, WorkerError, WorkerService};

@@ -1,0 +1,131 @@
+//! What an engine died of, and whose fault that is.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+/// Signals by number (Linux on x86-64 and AArch64), and whether a process brings them upon itself.
+const SIGNALS: [(i32, &str, bool); 10] = [
+    (4, "SIGILL", true),
+    (6, "SIGABRT", true),
+    (7, "SIGBUS", true),
+    (8, "SIGFPE", true),
+    (11, "SIGSEGV", true),
+    (1, "SIGHUP", false),
+    (2, "SIGINT", false),
+    (3, "SIGQUIT", false),
+    (9, "SIGKILL", false),
+    (15, "SIGTERM", false),
+];
+
+/// How an engine ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Death {
+    /// What killed it, in words: `SIGSEGV`, `the memory limit`, `exit code 75`.
+    pub(crate) cause: String,
+    /// Whether what it was working on can be to blame.
+    pub(crate) own: bool,
+}
+
+impl Death {
+    /// Judges by exit status, and whether the kernel killed for memory in the engine's group meanwhile.
+    pub(crate) fn of(status: ExitStatus, out_of_memory: bool) -> Self {
+        let Some(signal) = status.signal() else {
+            let code = status.code().unwrap_or_default();
+            return Self {
+                cause: format!("exit code {code}"),
+                own: false,
+            };
+        };
+        let known = SIGNALS.iter().find(|(number, ..)| *number == signal);
+        let (cause, own) = known.map_or((format!("signal {signal}"), false), |(_, name, own)| {
+            ((*name).to_owned(), *own)
+        });
+        if out_of_memory && cause == "SIGKILL" {
+            return Self {
+                cause: "the memory limit (SIGKILL)".into(),
+                own: true,
+            };
+        }
+        Self { cause, own }
+    }
+
+    /// The engine could not even be started.
+    pub(crate) fn not_started(error: &std::io::Error) -> Self {
+        Self {
+            cause: format!("it could not be started: {error}"),
+            own: false,
+        }
+    }
+}
+
+/// How often the kernel killed a process of this process's control group for memory; none where that is not known.
+pub(crate) fn oom_kills() -> Option<u64> {
+    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+    let events = std::fs::read_to_string(events_path(&groups)?).ok()?;
+    count_of_kills(&events)
+}
+
+fn events_path(groups: &str) -> Option<String> {
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(format!("/sys/fs/cgroup{}/memory.events", own.trim_end_matches('/')))
+}
+
+fn count_of_kills(events: &str) -> Option<u64> {
+    events
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill "))?
+        .trim()
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn killed_by(signal: i32) -> ExitStatus {
+        ExitStatus::from_raw(signal)
+    }
+
+    #[test]
+    fn a_crash_is_the_works_fault_and_a_kill_from_outside_is_not() {
+        for (signal, name) in [
+            (11, "SIGSEGV"),
+            (6, "SIGABRT"),
+            (7, "SIGBUS"),
+            (4, "SIGILL"),
+            (8, "SIGFPE"),
+        ] {
+            assert_eq!(
+                Death::of(killed_by(signal), false),
+                Death {
+                    cause: name.into(),
+                    own: true
+                }
+            );
+        }
+        for signal in [9, 15, 2, 40] {
+            assert!(!Death::of(killed_by(signal), false).own, "{signal}");
+        }
+        assert_eq!(Death::of(ExitStatus::from_raw(75 << 8), false).cause, "exit code 75");
+    }
+
+    #[test]
+    fn a_kill_at_the_memory_limit_is_the_works_fault() {
+        let death = Death::of(killed_by(9), true);
+        assert!(death.own);
+        assert_eq!(death.cause, "the memory limit (SIGKILL)");
+        assert!(!Death::of(killed_by(15), true).own);
+    }
+
+    #[test]
+    fn kills_for_memory_are_read_as_the_kernel_writes_them() {
+        assert_eq!(events_path("0::/\n").as_deref(), Some("/sys/fs/cgroup/memory.events"));
+        assert_eq!(
+            events_path("1:cpu:/x\n0::/a/b\n").as_deref(),
+            Some("/sys/fs/cgroup/a/b/memory.events")
+        );
+        assert_eq!(events_path("1:cpu:/x\n"), None);
+        assert_eq!(count_of_kills("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"), Some(2));
+    }
+}

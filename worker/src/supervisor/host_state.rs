@@ -1,0 +1,244 @@
+//! What the host knows of works and suspects, and what it sends next. No process, no time.
+
+use super::death::Death;
+use super::quarantine::{Quarantine, Verdict, suspects_of};
+use super::work::{HeldWork, WorkEnd};
+use crate::ipc::{Interruption, ItemAt, ItemEnded, Job, ToEngine, WorkId, WorkItem};
+use crate::journal::JournalStage;
+use sightline_core::{FailureReason, Outcome};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::oneshot;
+
+/// Suspects that are named, in the log and in the status.
+const NAMED_SUSPECTS: usize = 64;
+
+/// Whether there may be more to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pumped {
+    /// Something was sent.
+    More,
+    /// Nothing is to be sent now.
+    Nothing,
+}
+
+/// What a death left behind.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct PostMortem {
+    /// Keys of the items that may have caused it.
+    pub(crate) suspects: Vec<String>,
+    /// Key of the item that is proven to.
+    pub(crate) condemned: Option<String>,
+}
+
+/// Works and suspects.
+#[derive(Debug)]
+pub(crate) struct HostState {
+    works: BTreeMap<WorkId, HeldWork>,
+    quarantine: Quarantine,
+    next: WorkId,
+    window: usize,
+}
+
+impl HostState {
+    /// `window`: items of one work that may be in the engine.
+    pub(crate) fn new(window: u32) -> Self {
+        let window = usize::try_from(window).unwrap_or(usize::MAX);
+        Self {
+            works: BTreeMap::new(),
+            quarantine: Quarantine::default(),
+            next: 1,
+            window,
+        }
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        job: Job,
+        items: Vec<WorkItem>,
+        progress: Arc<AtomicU64>,
+        reply: oneshot::Sender<WorkEnd>,
+    ) {
+        let id = self.next;
+        self.next += 1;
+        let work = HeldWork::new(id, job, items, progress, reply);
+        if work.is_done() {
+            work.finish();
+        } else {
+            self.works.insert(id, work);
+        }
+    }
+
+    /// Drops the works that nobody waits for, and names them.
+    pub(crate) fn drop_abandoned(&mut self) -> Vec<WorkId> {
+        let abandoned: Vec<WorkId> = self
+            .works
+            .values()
+            .filter(|work| work.is_abandoned())
+            .map(|work| work.id)
+            .collect();
+        for work in &abandoned {
+            self.works.remove(work);
+            self.quarantine.forget(*work);
+        }
+        abandoned
+    }
+
+    /// Ends a work before its items did.
+    pub(crate) fn end(&mut self, work: WorkId, end: WorkEnd) {
+        self.quarantine.forget(work);
+        if let Some(work) = self.works.remove(&work) {
+            work.end(end);
+        }
+    }
+
+    /// Ends all works, and names them.
+    pub(crate) fn end_all(&mut self, end: &WorkEnd) -> Vec<WorkId> {
+        let all: Vec<WorkId> = self.works.keys().copied().collect();
+        for work in &all {
+            self.end(*work, end.clone());
+        }
+        all
+    }
+
+    /// Items ended. Answers whether their work did.
+    pub(crate) fn ended(&mut self, id: WorkId, items: Vec<ItemEnded>, stage_us: BTreeMap<JournalStage, u64>) -> bool {
+        let Some(work) = self.works.get_mut(&id) else {
+            return false;
+        };
+        work.took(stage_us);
+        for item in items {
+            self.quarantine.ended(ItemAt {
+                work: id,
+                index: item.index,
+            });
+            work.ended(item);
+        }
+        self.finish_if_done(id)
+    }
+
+    fn finish_if_done(&mut self, id: WorkId) -> bool {
+        let done = self.works.get(&id).is_some_and(HeldWork::is_done);
+        if done && let Some(work) = self.works.remove(&id) {
+            work.finish();
+        }
+        done
+    }
+
+    /// The engine died while its journal said this.
+    pub(crate) fn engine_died(&mut self, death: &Death, journal: &[(ItemAt, JournalStage)]) -> PostMortem {
+        // The journal may still name items that ended, or whose work is over.
+        let held: Vec<(ItemAt, JournalStage)> = journal
+            .iter()
+            .filter(|(item, _)| self.key(*item).is_some())
+            .copied()
+            .collect();
+        let suspects = suspects_of(&held).into_iter().take(NAMED_SUSPECTS);
+        let suspects = suspects.filter_map(|item| self.key(item).map(str::to_owned)).collect();
+        for work in self.works.values_mut() {
+            work.engine_died();
+        }
+        let condemned = match self.quarantine.died(death, &held) {
+            Verdict::Open => None,
+            Verdict::Condemned(item, words) => self.condemn(item, words),
+            Verdict::GivenUp(item, words) => {
+                let key = self.key(item).unwrap_or_default();
+                let why = Interruption::Waiting(format!(
+                    "the engine keeps ending with item {key:?} alone in it: {words}"
+                ));
+                self.end(item.work, WorkEnd::Interrupted(why));
+                None
+            }
+        };
+        PostMortem { suspects, condemned }
+    }
+
+    fn key(&self, item: ItemAt) -> Option<&str> {
+        self.works.get(&item.work)?.key(item.index)
+    }
+
+    fn condemn(&mut self, item: ItemAt, words: String) -> Option<String> {
+        let work = self.works.get_mut(&item.work)?;
+        let key = work.key(item.index)?.to_owned();
+        work.ended(ItemEnded {
+            index: item.index,
+            outcome: Outcome::failed(FailureReason::EngineKilled, words),
+        });
+        self.finish_if_done(item.work);
+        Some(key)
+    }
+
+    /// Sends one frame of items, if there is one to send and room for it. A suspect goes alone.
+    pub(crate) fn pump(&mut self, send: impl Fn(ToEngine) -> bool) -> Pumped {
+        if self.quarantine.is_active() {
+            self.pump_suspect(send)
+        } else {
+            self.pump_next(send)
+        }
+    }
+
+    fn pump_suspect(&mut self, send: impl Fn(ToEngine) -> bool) -> Pumped {
+        if self.works.values().any(|work| work.in_engine() > 0) {
+            return Pumped::Nothing;
+        }
+        let Some(item) = self.quarantine.next() else {
+            return Pumped::Nothing;
+        };
+        let Some(work) = self.works.get_mut(&item.work) else {
+            self.quarantine.ended(item);
+            return Pumped::More;
+        };
+        let Some(alone) = work.take_one(item.index) else {
+            self.quarantine.ended(item);
+            return Pumped::More;
+        };
+        if !send_items(work, vec![alone], true, send) {
+            self.quarantine.back(item);
+        }
+        Pumped::Nothing
+    }
+
+    fn pump_next(&mut self, send: impl Fn(ToEngine) -> bool) -> Pumped {
+        // The work with the fewest items in the engine goes first, so that shards share it.
+        let window = self.window;
+        let open = |work: &&mut HeldWork| work.has_unsent() && work.in_engine() < window;
+        let others = self.works.values().filter(|work| work.has_unsent()).count() > 1;
+        let Some(work) = self.works.values_mut().filter(open).min_by_key(|work| work.in_engine()) else {
+            return Pumped::Nothing;
+        };
+        // Few large frames rather than one for each item that ends.
+        let room = window - work.in_engine();
+        if work.in_engine() > 0 && room < window / 4 {
+            return Pumped::Nothing;
+        }
+        let items = work.take_frame(room);
+        let urgent = !others && !work.has_unsent();
+        if send_items(work, items, urgent, send) {
+            Pumped::More
+        } else {
+            Pumped::Nothing
+        }
+    }
+}
+
+/// Sends items that were taken from a work; puts them back where there is no room.
+fn send_items(work: &mut HeldWork, items: Vec<WorkItem>, urgent: bool, send: impl Fn(ToEngine) -> bool) -> bool {
+    let indexes: Vec<u32> = items.iter().map(|item| item.index).collect();
+    if !work.opened {
+        work.opened = send(ToEngine::Open {
+            work: work.id,
+            job: work.job.clone(),
+        });
+    }
+    let sent = work.opened
+        && send(ToEngine::Items {
+            work: work.id,
+            items,
+            urgent,
+        });
+    if !sent {
+        work.put_back(indexes);
+    }
+    sent
+}

@@ -1,0 +1,328 @@
+//! The supervisor: holds the broker's session and the deliveries, writes the results, and keeps an engine.
+//!
+//! Promises: no shard is acked before its result is written; a dead engine is replaced and its suspects tried alone;
+//! what cannot be worked on now goes back with a growing delay, without spending a delivery. Leaves to the engine: the
+//! items themselves.
+
+mod circuit;
+mod collection;
+mod death;
+mod host;
+mod host_state;
+mod process;
+mod quarantine;
+mod runs;
+mod service;
+mod shard;
+mod status;
+mod tally;
+mod work;
+
+pub use host::HostError;
+pub use process::EngineCommand;
+pub use service::WorkerService;
+
+use crate::config::SupervisorConfig;
+use bytes::Bytes;
+use circuit::Circuit;
+use host::{EngineHandle, Host, LoadedModel};
+use runs::Runs;
+use shard::Shards;
+use sightline_core::message::queues;
+use sightline_core::{Clock, ModelName, WorkerReport};
+use sightline_index::VectorIndex;
+use sightline_objects::ObjectStore;
+use sightline_queue::{Consumer, JobQueue, QueueError};
+use sightline_state::State;
+use sightline_telemetry::{Metrics, MetricsError};
+use status::{Phase, Status};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, RwLock, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Part of the grace period that is kept for handing back.
+const HAND_BACK_SHARE: u32 = 5;
+/// How long a delivery that the broker has sent may take to be seen when the worker ends.
+const LAST_DELIVERY: Duration = Duration::from_millis(100);
+
+/// What a worker works with.
+#[derive(Debug, Clone)]
+pub struct Seams {
+    /// The state root.
+    pub state: Arc<dyn ObjectStore>,
+    /// The queue.
+    pub queue: Arc<dyn JobQueue>,
+    /// The index, for collections. The engine opens its own.
+    pub index: Arc<dyn VectorIndex>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a worker ended though nobody told it to.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// There is no engine.
+    #[error(transparent)]
+    Engine(#[from] HostError),
+    /// The queue will never work.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A part of the worker panicked.
+    #[error("a part of the worker panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// A worker that has not started yet.
+#[derive(Debug)]
+pub struct Worker {
+    config: SupervisorConfig,
+    command: EngineCommand,
+    seams: Seams,
+    status: Arc<Status>,
+    drain: CancellationToken,
+    changed: Arc<Notify>,
+}
+
+impl Worker {
+    /// A worker.
+    ///
+    /// # Errors
+    /// When a metric's name is taken.
+    pub fn new(
+        config: SupervisorConfig,
+        command: EngineCommand,
+        seams: Seams,
+        metrics: &Metrics,
+    ) -> Result<Self, MetricsError> {
+        let status = Arc::new(Status::new(config.worker.clone(), Arc::clone(&seams.clock), metrics)?);
+        Ok(Self {
+            config,
+            command,
+            seams,
+            status,
+            drain: CancellationToken::new(),
+            changed: Arc::default(),
+        })
+    }
+
+    /// The worker's gRPC service.
+    #[must_use]
+    pub fn service(&self) -> WorkerService {
+        WorkerService {
+            status: Arc::clone(&self.status),
+            drain: self.drain.clone(),
+        }
+    }
+
+    /// Works until told to end; then finishes what fits in the grace period and hands back the rest.
+    ///
+    /// # Errors
+    /// When the engine cannot run, or the queue can never work.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
+        let (host, mut engine) = Host::new(self.config.clone(), self.command.clone(), Arc::clone(&self.status))?;
+        let end = CancellationToken::new();
+        let no_engine = CancellationToken::new();
+        let hosting = {
+            let (end, gone) = (end.clone(), no_engine.clone().drop_guard());
+            tokio::spawn(async move {
+                let _gone = gone;
+                host.run(end).await
+            })
+        };
+        let reporting = tokio::spawn(report(
+            Arc::clone(&self.seams.queue),
+            Arc::clone(&self.status),
+            self.config.engine.model.name.clone(),
+            self.config.report_every,
+            Arc::clone(&self.changed),
+        ));
+        let loaded = tokio::select! {
+            loaded = engine.model() => loaded,
+            () = shutdown.cancelled() => None,
+        };
+        let served = match loaded {
+            Some(model) => self.serve(engine, model, &shutdown, &no_engine).await,
+            None => Ok(()),
+        };
+        end.cancel();
+        reporting.abort();
+        // Where there is no engine, that is why all else ended.
+        hosting.await??;
+        served
+    }
+
+    async fn serve(
+        &self,
+        engine: EngineHandle,
+        model: LoadedModel,
+        shutdown: &CancellationToken,
+        no_engine: &CancellationToken,
+    ) -> Result<(), WorkerError> {
+        let queue_name = queues::shards(&model.name);
+        let config = &self.config;
+        let (status, changed) = (Arc::clone(&self.status), Arc::clone(&self.changed));
+        let shards = Arc::new(Shards {
+            runs: Runs::new(
+                State::new(Arc::clone(&self.seams.state)),
+                Arc::clone(&self.seams.index),
+                Arc::clone(&self.seams.clock),
+                config.stop_cached,
+            ),
+            engine,
+            queue: Arc::clone(&self.seams.queue),
+            queue_name,
+            model,
+            circuit: Circuit::new(config.pause, config.max_pause, Arc::clone(&status), changed),
+            status,
+            stop_every: config.stop_cached.max(Duration::from_millis(100)),
+            hand_back: CancellationToken::new(),
+            turn: RwLock::new(()),
+        });
+        let stop_taking = shutdown.child_token();
+        let Some(mut consumer) = self.consume(&shards, &stop_taking).await? else {
+            return Ok(());
+        };
+        self.status.phase(Phase::Serving);
+        tracing::info!(queue = shards.queue_name, worker = config.worker, "taking shards");
+        let mut in_hand = JoinSet::new();
+        let taken = tokio::select! {
+            taken = self.take(&shards, consumer.as_mut(), &mut in_hand) => taken,
+            () = stop_taking.cancelled() => Ok(()),
+            // The engine is gone for good: what is in hand goes back by itself.
+            () = no_engine.cancelled() => Ok(()),
+        };
+        self.status.phase(Phase::Draining);
+        self.finish(&shards, consumer.as_mut(), &mut in_hand).await;
+        taken
+    }
+
+    /// Opens the queue, however long the broker is away; none where the worker has to end meanwhile.
+    async fn consume(
+        &self,
+        shards: &Shards,
+        stop: &CancellationToken,
+    ) -> Result<Option<Box<dyn Consumer>>, QueueError> {
+        let name = &shards.queue_name;
+        loop {
+            let opened = async {
+                shards.queue.declare(name).await?;
+                shards.queue.consume(name, self.config.prefetch).await
+            };
+            let error = tokio::select! {
+                opened = opened => match opened {
+                    Ok(consumer) => {
+                        shards.circuit.well();
+                        return Ok(Some(consumer));
+                    }
+                    Err(error) if error.is_retryable() => error,
+                    Err(error) => return Err(error),
+                },
+                () = stop.cancelled() => return Ok(None),
+            };
+            shards.circuit.away(error.to_string());
+            tokio::select! {
+                () = shards.circuit.closed() => {}
+                () = stop.cancelled() => return Ok(None),
+            }
+        }
+    }
+
+    /// Takes deliveries until drained.
+    async fn take(
+        &self,
+        shards: &Arc<Shards>,
+        consumer: &mut dyn Consumer,
+        in_hand: &mut JoinSet<()>,
+    ) -> Result<(), WorkerError> {
+        let permits = Arc::new(Semaphore::new(usize::from(self.config.prefetch)));
+        // After so long without a delivery nothing is waited for any more.
+        let idle = self.config.max_pause + self.config.report_every;
+        loop {
+            shards.circuit.closed().await;
+            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
+                return Ok(());
+            };
+            // Another shard may have found something away while this one waited for its turn.
+            shards.circuit.closed().await;
+            let delivery = tokio::select! {
+                delivery = consumer.next() => delivery,
+                () = self.drain.cancelled() => {
+                    std::future::pending::<()>().await;
+                    return Ok(());
+                }
+                () = tokio::time::sleep(idle), if self.status.read().waiting_for.is_some() => {
+                    shards.circuit.well();
+                    continue;
+                }
+            };
+            while in_hand.try_join_next().is_some() {}
+            match delivery {
+                Ok(delivery) => {
+                    let shards = Arc::clone(shards);
+                    in_hand.spawn(async move {
+                        shards.handle(delivery).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) if error.is_retryable() => shards.circuit.away(error.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The way out: what fits in the grace period ends, the rest goes back.
+    async fn finish(&self, shards: &Shards, consumer: &mut dyn Consumer, in_hand: &mut JoinSet<()>) {
+        let time = self.config.grace - self.config.grace / HAND_BACK_SHARE;
+        // What the broker has sent and nobody has looked at goes back unopened, so that no delivery is counted.
+        for _ in in_hand.len()..usize::from(self.config.prefetch) {
+            match tokio::time::timeout(LAST_DELIVERY, consumer.next()).await {
+                Ok(Ok(delivery)) => shards.return_unopened(delivery).await,
+                _ => break,
+            }
+        }
+        let all = async { while in_hand.join_next().await.is_some() {} };
+        tokio::pin!(all);
+        if tokio::time::timeout(time, &mut all).await.is_ok() {
+            return;
+        }
+        shards.hand_back.cancel();
+        let rest = self.config.grace / HAND_BACK_SHARE;
+        if tokio::time::timeout(rest, all).await.is_err() {
+            tracing::warn!("some shards could not be handed back in time: the broker will deliver them again");
+        }
+    }
+}
+
+/// Says what the worker waits for, now and then and when it changes.
+async fn report(
+    queue: Arc<dyn JobQueue>,
+    status: Arc<Status>,
+    model: ModelName,
+    every: Duration,
+    changed: Arc<Notify>,
+) {
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => {}
+            () = changed.notified() => {}
+        }
+        let report = {
+            let snapshot = status.read();
+            WorkerReport {
+                worker: status.worker.clone(),
+                model: model.clone(),
+                waiting_for: snapshot.waiting_for.clone(),
+                since: snapshot.waiting_since,
+            }
+        };
+        // Strings and a number: serialising cannot fail.
+        let body = Bytes::from(serde_json::to_vec(&report).unwrap_or_default());
+        if let Err(error) = queue.broadcast(queues::TOPIC_WORKERS, body).await {
+            tracing::debug!(%error, "nobody was told what this worker waits for");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The engine's process: started, listened to, waited for by a thread of its own. A thread of its own, since the
+//! kernel tells a child of its parent's death when the *thread* dies that started it.
+
+use super::death::{Death, oom_kills};
+use crate::ipc::{FromEngine, ToEngine, read_frame, write_frame};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// Frames that may wait to be written.
+const WAITING_FRAMES: usize = 256;
+
+/// How an engine is started: this program, or another that calls [`crate::engine::run`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineCommand {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments. No secrets: everyone on the machine can read them.
+    pub args: Vec<OsString>,
+}
+
+/// Number of an engine, counted from 1.
+pub(crate) type Generation = u64;
+
+/// What comes from an engine.
+#[derive(Debug)]
+pub(crate) enum EngineEvent {
+    /// It said something.
+    Frame(FromEngine),
+    /// It is gone; nothing more comes from it.
+    Died(Death),
+}
+
+/// A running engine. Dropping it closes its stdin, upon which it ends.
+#[derive(Debug)]
+pub(crate) struct EngineProcess {
+    frames: mpsc::Sender<ToEngine>,
+    child: Arc<Mutex<Option<Child>>>,
+}
+
+impl EngineProcess {
+    /// Starts an engine. Its events arrive under its number, [`EngineEvent::Died`] last, also where it cannot start.
+    pub(crate) fn start(
+        command: &EngineCommand,
+        generation: Generation,
+        events: mpsc::Sender<(Generation, EngineEvent)>,
+    ) -> std::io::Result<Self> {
+        let (frames, queue) = mpsc::channel(WAITING_FRAMES);
+        let child = Arc::new(Mutex::new(None));
+        let (command, place) = (command.clone(), Arc::clone(&child));
+        std::thread::Builder::new()
+            .name(format!("engine-{generation}"))
+            .spawn(move || {
+                let kills = oom_kills();
+                let death = match keep(&command, queue, &place, generation, &events) {
+                    Ok(status) => Death::of(status, oom_kills() > kills),
+                    Err(error) => Death::not_started(&error),
+                };
+                // Where the host is gone nobody wants to know.
+                let _told = events.blocking_send((generation, EngineEvent::Died(death)));
+            })?;
+        Ok(Self { frames, child })
+    }
+
+    /// Sends a frame, if there is room for it in the pipe's queue.
+    pub(crate) fn try_send(&self, frame: ToEngine) -> bool {
+        self.frames.try_send(frame).is_ok()
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&self) {
+        kill(&self.child);
+    }
+}
+
+fn kill(child: &Mutex<Option<Child>>) {
+    if let Some(child) = child.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        && let Err(error) = child.kill()
+    {
+        tracing::warn!(%error, "the engine cannot be killed");
+    }
+}
+
+/// Starts the engine, hears it out, and waits for its end.
+fn keep(
+    command: &EngineCommand,
+    queue: mpsc::Receiver<ToEngine>,
+    place: &Mutex<Option<Child>>,
+    generation: Generation,
+    events: &mpsc::Sender<(Generation, EngineEvent)>,
+) -> std::io::Result<std::process::ExitStatus> {
+    let mut child = Command::new(&command.program)
+        .args(&command.args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()?;
+    let pipes = (child.stdin.take(), child.stdout.take());
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+    let (Some(stdin), Some(mut stdout)) = pipes else {
+        return Err(std::io::Error::other("the engine has no pipes"));
+    };
+    std::thread::Builder::new()
+        .name(format!("engine-{generation}-in"))
+        .spawn(move || write(queue, stdin))?;
+    loop {
+        match read_frame(&mut stdout) {
+            Ok(Some(frame)) => {
+                if events.blocking_send((generation, EngineEvent::Frame(frame))).is_err() {
+                    kill(place);
+                    break;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                // A death in the middle of a frame looks like this too; then there is nothing left to kill.
+                tracing::warn!(%error, "the engine is not understood");
+                kill(place);
+                break;
+            }
+        }
+    }
+    // First wait without collecting, so that nobody can be killed under a number that is given away again.
+    if let Some(pid) = pid {
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    }
+    let child = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    child.map_or_else(
+        || Err(std::io::Error::other("the engine's process is lost")),
+        |mut child| child.wait(),
+    )
+}
+
+/// Writes frames until there is nobody left to send any, or the pipe breaks; then closes it.
+fn write(mut queue: mpsc::Receiver<ToEngine>, mut stdin: ChildStdin) {
+    while let Some(frame) = queue.blocking_recv() {
+        if write_frame(&mut stdin, &frame).is_err() {
+            // The engine is dead or dying: its keeper will say so.
+            return;
+        }
+    }
+}

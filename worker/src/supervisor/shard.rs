@@ -1,0 +1,351 @@
+//! One shard, from its message to its ack.
+
+use super::circuit::Circuit;
+use super::collection::Mismatch;
+use super::host::{EngineHandle, LoadedModel};
+use super::runs::{Obstacle, Runs};
+use super::status::Status;
+use super::tally::Tally;
+use super::work::WorkEnd;
+use crate::ipc::{Interruption, Job};
+use bytes::Bytes;
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{
+    DoneReport, JobKind, Manifest, MessageError, Outcome, RowId, RunDocument, ShardMessage, StopReason, Timestamp,
+    VectorField,
+};
+use sightline_index::Projection;
+use sightline_queue::{Delivery, JobQueue, Message, QueueError};
+use sightline_telemetry::TraceparentExt;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+/// How long a message waits that this version cannot take: a newer worker will.
+const UNKNOWN_DELAY: Duration = Duration::from_secs(60);
+/// Longest delay of a shard that is handed back.
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// What becomes of a delivery.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    /// Nothing is left to do.
+    Ack,
+    /// A fresh copy after a delay. With it, what is away; that also pauses this worker.
+    Back { delay: Duration, away: Option<String> },
+    /// A fresh copy into another queue.
+    Reroute(String),
+    /// To the dead letters.
+    Reject(String),
+    /// None: the broker has taken the delivery back already.
+    Drop,
+}
+
+/// Works on shards.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    pub(crate) runs: Runs,
+    pub(crate) engine: EngineHandle,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) queue_name: String,
+    pub(crate) model: LoadedModel,
+    pub(crate) status: Arc<Status>,
+    pub(crate) circuit: Circuit,
+    /// How often the stop of a run is looked for while its shard is worked on.
+    pub(crate) stop_every: Duration,
+    /// Cancelled when what is in hand has to be handed back.
+    pub(crate) hand_back: CancellationToken,
+    /// Held shared by shards, and alone by one that was redelivered often.
+    pub(crate) turn: RwLock<()>,
+}
+
+impl Shards {
+    /// Works on a delivery and answers it.
+    pub(crate) async fn handle(&self, delivery: Delivery) {
+        let message = match ShardMessage::from_bytes(&delivery.message.body) {
+            Ok(message) => message,
+            Err(error) => return self.refuse(delivery, &error).await,
+        };
+        let span = tracing::info_span!(
+            "shard",
+            run = %message.run,
+            shard = %message.shard,
+            attempt = message.attempt,
+            redeliveries = delivery.redeliveries
+        );
+        if let Some(traceparent) = delivery.message.traceparent.as_ref().or(message.traceparent.as_ref()) {
+            span.set_parent_from(traceparent);
+        }
+        let traceparent = span.traceparent();
+        async {
+            let alone = delivery.redeliveries > 1;
+            let answer = tokio::select! {
+                biased;
+                answer = self.work_in_turn(&message, alone, traceparent) => answer,
+                () = self.hand_back.cancelled() => Answer::Back { delay: Duration::ZERO, away: None },
+            };
+            self.answer(delivery, message, answer).await;
+        }
+        .instrument(span)
+        .await;
+    }
+
+    /// A message that is not understood here: a newer worker's, or nobody's.
+    async fn refuse(&self, delivery: Delivery, error: &MessageError) {
+        tracing::warn!(%error, message = delivery.message.id, "a message cannot be taken");
+        let answered = if error.hand_back() {
+            match self
+                .queue
+                .publish_after(&self.queue_name, delivery.message, UNKNOWN_DELAY)
+                .await
+            {
+                Ok(()) => delivery.receipt.ack().await,
+                Err(error) => Err(error),
+            }
+        } else {
+            delivery.receipt.reject().await
+        };
+        log_unanswered(answered);
+    }
+
+    /// Hands a delivery back at once, as it came.
+    pub(crate) async fn return_unopened(&self, delivery: Delivery) {
+        let answered = match self.queue.publish(&self.queue_name, delivery.message).await {
+            Ok(()) => delivery.receipt.ack().await,
+            Err(error) => Err(error),
+        };
+        log_unanswered(answered);
+    }
+
+    async fn answer(&self, delivery: Delivery, message: ShardMessage, answer: Answer) {
+        let copy = || Message {
+            body: Bytes::from(
+                ShardMessage {
+                    attempt: message.attempt.saturating_add(1),
+                    ..message.clone()
+                }
+                .to_bytes(),
+            ),
+            ..delivery.message.clone()
+        };
+        let published = match &answer {
+            Answer::Ack => Ok(()),
+            Answer::Back { delay, away } => {
+                if let Some(what) = away {
+                    tracing::warn!(what, ?delay, "the shard is handed back: something is away");
+                    self.circuit.away(what.clone());
+                } else {
+                    tracing::info!("the shard is handed back");
+                }
+                self.queue.publish_after(&self.queue_name, copy(), *delay).await
+            }
+            Answer::Reroute(queue) => match self.queue.declare(queue).await {
+                Ok(()) => self.queue.publish(queue, copy()).await,
+                Err(error) => Err(error),
+            },
+            Answer::Reject(why) => {
+                tracing::error!(why, "the shard goes to the dead letters");
+                return log_unanswered(delivery.receipt.reject().await);
+            }
+            Answer::Drop => return,
+        };
+        log_unanswered(match published {
+            Ok(()) => delivery.receipt.ack().await,
+            Err(error) => Err(error),
+        });
+    }
+
+    async fn work_in_turn(&self, message: &ShardMessage, alone: bool, traceparent: Option<String>) -> Answer {
+        let (_shared, _alone);
+        if alone {
+            _alone = self.turn.write().await;
+        } else {
+            _shared = self.turn.read().await;
+        }
+        match self.work(message, traceparent).await {
+            Ok(answer) => answer,
+            Err(Obstacle::Stopped) => Answer::Ack,
+            Err(Obstacle::Away(what)) => Answer::Back {
+                delay: delay_of(message.attempt),
+                away: Some(what),
+            },
+            Err(Obstacle::Newer(what)) => {
+                tracing::warn!(what, "a newer worker must take the shard");
+                Answer::Back {
+                    delay: UNKNOWN_DELAY,
+                    away: None,
+                }
+            }
+            Err(Obstacle::Unusable(why)) => Answer::Reject(why),
+        }
+    }
+
+    async fn work(&self, message: &ShardMessage, traceparent: Option<String>) -> Result<Answer, Obstacle> {
+        let (run, shard) = (&message.run, &message.shard);
+        if self.runs.is_stopped(run).await? || self.runs.state.has_result(run, shard).await? {
+            return Ok(Answer::Ack);
+        }
+        if message.kind != JobKind::Embed {
+            return Err(Obstacle::Newer(format!(
+                "this worker does not know jobs of kind {}",
+                message.kind.as_str()
+            )));
+        }
+        let document = self.runs.document(run).await?;
+        if let Some(model) = document.spec.model.as_ref()
+            && *model != self.model.name
+        {
+            return Ok(Answer::Reroute(queues::shards(model)));
+        }
+        let fields = self.runs.prove(&document, &self.model).await?;
+        let manifest = self.runs.state.manifest(run, shard).await?;
+        let started_at = self.runs.clock.now();
+        let tally = Tally::new(&manifest);
+        let end = self
+            .embed(&document, message, &manifest, &tally, fields, traceparent)
+            .await?;
+        match end {
+            WorkEnd::Done { mut outcomes, stage_us } => {
+                self.note_stale(&document, &manifest, &mut outcomes).await?;
+                let times = (started_at, self.runs.clock.now());
+                let result = tally.result(message, &manifest, outcomes, &stage_us, &self.status.worker, times);
+                let attempt = format!("{:04}-{}", message.attempt, self.status.worker);
+                self.runs.state.put_result(&result, &attempt).await?;
+                for item in &result.items {
+                    self.status.ended(&item.outcome);
+                }
+                self.circuit.well();
+                self.announce(message).await;
+                tracing::info!(counts = ?result.counts, "the shard is done");
+                Ok(Answer::Ack)
+            }
+            WorkEnd::Interrupted(Interruption::Waiting(what)) => {
+                self.runs.doubt(run);
+                Err(Obstacle::Away(what))
+            }
+            WorkEnd::Interrupted(Interruption::DatasetUnreadable(message)) => {
+                let reason = StopReason::DatasetUnreadable;
+                Err(self.runs.stop(&document, Mismatch { reason, message }).await)
+            }
+            WorkEnd::LeaseLost => Ok(Answer::Drop),
+        }
+    }
+
+    /// Gives the items to the engine; stops when the run is stopped meanwhile.
+    async fn embed(
+        &self,
+        document: &RunDocument,
+        message: &ShardMessage,
+        manifest: &Manifest,
+        tally: &Tally,
+        fields: Vec<VectorField>,
+        traceparent: Option<String>,
+    ) -> Result<WorkEnd, Obstacle> {
+        let job = Job {
+            run: message.run.clone(),
+            shard: message.shard.clone(),
+            dataset: document.spec.dataset.name.clone(),
+            root: document.spec.dataset.root.clone(),
+            collection: document.spec.collection.clone(),
+            fields,
+            traceparent,
+        };
+        let progress = Arc::new(AtomicU64::new(tally.ended()));
+        let entries = manifest.entries.len() as u64;
+        let in_hand = self.status.take(
+            message.run.clone(),
+            message.shard.clone(),
+            entries,
+            Arc::clone(&progress),
+        );
+        let mut work = std::pin::pin!(self.engine.work(job, tally.items(manifest), progress));
+        let mut poll = tokio::time::interval(self.stop_every);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                end = &mut work => {
+                    drop(in_hand);
+                    return Ok(end);
+                }
+                // Where the state cannot be read now, the shard's own end will show it.
+                _ = poll.tick() => if let Ok(true) = self.runs.is_stopped(&message.run).await {
+                    return Err(Obstacle::Stopped);
+                },
+            }
+        }
+    }
+
+    /// An item that was condemned never came to be looked up: says whether it has an older row.
+    async fn note_stale(
+        &self,
+        document: &RunDocument,
+        manifest: &Manifest,
+        outcomes: &mut std::collections::BTreeMap<u32, Outcome>,
+    ) -> Result<(), Obstacle> {
+        use sightline_core::FailureReason::EngineKilled;
+        let mut killed = Vec::new();
+        for (index, outcome) in outcomes {
+            let entry = usize::try_from(*index)
+                .ok()
+                .and_then(|index| manifest.entries.get(index));
+            if let (
+                Outcome::Failed {
+                    reason: EngineKilled,
+                    stale,
+                    ..
+                },
+                Some(entry),
+            ) = (outcome, entry)
+            {
+                killed.push((RowId::of_item(&document.spec.dataset.name, entry.key()), stale));
+            }
+        }
+        if killed.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<RowId> = killed.iter().map(|(id, _)| id.clone()).collect();
+        let rows = self
+            .runs
+            .index
+            .get(&document.spec.collection, &ids, Projection::Metadata)
+            .await;
+        let rows = rows.map_err(|error| Obstacle::Away(error.to_string()))?;
+        let there: HashSet<RowId> = rows.into_iter().map(|row| row.id).collect();
+        for (id, stale) in killed {
+            *stale = there.contains(&id);
+        }
+        Ok(())
+    }
+
+    async fn announce(&self, message: &ShardMessage) {
+        let report = DoneReport {
+            run: message.run.clone(),
+            shard: message.shard.clone(),
+        };
+        // Strings only: serialising cannot fail. And it is a hint: the result is the fact.
+        let body = Bytes::from(serde_json::to_vec(&report).unwrap_or_default());
+        if let Err(error) = self.queue.broadcast(queues::TOPIC_DONE, body).await {
+            tracing::debug!(%error, "nobody was told that the shard is done");
+        }
+    }
+}
+
+/// One second, doubled with each attempt.
+fn delay_of(attempt: u32) -> Duration {
+    Duration::from_secs(1)
+        .saturating_mul(1 << attempt.saturating_sub(1).min(10))
+        .min(MAX_DELAY)
+}
+
+fn log_unanswered(answered: Result<(), QueueError>) {
+    if let Err(error) = answered {
+        tracing::warn!(%error, "the delivery is not answered; the broker will deliver it again");
+    }
+}
+
+/// When work on a shard began and when its last row was durable.
+pub(super) type Times = (Timestamp, Timestamp);

@@ -1,0 +1,229 @@
+//! What the worker does at the moment, for people, for the API and for metrics.
+
+use super::host::LoadedModel;
+use crate::ipc::{BatchSize, StageReport};
+use crate::journal::JournalStage;
+use sightline_core::{Clock, Outcome, RunId, ShardId, Timestamp};
+use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram, exponential_buckets};
+use sightline_telemetry::{Metrics, MetricsError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What the worker is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Starting,
+    Serving,
+    Draining,
+}
+
+/// A shard in hand.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) run: RunId,
+    pub(crate) shard: ShardId,
+    pub(crate) items: u64,
+    pub(crate) done: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) phase: Phase,
+    pub(crate) model: Option<LoadedModel>,
+    pub(crate) stages: BTreeMap<JournalStage, StageReport>,
+    pub(crate) shards: BTreeMap<u64, Shard>,
+    pub(crate) restarts: u64,
+    pub(crate) last_suspects: Vec<String>,
+    pub(crate) last_death: String,
+    pub(crate) waiting_for: Option<String>,
+    pub(crate) waiting_since: Timestamp,
+    next_shard: u64,
+    /// Busy time that is not a whole second yet, by stage.
+    rest_us: BTreeMap<JournalStage, u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ItemLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabels {
+    stage: &'static str,
+}
+
+struct Meters {
+    items: Family<ItemLabels, Counter>,
+    busy: Family<StageLabels, Counter>,
+    in_flight: Family<StageLabels, Gauge>,
+    shards: Gauge,
+    restarts: Counter,
+    batches: Histogram,
+}
+
+/// The status of a worker.
+pub(crate) struct Status {
+    pub(crate) worker: String,
+    pub(crate) started_at: Timestamp,
+    clock: Arc<dyn Clock>,
+    snapshot: Mutex<Snapshot>,
+    meters: Meters,
+}
+
+/// A shard is in hand until this is dropped.
+pub(crate) struct InHand {
+    status: Arc<Status>,
+    number: u64,
+}
+
+impl std::fmt::Debug for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Status")
+            .field("worker", &self.worker)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Status {
+    pub(crate) fn new(worker: String, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, MetricsError> {
+        let started_at = clock.now();
+        let meters = Meters {
+            items: metrics.counters("worker_items", "Items that ended, by outcome")?,
+            busy: metrics.counters(
+                "worker_stage_busy_seconds",
+                "Time spent in a stage, summed over its threads",
+            )?,
+            in_flight: metrics.gauges("worker_stage_items", "Items in a stage")?,
+            shards: metrics.gauge("worker_shards", "Shards in hand")?,
+            restarts: metrics.counter("worker_engine_restarts", "Deaths of the engine")?,
+            batches: metrics.histogram(
+                "worker_batch_items",
+                "Items in a batch of the model",
+                exponential_buckets(1.0, 2.0, 11),
+            )?,
+        };
+        let snapshot = Snapshot {
+            phase: Phase::Starting,
+            model: None,
+            stages: BTreeMap::new(),
+            shards: BTreeMap::new(),
+            restarts: 0,
+            last_suspects: Vec::new(),
+            last_death: String::new(),
+            waiting_for: None,
+            waiting_since: started_at,
+            next_shard: 0,
+            rest_us: BTreeMap::new(),
+        };
+        Ok(Self {
+            worker,
+            started_at,
+            clock,
+            snapshot: Mutex::new(snapshot),
+            meters,
+        })
+    }
+
+    pub(crate) fn read(&self) -> MutexGuard<'_, Snapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn phase(&self, phase: Phase) {
+        self.read().phase = phase;
+    }
+
+    pub(super) fn loaded(&self, model: &LoadedModel) {
+        self.read().model = Some(model.clone());
+    }
+
+    /// Says what is waited for; answers whether that is news.
+    pub(crate) fn waiting(&self, what: Option<String>) -> bool {
+        let mut snapshot = self.read();
+        if snapshot.waiting_for == what {
+            return false;
+        }
+        snapshot.waiting_for = what;
+        snapshot.waiting_since = self.clock.now();
+        true
+    }
+
+    pub(super) fn engine_died(&self, cause: &str, suspects: Vec<String>) {
+        let mut snapshot = self.read();
+        snapshot.restarts += 1;
+        cause.clone_into(&mut snapshot.last_death);
+        snapshot.last_suspects = suspects;
+        // A new engine counts from nothing.
+        snapshot.stages.clear();
+        drop(snapshot);
+        self.meters.restarts.inc();
+    }
+
+    pub(super) fn stages(&self, stages: BTreeMap<JournalStage, StageReport>, batches: &[BatchSize]) {
+        let mut snapshot = self.read();
+        for (stage, report) in &stages {
+            let labels = StageLabels { stage: stage.as_str() };
+            let before = snapshot.stages.get(stage).map_or(0, |before| before.busy_us);
+            let rest = snapshot.rest_us.entry(*stage).or_default();
+            *rest += report.busy_us.saturating_sub(before);
+            self.meters.busy.get_or_create(&labels).inc_by(*rest / 1_000_000);
+            *rest %= 1_000_000;
+            let in_flight = i64::try_from(report.in_flight).unwrap_or(i64::MAX);
+            self.meters.in_flight.get_or_create(&labels).set(in_flight);
+        }
+        snapshot.stages = stages;
+        drop(snapshot);
+        for batch in batches {
+            for _ in 0..batch.batches {
+                self.meters.batches.observe(f64::from(batch.items));
+            }
+        }
+    }
+
+    /// Takes a shard in hand.
+    pub(crate) fn take(self: &Arc<Self>, run: RunId, shard: ShardId, items: u64, done: Arc<AtomicU64>) -> InHand {
+        let mut snapshot = self.read();
+        snapshot.next_shard += 1;
+        let number = snapshot.next_shard;
+        snapshot.shards.insert(
+            number,
+            Shard {
+                run,
+                shard,
+                items,
+                done,
+            },
+        );
+        drop(snapshot);
+        self.meters.shards.inc();
+        InHand {
+            status: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// Counts how an item ended.
+    pub(crate) fn ended(&self, outcome: &Outcome) {
+        let outcome = match outcome {
+            Outcome::Indexed { .. } => "indexed",
+            Outcome::Unchanged { .. } => "unchanged",
+            Outcome::Skipped { .. } => "skipped",
+            Outcome::Failed { .. } => "failed",
+        };
+        self.meters.items.get_or_create(&ItemLabels { outcome }).inc();
+    }
+}
+
+impl Shard {
+    /// Items that ended.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.status.read().shards.remove(&self.number);
+        self.status.meters.shards.dec();
+    }
+}
