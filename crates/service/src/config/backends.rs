@@ -1,7 +1,7 @@
 //! Blocks of the three seams: the object store, the queue, the index.
 
 use super::problems::Problems;
-use super::secret::{Secret, SecretUrl};
+use super::secret::SecretUrl;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,10 +49,9 @@ impl QueueConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct IndexConfig {
-    /// `http://host:19530` of Milvus, `https://…` for TLS, or `file:///index.db`.
+    /// `milvus://host:19530/database` (`milvus+tls://` with TLS; `user:password@` or `token@` before the host), or
+    /// `sqlite:index.db`.
     pub url: Option<SecretUrl>,
-    /// The token of Milvus, `user:password` or an API key.
-    pub token: Secret,
 }
 
 impl IndexConfig {
@@ -60,8 +59,8 @@ impl IndexConfig {
     pub fn check(&self, problems: &mut Problems) {
         check_url(
             self.url.as_ref(),
-            &["http", "https", "file"],
-            "http://host:19530 or file:///index.db",
+            &["milvus", "milvus+tls", "sqlite"],
+            "milvus://host:19530 or sqlite:index.db",
             problems,
         );
     }

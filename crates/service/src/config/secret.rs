@@ -74,6 +74,9 @@ impl fmt::Display for SecretUrl {
             if shown.set_password(Some(HIDDEN)).is_err() {
                 return formatter.write_str(HIDDEN);
             }
+        } else if !shown.username().is_empty() && shown.set_username(HIDDEN).is_err() {
+            // A name alone is a token: milvus://TOKEN@host.
+            return formatter.write_str(HIDDEN);
         }
         if self.0.query().is_some() {
             let names: Vec<String> = self
@@ -138,6 +141,12 @@ mod tests {
         let shown = format!("{url:?} {}", serde_json::to_string(&url).unwrap());
         assert!(!shown.contains("hunter"), "{shown}");
         assert_eq!(url.expose().password(), Some("hunter2"));
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_user_is_not_shown() {
+        let url = SecretUrl::parse("milvus+tls://hunter2@milvus:19530/db").unwrap();
+        assert_eq!(url.to_string(), "milvus+tls://***@milvus:19530/db");
     }
 
     #[test]

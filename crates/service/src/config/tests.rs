@@ -50,7 +50,7 @@ impl Config for Whole {
 
 const NEEDED: [(&str, &str); 2] = [
     ("SIGHTLINE_QUEUE__URL", "amqp://u:hunter2@broker"),
-    ("SIGHTLINE_INDEX__URL", "http://milvus:19530"),
+    ("SIGHTLINE_INDEX__URL", "milvus://milvus:19530"),
 ];
 
 fn sources(toml: &str, environment: &[(&str, &str)], set: &[&str]) -> (Sources, tempfile::NamedTempFile) {
@@ -176,8 +176,14 @@ fn no_mistake_repeats_a_secret() {
 
 #[test]
 fn a_whole_configuration_shows_no_secret() {
-    let config = read("[index]\ntoken = \"hunter3\"\n", &NEEDED, &[]).unwrap();
-    assert_eq!(config.index.token.expose(), "hunter3");
+    let config = read(
+        "[index]\nurl = \"milvus://hunter3@milvus:19530\"\n",
+        &NEEDED[..NEEDED.len() - 1],
+        &[],
+    )
+    .unwrap();
+    let url = config.index.url.as_ref().unwrap();
+    assert_eq!(url.expose().username(), "hunter3");
     let shown = format!("{config:?} {config:#?} {}", serde_json::to_string(&config).unwrap());
     assert!(!shown.contains("hunter"), "{shown}");
     assert!(shown.contains("broker"), "{shown}");
