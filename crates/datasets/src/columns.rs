@@ -1,0 +1,236 @@
+//! Which column means what, and what a row's values make of an item.
+
+use crate::entry::{Draft, Wanted, line_key};
+use serde_json::Value;
+use sightline_core::run::Columns;
+use sightline_core::{Item, ItemKey};
+
+const KEY: &[&str] = &["key"];
+const IMAGE: &[&str] = &["image", "image_path", "path", "file", "file_name", "filename", "url"];
+const TEXT: &[&str] = &["text", "caption", "report", "report_text"];
+const IMAGE_ID: &[&str] = &["image_id"];
+const UID: &[&str] = &["uid"];
+const LABELS: &[&str] = &["labels", "label"];
+
+/// Which of a table's columns means what, by position.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Mapping {
+    key: Option<usize>,
+    image: Option<usize>,
+    text: Option<usize>,
+    image_id: Option<usize>,
+    uid: Option<usize>,
+    labels: Option<usize>,
+    attributes: Vec<(usize, String)>,
+}
+
+impl Mapping {
+    /// Finds the columns in a table's header. With `partial`, a named column may be missing: rows of JSONL leave
+    /// fields out.
+    pub(crate) fn resolve(columns: &Columns, header: &[String], partial: bool) -> Result<Self, String> {
+        let find = |name: &str| find(header, name, partial);
+        let role = |named: &Option<String>, usual: &[&str]| match named {
+            Some(name) => find(name),
+            None => usual_column(header, usual),
+        };
+        let mut mapping = Self {
+            key: role(&columns.key, KEY)?,
+            image: role(&columns.image, IMAGE)?,
+            text: role(&columns.text, TEXT)?,
+            image_id: role(&columns.image_id, IMAGE_ID)?,
+            uid: role(&columns.uid, UID)?,
+            labels: role(&columns.labels, LABELS)?,
+            attributes: Vec::new(),
+        };
+        if mapping.image.is_none() && mapping.text.is_none() {
+            return Err(format!(
+                "has no column for the image ({}) and none for the text ({}); name them",
+                IMAGE.join(", "),
+                TEXT.join(", ")
+            ));
+        }
+        if columns.attributes.is_empty() {
+            let used = [
+                mapping.key,
+                mapping.image,
+                mapping.text,
+                mapping.image_id,
+                mapping.uid,
+                mapping.labels,
+            ];
+            let others = (0..header.len()).filter(|at| !used.contains(&Some(*at)) && !header[*at].is_empty());
+            mapping.attributes = others.map(|at| (at, header[at].clone())).collect();
+        } else {
+            for name in &columns.attributes {
+                if let Some(at) = find(name)? {
+                    mapping.attributes.push((at, name.clone()));
+                }
+            }
+        }
+        Ok(mapping)
+    }
+
+    /// What a row asks for. `root` is the dataset's root; values are in the header's order.
+    pub(crate) fn draft(&self, root: &str, line: u64, values: &mut [Value], from_text: bool) -> Draft {
+        let taken = self.key(root, values);
+        match self.item(root, line, values, from_text) {
+            Ok(wanted) => Draft::Wanted(Box::new(wanted)),
+            Err(message) => Draft::invalid(taken, line, message),
+        }
+    }
+
+    fn key(&self, root: &str, values: &[Value]) -> Option<ItemKey> {
+        let named = self.key.and_then(|at| text_of(values.get(at)?).ok().flatten());
+        let path = || text_of(values.get(self.image?)?).ok().flatten();
+        let key = named.or_else(|| path().map(|path| below_root(root, &path).unwrap_or(path)))?;
+        ItemKey::new(key).ok()
+    }
+
+    fn item(&self, root: &str, line: u64, values: &mut [Value], from_text: bool) -> Result<Wanted, String> {
+        let text = |at: Option<usize>, what: &str| match at.and_then(|at| values.get(at)) {
+            Some(value) => text_of(value).map_err(|message| format!("its {what} {message}")),
+            None => Ok(None),
+        };
+        let image = text(self.image, "image")?
+            .map(|path| below_root(root, &path))
+            .transpose()?;
+        let report = text(self.text, "text")?;
+        let named = text(self.key, "key")?;
+        if image.is_none() && report.is_none() {
+            return Err("it has neither an image nor a text".into());
+        }
+        let key = match named.or_else(|| image.clone()) {
+            Some(key) => ItemKey::new(key).map_err(|error| error.to_string())?,
+            // A row with a text alone needs no name of its own to be found.
+            None => line_key(line),
+        };
+        let mut item = Item::new(key);
+        item.text = report;
+        item.image_id = text(self.image_id, "image id")?;
+        item.uid = text(self.uid, "uid")?;
+        item.line = Some(line);
+        if let Some(value) = self.labels.and_then(|at| values.get(at)) {
+            item.labels = labels_of(value)?;
+        }
+        for (at, name) in &self.attributes {
+            let Some(value) = values.get_mut(*at) else { continue };
+            if let Some(value) = attribute(value.take(), from_text) {
+                item.attributes.insert(name.clone(), value);
+            }
+        }
+        Ok(Wanted { item, image })
+    }
+}
+
+fn find(header: &[String], name: &str, partial: bool) -> Result<Option<usize>, String> {
+    let mut places = header.iter().enumerate().filter(|(_, found)| *found == name);
+    match (places.next(), places.next()) {
+        (Some((at, _)), None) => Ok(Some(at)),
+        (None, _) if partial => Ok(None),
+        (None, _) => Err(format!("has no column {name:?}")),
+        (Some(_), Some(_)) => Err(format!("has several columns {name:?}; give each a name of its own")),
+    }
+}
+
+fn usual_column(header: &[String], usual: &[&str]) -> Result<Option<usize>, String> {
+    for name in usual {
+        let mut places = (0..header.len()).filter(|at| header[*at].eq_ignore_ascii_case(name));
+        match (places.next(), places.next()) {
+            (Some(at), None) => return Ok(Some(at)),
+            (Some(_), Some(_)) => return Err(format!("has several columns {name:?}; name the one that is meant")),
+            (None, _) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// A value as a text; none where there is none.
+fn text_of(value: &Value) -> Result<Option<String>, &'static str> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) if text.trim().is_empty() => Ok(None),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Number(number) => Ok(Some(number.to_string())),
+        Value::Bool(flag) => Ok(Some(flag.to_string())),
+        Value::Array(_) | Value::Object(_) => Err("is a list or an object, not a text"),
+    }
+}
+
+/// Labels, each once, in order.
+fn labels_of(value: &Value) -> Result<Vec<String>, String> {
+    let mut labels: Vec<String> = Vec::new();
+    let mut add = |label: &str| {
+        let label = label.trim();
+        if !label.is_empty() && !labels.iter().any(|known| known == label) {
+            labels.push(label.to_owned());
+        }
+    };
+    match value {
+        Value::Array(list) => {
+            for label in list {
+                if let Some(label) = text_of(label).map_err(|message| format!("one of its labels {message}"))? {
+                    add(&label);
+                }
+            }
+        }
+        other => {
+            if let Some(text) = text_of(other).map_err(|message| format!("its labels {message}"))? {
+                text.split('|').for_each(add);
+            }
+        }
+    }
+    Ok(labels)
+}
+
+/// A value as an attribute keeps it.
+fn attribute(value: Value, from_text: bool) -> Option<Value> {
+    let flat = |value: &Value| !matches!(value, Value::Array(_) | Value::Object(_));
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) if from_text => Some(number_of(&text).unwrap_or(Value::String(text))),
+        Value::Array(list) if list.iter().all(flat) => Some(Value::Array(list)),
+        nested @ (Value::Array(_) | Value::Object(_)) => Some(Value::String(nested.to_string())),
+        plain => Some(plain),
+    }
+}
+
+/// A number, where a text is written as JSON writes one and loses nothing by it.
+fn number_of(text: &str) -> Option<Value> {
+    let starts = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    if !starts || text.bytes().filter(u8::is_ascii_digit).count() > 15 {
+        return None;
+    }
+    serde_json::from_str::<serde_json::Number>(text).ok().map(Value::Number)
+}
+
+/// A path below the root, also where it is written as a URL.
+fn below_root(root: &str, path: &str) -> Result<String, String> {
+    let path = path.trim();
+    let below = path
+        .strip_prefix(root)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .unwrap_or(path);
+    let below = below.strip_prefix("./").unwrap_or(below);
+    if below.contains("://") {
+        return Err(format!("its image {path:?} is a URL outside the dataset's root {root}"));
+    }
+    check_path(below)?;
+    Ok(below.to_owned())
+}
+
+/// Refuses a path that does not stay below the root.
+pub(crate) fn check_path(path: &str) -> Result<(), String> {
+    if path.starts_with('/') {
+        return Err(format!(
+            "its image {path:?} is an absolute path; write it below the dataset's root"
+        ));
+    }
+    if path.split(['/', '\\']).any(|part| part == "..") {
+        return Err(format!("its image {path:?} leads out of the dataset's root"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! What a row asks for, before its picture was looked up.
+
+use sightline_core::{FailureReason, Item, ItemKey, ManifestEntry, Outcome};
+
+/// A row as it was understood.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanted {
+    /// The item, without its picture.
+    pub(crate) item: Item,
+    /// Its picture's key below the root.
+    pub(crate) image: Option<String>,
+}
+
+/// A row on its way to an entry.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Draft {
+    /// It names an item.
+    Wanted(Box<Wanted>),
+    /// It ended already.
+    Ended(ManifestEntry),
+}
+
+impl Draft {
+    pub(crate) fn key(&self) -> &ItemKey {
+        match self {
+            Self::Wanted(wanted) => &wanted.item.key,
+            Self::Ended(entry) => entry.key(),
+        }
+    }
+
+    pub(crate) fn line(&self) -> Option<u64> {
+        match self {
+            Self::Wanted(wanted) => wanted.item.line,
+            Self::Ended(ManifestEntry::Ended(ended)) => ended.line,
+            Self::Ended(ManifestEntry::Item(item)) => item.line,
+        }
+    }
+
+    /// A row that cannot be understood; its key, where it has none, is its line.
+    pub(crate) fn invalid(key: Option<ItemKey>, line: u64, message: impl Into<String>) -> Self {
+        Self::failed(
+            key.unwrap_or_else(|| line_key(line)),
+            Some(line),
+            FailureReason::InvalidRow,
+            message,
+        )
+    }
+
+    pub(crate) fn failed(key: ItemKey, line: Option<u64>, reason: FailureReason, message: impl Into<String>) -> Self {
+        Self::Ended(ManifestEntry::ended(key, line, Outcome::failed(reason, message)))
+    }
+}
+
+/// The key of a row that has none.
+pub(crate) fn line_key(line: u64) -> ItemKey {
+    key_or(&format!("line:{line}"), "line")
+}
+
+/// A key, cut to the length of one; `instead` where it is empty.
+pub(crate) fn key_or(key: &str, instead: &'static str) -> ItemKey {
+    let cut = &key[..key.floor_char_boundary(1024)];
+    let text = if cut.is_empty() { instead } else { cut };
+    match ItemKey::new(text) {
+        Ok(key) => key,
+        // 1 to 1024 bytes are what a key may have.
+        Err(_) => unreachable!("{instead} is a key"),
+    }
+}

@@ -1,0 +1,62 @@
+//! Every picture below a prefix.
+
+use crate::entry::key_or;
+use crate::kind::{is_picture, other_type};
+use crate::{DatasetError, Page, Reader};
+use sightline_core::{FailureReason, Item, ItemKey, ManifestEntry, ObjectRef, Outcome, SkipReason};
+use sightline_objects::{ListRequest, MAX_LIST_LIMIT, ObjectMeta};
+
+pub(crate) async fn page(
+    reader: &Reader,
+    prefix: &str,
+    start_after: Option<&str>,
+    limit: usize,
+) -> Result<Page, DatasetError> {
+    let mut page = Page::default();
+    let mut next = start_after.map(str::to_owned);
+    loop {
+        let request = ListRequest {
+            prefix: prefix.to_owned(),
+            start_after: next,
+            fold: false,
+            limit: (limit - page.entries.len()).min(MAX_LIST_LIMIT),
+        };
+        let listed = reader
+            .store
+            .list(&request)
+            .await
+            .map_err(|source| DatasetError::Store {
+                what: format!("listing of {:?}", reader.store.root()),
+                source,
+            })?;
+        page.entries.extend(listed.objects.into_iter().filter_map(entry));
+        next = listed.next;
+        if next.is_none() || page.entries.len() >= limit {
+            page.next = next;
+            return Ok(page);
+        }
+    }
+}
+
+/// What an object is to a run; none for the empty objects that stand for folders.
+fn entry(object: ObjectMeta) -> Option<ManifestEntry> {
+    if object.key.ends_with('/') && object.size == 0 {
+        return None;
+    }
+    let Ok(key) = ItemKey::new(object.key.as_str()) else {
+        let message = "its key is longer than the 1024 bytes that a row's key may have; shorten the path";
+        let outcome = Outcome::failed(FailureReason::RowTooLarge, message);
+        return Some(ManifestEntry::ended(key_or(&object.key, "object"), None, outcome));
+    };
+    if !is_picture(&object.key) {
+        let outcome = Outcome::skipped(SkipReason::UnsupportedType, other_type(&object.key));
+        return Some(ManifestEntry::ended(key, None, outcome));
+    }
+    let mut item = Item::new(key);
+    item.image = Some(ObjectRef {
+        key: object.key,
+        etag: object.etag,
+        size: object.size,
+    });
+    Some(ManifestEntry::Item(item))
+}

@@ -1,0 +1,101 @@
+//! One page of a dataset.
+
+use crate::{DatasetError, nih, prefix, table};
+use sightline_core::plan::Range;
+use sightline_core::{ManifestEntry, Source};
+use sightline_objects::ObjectStore;
+use std::sync::Arc;
+
+/// Bounds of what reading holds in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReaderOptions {
+    /// Longest row of a CSV or JSONL manifest in bytes. A longer one fails.
+    pub max_row_bytes: usize,
+    /// Largest boxes file in bytes; it is read whole.
+    pub max_boxes_bytes: u64,
+    /// Bytes of a manifest that are fetched at once.
+    pub chunk_bytes: usize,
+    /// Pictures of a manifest that are looked up at once.
+    pub lookups: usize,
+}
+
+impl Default for ReaderOptions {
+    fn default() -> Self {
+        Self {
+            max_row_bytes: 4 << 20,
+            max_boxes_bytes: 64 << 20,
+            chunk_bytes: 1 << 20,
+            lookups: 32,
+        }
+    }
+}
+
+/// A part of a dataset, in its order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// Items, and what ended in planning. No two have one key, but failures of a key given twice in the page.
+    pub entries: Vec<ManifestEntry>,
+    /// Ranges below this one that are read apart. None yet.
+    pub children: Vec<Range>,
+    /// Where the range goes on; none at its end.
+    pub next: Option<String>,
+}
+
+/// Reads one dataset. Cheap to make: all that it needs to go on is in the cursor.
+#[derive(Debug, Clone)]
+pub struct Reader {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    pub(crate) source: Source,
+    pub(crate) options: ReaderOptions,
+}
+
+impl Reader {
+    /// A reader of what `store` (the dataset's root) holds.
+    #[must_use]
+    pub fn new(store: Arc<dyn ObjectStore>, source: Source, options: ReaderOptions) -> Self {
+        Self { store, source, options }
+    }
+
+    /// Reads at most `limit` entries (at least 1) of a range. The page may hold fewer, even none, and still have a
+    /// `next`. A file has one range: the whole of it.
+    ///
+    /// # Errors
+    /// When the store fails, or the dataset cannot be read at all.
+    pub async fn page(&self, range: &Range, start_after: Option<&str>, limit: usize) -> Result<Page, DatasetError> {
+        let limit = limit.max(1);
+        match &self.source {
+            Source::Prefix {} => prefix::page(self, &range.prefix, start_after, limit).await,
+            Source::NihBoxes {
+                boxes,
+                images,
+                descriptions,
+            } => {
+                let files = nih::Files {
+                    boxes,
+                    images,
+                    descriptions,
+                };
+                nih::page(self, files, start_after, limit).await
+            }
+            Source::Manifest { path, format, columns } => {
+                table::page(self, path, *format, columns, start_after, limit).await
+            }
+        }
+    }
+}
+
+/// Reads one page with the usual bounds; see [`Reader::page`].
+///
+/// # Errors
+/// When the store fails, or the dataset cannot be read at all.
+pub async fn read_page(
+    store: Arc<dyn ObjectStore>,
+    source: &Source,
+    range: &Range,
+    start_after: Option<&str>,
+    limit: usize,
+) -> Result<Page, DatasetError> {
+    Reader::new(store, source.clone(), ReaderOptions::default())
+        .page(range, start_after, limit)
+        .await
+}
