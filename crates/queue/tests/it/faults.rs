@@ -10,9 +10,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Much longer than any answer takes: what passes it hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
-const QUEUE: &str = "jobs";
+pub(crate) const QUEUE: &str = "jobs";
 
-fn options() -> QueueOptions {
+pub(crate) fn options() -> QueueOptions {
     QueueOptions {
         delivery_limit: 50,
         heartbeat: Duration::from_secs(1),
@@ -29,7 +29,7 @@ async fn proxied(case: &str, options: QueueOptions) -> (Proxy, Arc<dyn JobQueue>
     (proxy, queue)
 }
 
-fn message(id: usize) -> Message {
+pub(crate) fn message(id: usize) -> Message {
     Message {
         id: id.to_string(),
         body: vec![7; 100].into(),
@@ -37,13 +37,13 @@ fn message(id: usize) -> Message {
     }
 }
 
-async fn next(consumer: &mut dyn Consumer) -> Delivery {
+pub(crate) async fn next(consumer: &mut dyn Consumer) -> Delivery {
     let next = timeout(PATIENCE, consumer.next()).await;
     next.expect("a delivery within a minute").unwrap()
 }
 
 /// As every publisher does: the same message until it is safe.
-async fn publish_until_safe(queue: &dyn JobQueue, message: &Message) {
+pub(crate) async fn publish_until_safe(queue: &dyn JobQueue, message: &Message) {
     loop {
         match queue.publish(QUEUE, message.clone()).await {
             Ok(()) => return,
