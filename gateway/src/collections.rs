@@ -1,0 +1,129 @@
+//! Collections as the API describes them.
+
+use crate::error::GatewayError;
+use crate::gateway::Shared;
+use crate::query::names::of_collection;
+use crate::query::violations::Violations;
+use crate::spaces::check_space;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use sightline_core::filter::{Comparison, Field, Filter, Literal};
+use sightline_core::{CollectionDescription, CollectionName, IndexKind, VectorField};
+use sightline_proto::v1;
+
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 1000;
+/// Collections that are counted at once.
+const AT_ONCE: usize = 4;
+/// Stands before the last name of a page in its token, so that another kind of token can come later.
+const TOKEN_PREFIX: &str = "after:";
+
+/// Describes one collection; none where there is no such one.
+pub(crate) async fn get(shared: &Shared, name: &CollectionName) -> Result<Option<v1::Collection>, GatewayError> {
+    let Some(description) = shared.index.describe(name).await? else {
+        return Ok(None);
+    };
+    let side = |field| Filter::Compare {
+        field,
+        op: Comparison::Equal,
+        value: Literal::Bool(true),
+    };
+    let (with_image, with_text) = (side(Field::HasImage), side(Field::HasText));
+    let (rows, images, texts) = tokio::try_join!(
+        shared.index.count(name, None),
+        shared.index.count(name, Some(&with_image)),
+        shared.index.count(name, Some(&with_text)),
+    )?;
+    let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    Ok(Some(v1::Collection {
+        name: of_collection(name),
+        row_count: count(rows),
+        image_count: count(images),
+        text_count: count(texts),
+        fields: VectorField::ALL
+            .into_iter()
+            .filter_map(|of| field(shared, &description, of))
+            .collect(),
+        index: index_kind(description.index),
+    }))
+}
+
+fn field(shared: &Shared, description: &CollectionDescription, of: VectorField) -> Option<v1::collection::Field> {
+    let described = description.fields.get(&of)?;
+    let served = shared
+        .encoder
+        .as_ref()
+        .is_some_and(|encoder| check_space(description, of, encoder.model()).is_ok());
+    Some(v1::collection::Field {
+        field: of.to_string(),
+        model: described.space.model.to_string(),
+        fingerprint: described.fingerprint.to_string(),
+        dimension: i32::try_from(described.space.dimension).unwrap_or(i32::MAX),
+        served,
+    })
+}
+
+/// As people who know Milvus write it.
+fn index_kind(kind: IndexKind) -> String {
+    match kind {
+        IndexKind::Flat => "FLAT".into(),
+        IndexKind::IvfFlat { nlist } => format!("IVF_FLAT nlist={nlist}"),
+        IndexKind::IvfSq8 { nlist } => format!("IVF_SQ8 nlist={nlist}"),
+        IndexKind::IvfPq { nlist, m } => format!("IVF_PQ nlist={nlist} m={m}"),
+        IndexKind::Hnsw { m, ef_construction } => format!("HNSW M={m} efConstruction={ef_construction}"),
+        IndexKind::Diskann => "DISKANN".into(),
+    }
+}
+
+/// One page of collections.
+pub(crate) async fn list(
+    shared: &Shared,
+    request: &v1::ListCollectionsRequest,
+) -> Result<v1::ListCollectionsResponse, GatewayError> {
+    let mut violations = Violations::default();
+    let size = match usize::try_from(request.page_size) {
+        Ok(0) => DEFAULT_PAGE,
+        Ok(size) => size.min(MAX_PAGE),
+        Err(_) => {
+            violations.add("page_size", "is negative: give 0 for the default, or more");
+            DEFAULT_PAGE
+        }
+    };
+    let after = violations
+        .take("page_token", read_token(&request.page_token))
+        .unwrap_or_default();
+    violations.check()?;
+    let mut names = shared.index.list().await?;
+    names.retain(|name| name.as_str() > after.as_str());
+    names.sort_unstable();
+    let more = names.len() > size;
+    names.truncate(size);
+    let next_page_token = names.last().filter(|_| more).map(token).unwrap_or_default();
+    let mut describing = Vec::with_capacity(names.len());
+    for name in &names {
+        describing.push(get(shared, name));
+    }
+    let described: Vec<_> = stream::iter(describing).buffered(AT_ONCE).try_collect().await?;
+    // One that was dropped since it was listed is left out.
+    let collections = described.into_iter().flatten().collect();
+    Ok(v1::ListCollectionsResponse {
+        collections,
+        next_page_token,
+    })
+}
+
+fn token(last: &CollectionName) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{TOKEN_PREFIX}{last}"))
+}
+
+/// The name that a token goes on after.
+fn read_token(token: &str) -> Result<String, &'static str> {
+    const WRONG: &str = "is no token of ours: pass next_page_token of the page before, or nothing";
+    if token.is_empty() {
+        return Ok(String::new());
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| WRONG)?;
+    let text = String::from_utf8(bytes).map_err(|_| WRONG)?;
+    Ok(text.strip_prefix(TOKEN_PREFIX).ok_or(WRONG)?.to_owned())
+}

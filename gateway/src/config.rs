@@ -1,0 +1,225 @@
+//! The gateway's configuration.
+
+use crate::gateway::Limits;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sightline_core::ModelName;
+use sightline_models::{DecodeLimits, DeviceChoice};
+use sightline_objects::{FileAccess, OpenOptions, S3Options};
+use sightline_service::ServiceConfig;
+use sightline_service::config::{
+    Config, GrpcConfig, IndexConfig, ListenConfig, ObservabilityConfig, Problems, S3Config, ShutdownConfig,
+    TelemetryConfig,
+};
+use std::path::PathBuf;
+
+/// The port of a gateway.
+pub const DEFAULT_PORT: u16 = 7303;
+
+/// The gateway's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Where it listens.
+    pub listen: ListenConfig,
+    /// Limits of its gRPC services.
+    pub grpc: GrpcConfig,
+    /// The vector index.
+    pub index: IndexConfig,
+    /// The model that encodes queries.
+    pub model: ModelConfig,
+    /// How S3 is reached, for thumbnails.
+    pub s3: S3Config,
+    /// How much is done at once, and for one call.
+    pub limits: LimitsConfig,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// Metrics and probes.
+    pub observability: ObservabilityConfig,
+    /// The way out.
+    pub shutdown: ShutdownConfig,
+    /// Whether thumbnails are read from this machine's disk, for datasets with `file:` roots.
+    pub allow_file_datasets: bool,
+}
+
+/// The model that encodes queries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Its folder, as the Hugging Face Hub lays them out. Without one, only items and vectors can be searched with.
+    pub folder: Option<PathBuf>,
+    /// Its name; that of its folder where not given.
+    pub name: Option<String>,
+    /// `auto`, `cpu` or `cuda:N`.
+    pub device: String,
+    /// Threads that the model computes with on a processor; libtorch's own choice where not given.
+    pub threads: Option<u16>,
+}
+
+impl Default for ModelConfig {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            name: None,
+            device: DeviceChoice::Auto.to_string(),
+            threads: None,
+        }
+    }
+}
+
+/// How much is done at once, and for one call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsConfig {
+    /// Largest picture of a query in bytes.
+    pub max_image_bytes: usize,
+    /// Largest picture of a query in pixels.
+    pub max_image_pixels: u64,
+    /// Calls that are encoded at once.
+    pub encode_at_once: usize,
+    /// Calls that wait to be encoded; those beyond are refused with RESOURCE_EXHAUSTED.
+    pub encode_waiting: usize,
+    /// Thumbnails that are made at once.
+    pub thumbnails_at_once: usize,
+    /// Largest file that a thumbnail is made of, in bytes.
+    pub max_object_bytes: u64,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_image_bytes: 32 << 20,
+            max_image_pixels: DecodeLimits::default().max_pixels,
+            encode_at_once: 2,
+            encode_waiting: 64,
+            thumbnails_at_once: 2,
+            max_object_bytes: 256 << 20,
+        }
+    }
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            listen: ListenConfig::on_port(DEFAULT_PORT),
+            grpc: GrpcConfig::default(),
+            index: IndexConfig::default(),
+            model: ModelConfig::default(),
+            s3: S3Config::default(),
+            limits: LimitsConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            observability: ObservabilityConfig::default(),
+            shutdown: ShutdownConfig::default(),
+            allow_file_datasets: false,
+        }
+    }
+}
+
+impl Config for GatewayConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.within("listen", |problems| self.listen.check(problems));
+        problems.within("grpc", |problems| self.grpc.check(problems));
+        problems.within("index", |problems| self.index.check(problems));
+        problems.within("model", |problems| self.model.check(problems));
+        problems.within("s3", |problems| self.s3.check(problems));
+        problems.within("limits", |problems| self.limits.check(problems));
+        problems.within("telemetry", |problems| self.telemetry.check(problems));
+        problems.within("observability", |problems| self.observability.check(problems));
+    }
+}
+
+impl ModelConfig {
+    fn check(&self, problems: &mut Problems) {
+        if let Err(message) = self.device.parse::<DeviceChoice>() {
+            problems.note("device", message);
+        }
+        if let Some(Err(error)) = self.name.clone().map(ModelName::new) {
+            problems.note("name", error.to_string());
+        }
+        if self.threads == Some(0) {
+            problems.note("threads", "must be at least 1");
+        }
+    }
+}
+
+impl LimitsConfig {
+    fn check(&self, problems: &mut Problems) {
+        let zero = [
+            ("max_image_bytes", self.max_image_bytes == 0),
+            ("max_image_pixels", self.max_image_pixels == 0),
+            ("encode_at_once", self.encode_at_once == 0),
+            ("thumbnails_at_once", self.thumbnails_at_once == 0),
+            ("max_object_bytes", self.max_object_bytes == 0),
+        ];
+        for (key, _) in zero.iter().filter(|(_, zero)| *zero) {
+            problems.note(key, "must be at least 1");
+        }
+        let places = tokio::sync::Semaphore::MAX_PERMITS;
+        for (key, value) in [
+            ("encode_at_once", self.encode_at_once),
+            ("encode_waiting", self.encode_waiting),
+            ("thumbnails_at_once", self.thumbnails_at_once),
+        ] {
+            if value > places {
+                problems.note(key, format!("must be at most {places}"));
+            }
+        }
+    }
+}
+
+impl GatewayConfig {
+    /// The limits that the gateway is built with.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_image_bytes: self.limits.max_image_bytes,
+            encode_at_once: self.limits.encode_at_once,
+            encode_waiting: self.limits.encode_waiting,
+            thumbnails_at_once: self.limits.thumbnails_at_once,
+            max_object_bytes: self.limits.max_object_bytes,
+            decode: self.decode_limits(),
+            max_message_bytes: self.grpc.max_message_bytes,
+        }
+    }
+
+    /// Limits on one picture.
+    #[must_use]
+    pub fn decode_limits(&self) -> DecodeLimits {
+        DecodeLimits {
+            max_pixels: self.limits.max_image_pixels,
+            ..DecodeLimits::default()
+        }
+    }
+
+    /// How stores are opened.
+    #[must_use]
+    pub fn stores(&self) -> OpenOptions {
+        OpenOptions {
+            files: if self.allow_file_datasets {
+                FileAccess::Allowed
+            } else {
+                FileAccess::Refused
+            },
+            s3: S3Options {
+                endpoint: self.s3.endpoint.as_ref().map(|url| url.expose().to_string()),
+                path_style: self.s3.path_style,
+                region: self.s3.region.clone(),
+                ..S3Options::default()
+            },
+        }
+    }
+}
+
+impl ServiceConfig for GatewayConfig {
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn observability(&self) -> &ObservabilityConfig {
+        &self.observability
+    }
+
+    fn shutdown(&self) -> &ShutdownConfig {
+        &self.shutdown
+    }
+}

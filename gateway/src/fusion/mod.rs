@@ -1,0 +1,218 @@
+//! Fusion of ranked lists by the threshold algorithm. Pure: [`crate::retrieval`] does what it asks for.
+//!
+//! Every leg is searched to some depth. A row that a list shows is a candidate; its score is computed from its own
+//! vectors, whichever list showed it. What no list shows is bounded: in a leg it scores at most what the leg's last
+//! hit does, or lacks that side and contributes 0. The lists go deeper until the worst row of the answer scores
+//! above that bound; then nothing unseen can belong to the answer.
+
+mod bound;
+#[cfg(test)]
+mod tests;
+
+use bound::Leg;
+use sightline_core::RowId;
+use sightline_index::FieldHits;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+/// Depth of the first search of every leg. Measured on 60,000 clustered vectors: 100 candidates a leg held the true
+/// first ten at every weight; twice the hits wanted held 95 to 98 % of them.
+const FIRST_DEPTH: usize = 100;
+/// Each search reads a leg from its top again, so a step of 4 repeats a third of the work where 2 repeats all of it.
+const GROWTH: usize = 4;
+/// What an index's f32 arithmetic may differ from ours by, for vectors of length 1 and a weight of 1.
+pub(crate) const ROUNDING: f64 = 2e-6;
+
+/// How far the answer is proven.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Proof {
+    /// No row of the collection scores higher than the answer's rows.
+    Exact,
+    /// Scores are exact; no row outside the candidates scores above this, if the lists were complete.
+    OverCandidates {
+        /// The bound on what was not seen.
+        unseen: f64,
+    },
+}
+
+/// A row of the answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fused {
+    /// The row.
+    pub id: RowId,
+    /// Σ weight · part.
+    pub score: f64,
+    /// The row's part in each leg; none where it lacks that side.
+    pub parts: Vec<Option<f64>>,
+}
+
+/// What is known of a candidate.
+#[derive(Debug)]
+enum Candidate {
+    /// What each list said of it; not computed yet.
+    Listed(Vec<Option<f32>>),
+    /// Computed from its vectors.
+    Scored { score: f64, parts: Vec<Option<f64>> },
+    /// It is gone, or has none of the sides any more.
+    Gone,
+}
+
+/// The state of one fusion. Weights are positive: "not like this" is a query turned round.
+#[derive(Debug)]
+pub struct Fusion {
+    legs: Vec<Leg>,
+    wanted: usize,
+    depth: usize,
+    max_depth: usize,
+    true_scores: bool,
+    candidates: HashMap<RowId, Candidate>,
+    /// Scores of the best `wanted` candidates, falling; ids break ties.
+    best: Vec<(f64, RowId)>,
+}
+
+impl Fusion {
+    /// Begins a fusion of legs with these weights (above 0) for `wanted` rows, searching no leg deeper than
+    /// `max_depth`. `true_scores` says that the lists' scores are those of the stored vectors: those of an index
+    /// that quantises may be far from them and rule no candidate out.
+    #[must_use]
+    pub fn new(weights: &[f64], wanted: usize, max_depth: usize, true_scores: bool) -> Self {
+        Self {
+            legs: weights.iter().map(|weight| Leg::new(*weight)).collect(),
+            wanted,
+            depth: FIRST_DEPTH.max(wanted.saturating_mul(2)).min(max_depth),
+            max_depth,
+            true_scores,
+            candidates: HashMap::new(),
+            best: Vec::new(),
+        }
+    }
+
+    /// How deep the legs are to be searched now.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Whether a leg has more to show than it has shown.
+    #[must_use]
+    pub fn is_open(&self, leg: usize) -> bool {
+        self.legs.get(leg).is_some_and(Leg::is_open)
+    }
+
+    /// Takes what a search of a leg to [`Fusion::depth`] found.
+    pub fn take_list(&mut self, leg: usize, list: &FieldHits) {
+        let legs = self.legs.len();
+        let Some(state) = self.legs.get_mut(leg) else { return };
+        state.take(list, self.depth);
+        for hit in &list.hits {
+            let candidate = self.candidates.entry(hit.id.clone());
+            if let Candidate::Listed(scores) = candidate.or_insert_with(|| Candidate::Listed(vec![None; legs])) {
+                scores[leg] = Some(hit.score);
+            }
+        }
+    }
+
+    /// At most `limit` candidates whose scores have to be computed, the most promising first; none where no other
+    /// can belong to the answer.
+    #[must_use]
+    pub fn unscored(&self, limit: usize) -> Vec<RowId> {
+        let worst = self.worst();
+        let slack = self.slack();
+        let trusted = self.true_scores || self.legs.iter().all(Leg::is_exact);
+        let mut open: Vec<(f64, &RowId)> = self
+            .candidates
+            .iter()
+            .filter_map(|(id, candidate)| match candidate {
+                Candidate::Listed(scores) => Some((bound::candidate(&self.legs, scores), id)),
+                Candidate::Scored { .. } | Candidate::Gone => None,
+            })
+            .filter(|(bound, _)| !trusted || worst.is_none_or(|worst| *bound + slack >= worst))
+            .collect();
+        if open.len() > limit {
+            open.select_nth_unstable_by(limit, by_score);
+            open.truncate(limit);
+        }
+        open.sort_unstable_by(by_score);
+        open.into_iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    /// Takes the parts of candidates that [`Fusion::unscored`] named: none for a row that is gone.
+    pub fn take_parts(&mut self, id: &RowId, parts: Option<Vec<Option<f64>>>) {
+        let Some(candidate) = self.candidates.get_mut(id) else {
+            return;
+        };
+        let parts = match parts {
+            Some(parts) if parts.iter().any(Option::is_some) => parts,
+            _ => {
+                *candidate = Candidate::Gone;
+                return;
+            }
+        };
+        let terms = parts.iter().zip(&self.legs);
+        let score: f64 = terms.filter_map(|(part, leg)| part.map(|part| part * leg.weight)).sum();
+        *candidate = Candidate::Scored { score, parts };
+        let entry = (score, id.clone());
+        let place = self.best.partition_point(|other| by_score(other, &entry).is_lt());
+        if place < self.wanted {
+            self.best.insert(place, entry);
+            self.best.truncate(self.wanted);
+        }
+    }
+
+    /// Whether the legs have to be searched deeper, now that [`Fusion::unscored`] is empty; [`Fusion::depth`] says
+    /// how deep.
+    pub fn deepen(&mut self) -> bool {
+        if self.is_closed() || self.depth >= self.max_depth {
+            return false;
+        }
+        self.depth = self.depth.saturating_mul(GROWTH).min(self.max_depth);
+        true
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn finish(mut self) -> (Vec<Fused>, Proof) {
+        let exact_lists = self.legs.iter().all(Leg::is_exact);
+        // One list that could go no deeper is its own proof: the index has ordered it, equal scores by id.
+        let one_list = self.legs.len() == 1 && self.best.len() == self.wanted;
+        let proof = if exact_lists && (self.is_closed() || one_list) {
+            Proof::Exact
+        } else {
+            Proof::OverCandidates {
+                unseen: bound::reported(&self.legs),
+            }
+        };
+        let best = std::mem::take(&mut self.best);
+        let fused = best
+            .into_iter()
+            .filter_map(|(_, id)| match self.candidates.remove(&id) {
+                Some(Candidate::Scored { score, parts }) => Some(Fused { id, score, parts }),
+                _ => None,
+            });
+        (fused.collect(), proof)
+    }
+
+    /// Whether nothing unseen can belong to the answer. Equal to the bound is not enough: of equal scores the
+    /// smaller id comes first, and the unseen row's may be smaller.
+    fn is_closed(&self) -> bool {
+        match bound::unseen(&self.legs) {
+            None => true,
+            Some(bound) => self.worst().is_some_and(|worst| worst > bound + self.slack()),
+        }
+    }
+
+    /// The score that a row has to reach; none while there is room.
+    fn worst(&self) -> Option<f64> {
+        let full = self.best.len() == self.wanted;
+        self.best.last().filter(|_| full).map(|(score, _)| *score)
+    }
+
+    fn slack(&self) -> f64 {
+        ROUNDING * self.legs.iter().map(|leg| leg.weight).sum::<f64>()
+    }
+}
+
+/// Falling scores, rising ids.
+fn by_score<T: Ord>(a: &(f64, T), b: &(f64, T)) -> Ordering {
+    b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1))
+}

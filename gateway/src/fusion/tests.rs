@@ -1,0 +1,188 @@
+use super::*;
+use proptest::prelude::*;
+use sightline_index::ScoredId;
+
+/// Parts of a row in two legs.
+type Sides = [Option<f64>; 2];
+
+fn id(number: usize) -> RowId {
+    RowId::new(format!("{number:032x}")).unwrap()
+}
+
+/// What an index answers: the rows with that side, by falling score in f32, then id.
+fn list(rows: &[Sides], leg: usize, depth: usize, exact: bool) -> FieldHits {
+    let mut hits: Vec<ScoredId> = rows
+        .iter()
+        .enumerate()
+        .filter_map(|(number, sides)| {
+            #[expect(clippy::cast_possible_truncation, reason = "as an index rounds")]
+            let score = sides[leg]? as f32;
+            Some(ScoredId { id: id(number), score })
+        })
+        .collect();
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+    hits.truncate(depth);
+    FieldHits { hits, exact }
+}
+
+fn run(mut fusion: Fusion, legs: usize, rows: &[Sides], exact: bool) -> (Vec<Fused>, Proof, usize) {
+    let mut read = 0;
+    loop {
+        for leg in 0..legs {
+            if fusion.is_open(leg) {
+                let list = list(rows, leg, fusion.depth(), exact);
+                fusion.take_list(leg, &list);
+            }
+        }
+        loop {
+            let ids = fusion.unscored(7);
+            if ids.is_empty() {
+                break;
+            }
+            read += ids.len();
+            for id in ids {
+                let number = usize::from_str_radix(id.as_str(), 16).unwrap();
+                fusion.take_parts(&id, Some(rows[number][..legs].to_vec()));
+            }
+        }
+        if !fusion.deepen() {
+            let (rows, proof) = fusion.finish();
+            return (rows, proof, read);
+        }
+    }
+}
+
+fn brute_force(rows: &[Sides], weights: &[f64]) -> Vec<(f64, RowId)> {
+    let mut all: Vec<(f64, RowId)> = rows
+        .iter()
+        .enumerate()
+        .filter(|(_, sides)| sides[..weights.len()].iter().any(Option::is_some))
+        .map(|(number, sides)| {
+            let terms = sides.iter().zip(weights);
+            (
+                terms.filter_map(|(side, weight)| side.map(|side| side * weight)).sum(),
+                id(number),
+            )
+        })
+        .collect();
+    all.sort_by(by_score);
+    all
+}
+
+/// Few distinct values, so that there are ties; missing sides; negative scores.
+fn sides() -> impl Strategy<Value = Sides> {
+    let side = || {
+        prop_oneof![
+            1 => Just(None),
+            2 => (-4_i32..=4).prop_map(|step| Some(f64::from(step) / 4.0)),
+            3 => (-1.0..1.0).prop_map(Some),
+        ]
+    };
+    [side(), side()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn an_answer_that_claims_to_be_exact_is_the_brute_force_one(
+        rows in prop::collection::vec(sides(), 0..400),
+        weights in prop_oneof![
+            prop::collection::vec(0.01..2.0_f64, 1..=2),
+            (0.0..1.0_f64).prop_map(|alpha| vec![alpha + 1e-3, 1.0 - alpha + 1e-3]),
+        ],
+        wanted in 1..30_usize,
+        max_depth in prop_oneof![Just(20_usize), Just(150), Just(16_384)],
+    ) {
+        let fusion = Fusion::new(&weights, wanted, max_depth, true);
+        let (answer, proof, _) = run(fusion, weights.len(), &rows, true);
+        let best = brute_force(&rows, &weights);
+        if max_depth > rows.len() {
+            prop_assert_eq!(proof, Proof::Exact);
+        }
+        match proof {
+            Proof::Exact => {
+                let ids: Vec<_> = answer.iter().map(|row| row.id.clone()).collect();
+                let reach = wanted.min(max_depth);
+                let expected: Vec<_> = best.iter().take(reach).map(|(_, id)| id.clone()).collect();
+                prop_assert_eq!(ids, expected);
+            }
+            Proof::OverCandidates { unseen } => {
+                let inside: Vec<_> = answer.iter().map(|row| &row.id).collect();
+                for (score, id) in best.iter().take(wanted).filter(|(_, id)| !inside.contains(&id)) {
+                    prop_assert!(*score <= unseen + 1e-5, "{} scores {score} above {unseen}", id);
+                }
+            }
+        }
+        for row in &answer {
+            let number = usize::from_str_radix(row.id.as_str(), 16).unwrap();
+            prop_assert_eq!(&row.parts[..], &rows[number][..weights.len()]);
+            let sum: f64 = row.parts.iter().zip(&weights).filter_map(|(part, weight)| part.map(|p| p * weight)).sum();
+            prop_assert!((sum - row.score).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn approximate_lists_are_never_called_exact(rows in prop::collection::vec(sides(), 0..200), wanted in 1..20_usize) {
+        let (_, proof, _) = run(Fusion::new(&[0.5, 0.5], wanted, 16_384, false), 2, &rows, false);
+        let Proof::OverCandidates { unseen } = proof else { panic!("{proof:?}") };
+        prop_assert!((-1.0..=1.0).contains(&unseen));
+    }
+}
+
+#[test]
+fn the_best_sum_wins_though_neither_list_begins_with_it() {
+    // 300 rows are good in one leg and bad in the other; one is fair in both.
+    let mut rows: Vec<Sides> = (0..300)
+        .map(|n| {
+            if n % 2 == 0 {
+                [Some(0.9), Some(-0.9)]
+            } else {
+                [Some(-0.9), Some(0.9)]
+            }
+        })
+        .collect();
+    rows.push([Some(0.5), Some(0.5)]);
+    let (answer, proof, _) = run(Fusion::new(&[0.5, 0.5], 1, 16_384, true), 2, &rows, true);
+    assert_eq!((answer[0].id.clone(), proof), (id(300), Proof::Exact));
+}
+
+#[test]
+fn a_row_without_a_side_can_win_where_all_others_score_below_zero() {
+    let mut rows: Vec<Sides> = vec![[Some(-0.5), Some(-0.5)]; 200];
+    rows.push([None, Some(-0.6)]);
+    let (answer, proof, _) = run(Fusion::new(&[0.5, 0.5], 1, 16_384, true), 2, &rows, true);
+    assert_eq!((answer[0].id.clone(), proof), (id(200), Proof::Exact));
+    assert_eq!(answer[0].parts, [None, Some(-0.6)]);
+}
+
+#[test]
+fn a_budget_that_ends_early_leaves_a_bound_instead_of_a_claim() {
+    let rows: Vec<Sides> = vec![[Some(0.5), Some(0.5)]; 500];
+    let (answer, proof, _) = run(Fusion::new(&[0.5, 0.5], 10, 200, true), 2, &rows, true);
+    assert_eq!((answer.len(), proof), (10, Proof::OverCandidates { unseen: 0.5 }));
+}
+
+#[test]
+fn candidates_that_cannot_win_are_not_read() {
+    let rows: Vec<Sides> = (0..5000)
+        .map(|n| {
+            let score = 1.0 - f64::from(n) / 5000.0;
+            [Some(score), Some(score)]
+        })
+        .collect();
+    let (_, proof, read) = run(Fusion::new(&[0.5, 0.5], 10, 16_384, true), 2, &rows, true);
+    assert_eq!(proof, Proof::Exact);
+    assert!(read <= 21, "{read} rows were read for 10");
+}
+
+#[test]
+fn a_candidate_that_is_gone_when_it_is_read_is_no_hit() {
+    let mut fusion = Fusion::new(&[1.0], 2, 16_384, true);
+    fusion.take_list(0, &list(&[[Some(0.9), None], [Some(0.8), None]], 0, 100, true));
+    fusion.take_parts(&id(0), None);
+    fusion.take_parts(&id(1), Some(vec![Some(0.8)]));
+    assert!(!fusion.deepen());
+    let (answer, proof) = fusion.finish();
+    assert_eq!((answer.len(), answer[0].id.clone(), proof), (1, id(1), Proof::Exact));
+}

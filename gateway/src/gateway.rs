@@ -1,0 +1,109 @@
+//! The gateway's parts, and the gRPC services made of them.
+
+use crate::embedding_service::EmbeddingService;
+use crate::encoder::{Encoder, QueryEncoder};
+use crate::metrics::GatewayMetrics;
+use crate::search_service::SearchService;
+use crate::thumbnails::Thumbnails;
+use sightline_index::VectorIndex;
+use sightline_models::DecodeLimits;
+use sightline_objects::Stores;
+use sightline_proto::v1::embedding_server::EmbeddingServer;
+use sightline_proto::v1::search_server::SearchServer;
+use sightline_service::grpc::GrpcServer;
+use sightline_telemetry::{Metrics, MetricsError};
+use std::sync::Arc;
+
+/// What a gateway works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The index.
+    pub index: Arc<dyn VectorIndex>,
+    /// The model; without one, items and vectors can be searched with.
+    pub encoder: Option<Arc<dyn QueryEncoder>>,
+    /// Where pictures of hits are read.
+    pub stores: Arc<Stores>,
+}
+
+/// How much a gateway does at once, and for one call.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest picture of a query in bytes.
+    pub max_image_bytes: usize,
+    /// Calls that are encoded at once.
+    pub encode_at_once: usize,
+    /// Calls that wait to be encoded; those beyond are refused.
+    pub encode_waiting: usize,
+    /// Thumbnails that are made at once.
+    pub thumbnails_at_once: usize,
+    /// Largest file of a thumbnail's source in bytes.
+    pub max_object_bytes: u64,
+    /// Limits on one picture.
+    pub decode: DecodeLimits,
+    /// Largest message in bytes, of a request and of an answer.
+    pub max_message_bytes: usize,
+}
+
+/// A gateway without a server. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) encoder: Option<Encoder>,
+    pub(crate) thumbnails: Thumbnails,
+    pub(crate) metrics: GatewayMetrics,
+    pub(crate) limits: Limits,
+}
+
+impl Gateway {
+    /// Puts a gateway together.
+    ///
+    /// # Errors
+    /// Where the names of its metrics are taken by other types.
+    pub fn new(parts: Parts, limits: Limits, metrics: &Metrics) -> Result<Self, MetricsError> {
+        let encoder = parts
+            .encoder
+            .map(|encoder| Encoder::new(encoder, limits.encode_at_once, limits.encode_waiting));
+        let thumbnails = Thumbnails::new(
+            parts.stores,
+            limits.thumbnails_at_once,
+            limits.decode,
+            limits.max_object_bytes,
+        );
+        let shared = Shared {
+            index: parts.index,
+            encoder,
+            thumbnails,
+            metrics: GatewayMetrics::new(metrics)?,
+            limits,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Adds `Search` and `Embedding` to a server.
+    #[must_use]
+    pub fn add_to(&self, server: GrpcServer) -> GrpcServer {
+        let limit = self.shared.limits.max_message_bytes;
+        let search = SearchServer::new(SearchService::new(Arc::clone(&self.shared)))
+            .max_decoding_message_size(limit)
+            .max_encoding_message_size(limit);
+        let embedding = EmbeddingServer::new(EmbeddingService::new(Arc::clone(&self.shared)))
+            .max_decoding_message_size(limit)
+            .max_encoding_message_size(limit);
+        server.with_service(search).with_service(embedding)
+    }
+
+    /// Asks the index whether it is there.
+    ///
+    /// # Errors
+    /// What the index said.
+    pub async fn check_index(&self) -> Result<(), sightline_index::IndexError> {
+        self.shared.index.list().await.map(|_| ())
+    }
+}

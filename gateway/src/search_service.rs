@@ -1,0 +1,110 @@
+//! `sightline.v1.Search`.
+
+use crate::collections;
+use crate::error::GatewayError;
+use crate::gateway::Shared;
+use crate::items::{item, projection};
+use crate::query::mask::ReadMask;
+use crate::query::names::{collection_name, item_name};
+use crate::query::violations::Violations;
+use crate::searching;
+use sightline_proto::v1;
+use sightline_proto::v1::search_server::Search;
+use sightline_service::ServiceError;
+use std::sync::Arc;
+use tonic::{Code, Request, Response, Status};
+
+#[derive(Debug)]
+pub(crate) struct SearchService {
+    shared: Arc<Shared>,
+}
+
+impl SearchService {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    async fn item(&self, request: v1::GetItemRequest) -> Result<v1::Item, GatewayError> {
+        let mut violations = Violations::default();
+        let name = violations.take("name", item_name(&request.name));
+        let mask = ReadMask::parse(&request.fields, &mut violations);
+        violations.check()?;
+        let (collection, id) = name.ok_or_else(GatewayError::nothing)?;
+        let ids = [id];
+        let rows = self.shared.index.get(&collection, &ids, projection(&mask)).await?;
+        let [id] = ids;
+        match rows.into_iter().next() {
+            Some(row) => Ok(item(row, &mask)),
+            None => Err(GatewayError::NoItem { collection, item: id }),
+        }
+    }
+
+    async fn delete(&self, request: v1::DeleteCollectionRequest) -> Result<(), GatewayError> {
+        let collection = collection_name(&request.name).map_err(|message| GatewayError::invalid("name", message))?;
+        if self.shared.index.describe(&collection).await?.is_none() {
+            return Err(GatewayError::NoCollection(collection));
+        }
+        self.shared.index.drop_collection(&collection).await?;
+        tracing::info!(%collection, "collection dropped");
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl Search for SearchService {
+    async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchResponse>, Status> {
+        let mut clock = self.shared.metrics.start_search();
+        let answer = searching::search(&self.shared, request.into_inner(), &mut clock).await;
+        match answer {
+            Ok(answer) => {
+                clock.finish("ok");
+                Ok(Response::new(answer))
+            }
+            Err(error) => {
+                let error = ServiceError::from(error);
+                clock.finish(outcome(error.code()));
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn get_item(&self, request: Request<v1::GetItemRequest>) -> Result<Response<v1::Item>, Status> {
+        Ok(Response::new(self.item(request.into_inner()).await?))
+    }
+
+    async fn list_collections(
+        &self,
+        request: Request<v1::ListCollectionsRequest>,
+    ) -> Result<Response<v1::ListCollectionsResponse>, Status> {
+        Ok(Response::new(
+            collections::list(&self.shared, &request.into_inner()).await?,
+        ))
+    }
+
+    async fn get_collection(
+        &self,
+        request: Request<v1::GetCollectionRequest>,
+    ) -> Result<Response<v1::Collection>, Status> {
+        let name = collection_name(&request.into_inner().name);
+        let name = name.map_err(|message| GatewayError::invalid("name", message))?;
+        let collection = collections::get(&self.shared, &name).await?;
+        Ok(Response::new(collection.ok_or(GatewayError::NoCollection(name))?))
+    }
+
+    async fn delete_collection(&self, request: Request<v1::DeleteCollectionRequest>) -> Result<Response<()>, Status> {
+        self.delete(request.into_inner()).await?;
+        Ok(Response::new(()))
+    }
+}
+
+/// A status as a metric's label.
+fn outcome(code: Code) -> &'static str {
+    match code {
+        Code::InvalidArgument => "invalid_argument",
+        Code::NotFound => "not_found",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::Unavailable => "unavailable",
+        _ => "internal",
+    }
+}

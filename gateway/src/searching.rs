@@ -1,0 +1,170 @@
+//! One search from request to answer.
+
+use crate::error::GatewayError;
+use crate::fusion::{Fused, Proof};
+use crate::gateway::Shared;
+use crate::items::{item, projection};
+use crate::metrics::SearchClock;
+use crate::query::request::Query;
+use crate::query::resolve::Resolver;
+use crate::retrieval::{FieldQuery, Retrieval, Retrieved, retrieve};
+use futures::stream::{self, StreamExt};
+use prost::Message;
+use sightline_core::{CollectionName, IndexKind, Row, RowId};
+use sightline_index::Projection;
+use sightline_proto::v1;
+use std::collections::HashMap;
+
+/// Rows that are read at once for an answer: they may have 64 KiB of text each.
+const READ_ROWS: usize = 256;
+/// Room for what is in an answer besides hits.
+const ANSWER_MARGIN: usize = 1 << 10;
+
+/// Answers a search.
+pub(crate) async fn search(
+    shared: &Shared,
+    request: v1::SearchRequest,
+    clock: &mut SearchClock,
+) -> Result<v1::SearchResponse, GatewayError> {
+    let query = Query::of_request(request, shared.limits.max_image_bytes)?;
+    let description = shared.index.describe(&query.collection).await?;
+    let description = description.ok_or_else(|| GatewayError::NoCollection(query.collection.clone()))?;
+    let resolver = Resolver {
+        index: &*shared.index,
+        encoder: shared.encoder.as_ref(),
+        description: &description,
+    };
+    let queries = resolver.resolve(query.legs.clone()).await?;
+    let retrieval = Retrieval {
+        filter: query.filter.clone(),
+        effort: query.effort,
+        true_scores: has_true_scores(description.index),
+        ..Retrieval::new(queries, query.top_k)
+    };
+    let Retrieved { rows, proof, depth } = retrieve(&*shared.index, &query.collection, &retrieval).await?;
+    clock.searched(retrieval.queries.len(), depth);
+    tracing::debug!(depth, ?proof, hits = rows.len(), "searched");
+    let hits = read_hits(shared, &query, &retrieval.queries, rows).await?;
+    let (ranking, unseen_bound) = match proof {
+        Proof::Exact => (v1::search_response::Ranking::Exact, 0.0),
+        Proof::OverCandidates { unseen } => (v1::search_response::Ranking::ExactOverCandidates, unseen),
+    };
+    Ok(v1::SearchResponse {
+        hits,
+        ranking: ranking.into(),
+        unseen_bound,
+    })
+}
+
+/// Whether an index of this kind compares with the vectors themselves, not with quantised ones.
+fn has_true_scores(kind: IndexKind) -> bool {
+    match kind {
+        IndexKind::Flat | IndexKind::IvfFlat { .. } | IndexKind::Hnsw { .. } => true,
+        IndexKind::IvfSq8 { .. } | IndexKind::IvfPq { .. } | IndexKind::Diskann => false,
+    }
+}
+
+async fn read_hits(
+    shared: &Shared,
+    query: &Query,
+    queries: &[FieldQuery],
+    found: Vec<Fused>,
+) -> Result<Vec<v1::Hit>, GatewayError> {
+    let wants_rows = query.mask.is_more_than_id() || query.thumbnail_pixels.is_some();
+    let limit = shared.limits.max_message_bytes.saturating_sub(ANSWER_MARGIN);
+    let mut bytes = 0;
+    let mut hits = Vec::with_capacity(found.len());
+    for found in found.chunks(READ_ROWS) {
+        let ids: Vec<RowId> = found.iter().map(|hit| hit.id.clone()).collect();
+        let mut rows = if wants_rows {
+            read_rows(shared, &query.collection, &ids, projection(&query.mask)).await?
+        } else {
+            HashMap::new()
+        };
+        let mut making = Vec::with_capacity(found.len());
+        for found in found {
+            let row = rows.remove(&found.id);
+            // A row that is not there was deleted since it was found.
+            if row.is_some() || !wants_rows {
+                making.push(make_hit(shared, query, queries, found, row));
+            }
+        }
+        let made: Vec<v1::Hit> = stream::iter(making)
+            .buffered(shared.limits.thumbnails_at_once)
+            .collect()
+            .await;
+        bytes += made
+            .iter()
+            .map(|hit| hit.encoded_len() + MAX_FIELD_HEADER)
+            .sum::<usize>();
+        if bytes > limit {
+            let message = format!("the answer would have more than {limit} bytes: ask for fewer hits or fewer fields");
+            return Err(GatewayError::invalid("top_k", message));
+        }
+        hits.extend(made);
+    }
+    Ok(hits)
+}
+
+/// Bytes before a hit in the message: a tag and a length.
+const MAX_FIELD_HEADER: usize = 11;
+
+async fn read_rows(
+    shared: &Shared,
+    collection: &CollectionName,
+    ids: &[RowId],
+    projection: Projection,
+) -> Result<HashMap<RowId, Row>, GatewayError> {
+    let rows = shared.index.get(collection, ids, projection).await?;
+    Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
+}
+
+async fn make_hit(shared: &Shared, query: &Query, queries: &[FieldQuery], found: &Fused, row: Option<Row>) -> v1::Hit {
+    let parts = found.parts.iter().zip(queries);
+    let parts = parts.filter_map(|(part, query)| {
+        let score = (*part)?;
+        Some(v1::hit::Part {
+            field: query.field.to_string(),
+            score,
+            weight: query.weight,
+        })
+    });
+    let mut hit = v1::Hit {
+        item: None,
+        score: found.score,
+        parts: parts.collect(),
+        thumbnail: Vec::new(),
+        source_width: 0,
+        source_height: 0,
+    };
+    let Some(row) = row else {
+        let id = found.id.to_string();
+        hit.item = Some(v1::Item {
+            id,
+            ..v1::Item::default()
+        });
+        return hit;
+    };
+    if let Some(pixels) = query.thumbnail_pixels
+        && !row.image_path.is_empty()
+    {
+        add_thumbnail(shared, &row, pixels, &mut hit).await;
+    }
+    hit.item = Some(item(row, &query.mask));
+    hit
+}
+
+/// A picture that cannot be shown is no reason to withhold the hit.
+async fn add_thumbnail(shared: &Shared, row: &Row, pixels: u32, hit: &mut v1::Hit) {
+    match shared.thumbnails.make(&row.image_path, &row.content_hash, pixels).await {
+        Ok(thumbnail) => {
+            hit.thumbnail = thumbnail.jpeg;
+            hit.source_width = i32::try_from(thumbnail.source_width).unwrap_or(i32::MAX);
+            hit.source_height = i32::try_from(thumbnail.source_height).unwrap_or(i32::MAX);
+        }
+        Err(error) => {
+            shared.metrics.thumbnail_failed();
+            tracing::warn!(item = %row.id, path = row.image_path, %error, "no thumbnail");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A gateway as a service: opens what the configuration names, serves, ends in order.
+
+use crate::config::GatewayConfig;
+use crate::encoder::QueryEncoder;
+use crate::gateway::{Gateway, Parts};
+use crate::model_encoder::{ModelEncoder, ModelOpenError, ModelOptions};
+use sightline_core::{IdError, ModelName};
+use sightline_index::{IndexError, VectorIndex};
+use sightline_models::{LoadOptions, Precision};
+use sightline_objects::Stores;
+use sightline_proto::FILE_DESCRIPTOR_SET;
+use sightline_service::Context;
+use sightline_service::grpc::{GrpcServer, GrpcServerError};
+use sightline_telemetry::{Condition, MetricsError};
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// How often the index is asked whether it is there.
+const INDEX_CHECK: Duration = Duration::from_secs(10);
+/// First delay before an index that was away is opened again; it doubles each time.
+const OPEN_RETRY: Duration = Duration::from_secs(1);
+/// Longest delay before an index that was away is opened again.
+const MAX_OPEN_RETRY: Duration = Duration::from_secs(30);
+
+/// Why a gateway cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayServeError {
+    /// The index can never be used as it is configured.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The model cannot be used.
+    #[error("cannot serve the model: {0}")]
+    Model(#[from] ModelOpenError),
+    /// The model's name is none.
+    #[error(transparent)]
+    ModelName(#[from] IdError),
+    /// The address cannot be taken.
+    #[error("cannot listen on {address} (listen.address): {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The server could not be built, or broke.
+    #[error(transparent)]
+    Server(#[from] GrpcServerError),
+    /// A metric is taken by another type.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+}
+
+/// The whole service: opens index, model and stores, binds the address and serves until it is asked to end.
+///
+/// An index that is away is waited for, and readiness says so.
+///
+/// # Errors
+/// Where something can never be used as it is configured, or the server breaks.
+pub async fn run(config: GatewayConfig, context: Context) -> Result<(), GatewayServeError> {
+    let waiting = context.readiness.condition("index");
+    let address = config.listen.address;
+    let listen = |source| GatewayServeError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listen)?;
+    let address = config
+        .index
+        .url
+        .as_ref()
+        .map(|url| url.expose().to_string())
+        .unwrap_or_default();
+    let opening = open_index(&address, &waiting);
+    let Some(index) = context.shutdown.run_until_cancelled(opening).await else {
+        return Ok(());
+    };
+    let parts = Parts {
+        index: index?,
+        encoder: open_encoder(&config).await?,
+        stores: Arc::new(Stores::new(config.stores())),
+    };
+    serve(&config, parts, listener, context, waiting).await
+}
+
+/// Serves with parts that others opened, until the context says to end. `index` is the condition that follows the
+/// index's health.
+///
+/// # Errors
+/// Where the server cannot be built, or breaks.
+pub async fn serve(
+    config: &GatewayConfig,
+    parts: Parts,
+    listener: TcpListener,
+    context: Context,
+    index: Condition,
+) -> Result<(), GatewayServeError> {
+    let gateway = Gateway::new(parts, config.limits(), &context.metrics)?;
+    let server = GrpcServer::new(&config.grpc, &context.metrics, &context.readiness)?
+        .with_tls_of(&config.listen)?
+        .with_descriptors(FILE_DESCRIPTOR_SET);
+    let server = gateway.add_to(server);
+    match listener.local_addr() {
+        Ok(address) => tracing::info!(%address, "serving searches"),
+        Err(error) => tracing::warn!(%error, "serving searches at an unknown address"),
+    }
+    let watching = watch_index(|| gateway.check_index(), &index);
+    tokio::select! {
+        result = server.serve(listener, context.shutdown, context.drain) => Ok(result?),
+        () = watching => Ok(()),
+    }
+}
+
+/// Opens an index; waits where it is away.
+async fn open_index(address: &str, waiting: &Condition) -> Result<Arc<dyn VectorIndex>, IndexError> {
+    let mut delay = OPEN_RETRY;
+    loop {
+        match sightline_index::open(address, &sightline_index::OpenOptions::default()).await {
+            Ok(index) => return Ok(index),
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, retry_seconds = delay.as_secs_f64(), "waiting for the index");
+                waiting.waiting(&error.to_string());
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(MAX_OPEN_RETRY);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn open_encoder(config: &GatewayConfig) -> Result<Option<Arc<dyn QueryEncoder>>, GatewayServeError> {
+    let Some(folder) = config.model.folder.clone() else {
+        tracing::info!("no model is configured: only items and vectors can be searched with");
+        return Ok(None);
+    };
+    let options = ModelOptions {
+        folder,
+        name: config.model.name.clone().map(ModelName::new).transpose()?,
+        load: LoadOptions {
+            // Checked with the configuration.
+            device: config.model.device.parse().unwrap_or_default(),
+            precision: Precision::default(),
+            threads: config.model.threads,
+        },
+        decode: config.decode_limits(),
+        decoders: config.limits.encode_at_once,
+    };
+    let encoder = ModelEncoder::open(options).await?;
+    tracing::info!(model = %encoder.model(), "model loaded");
+    Ok(Some(Arc::new(encoder)))
+}
+
+/// Tells readiness, for ever, whether the index answers.
+async fn watch_index<F>(check: impl Fn() -> F, condition: &Condition)
+where
+    F: Future<Output = Result<(), IndexError>>,
+{
+    let mut ticks = tokio::time::interval(INDEX_CHECK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match check().await {
+            Ok(()) => condition.ready(),
+            Err(error) => {
+                tracing::warn!(%error, "the index does not answer");
+                condition.waiting(&error.to_string());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sightline_telemetry::Readiness;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test(start_paused = true)]
+    async fn readiness_follows_the_index_away_and_back() {
+        let readiness = Readiness::new();
+        let condition = readiness.condition("index");
+        let away = AtomicBool::new(true);
+        let check = || async {
+            if away.load(Ordering::Relaxed) {
+                return Err(IndexError::Unavailable {
+                    action: "list",
+                    message: "refused".into(),
+                });
+            }
+            Ok(())
+        };
+        let mut changes = readiness.subscribe();
+        let scenario = async {
+            changes
+                .wait_for(|state| state.waiting_for["index"].contains("refused"))
+                .await
+                .unwrap();
+            away.store(false, Ordering::Relaxed);
+            changes
+                .wait_for(sightline_telemetry::ReadinessSnapshot::is_ready)
+                .await
+                .unwrap();
+        };
+        tokio::select! {
+            () = watch_index(check, &condition) => {}
+            () = scenario => {}
+        }
+        assert!(readiness.snapshot().is_ready());
+    }
+}
