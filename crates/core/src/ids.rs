@@ -177,6 +177,15 @@ impl RowId {
     }
 }
 
+impl ItemKey {
+    /// A key for what has none of its own, made of any text: cut to the length of a key, `?` where it is empty.
+    #[must_use]
+    pub fn clamped(text: &str) -> Self {
+        let cut = &text[..text.floor_char_boundary(1024)];
+        Self(if cut.is_empty() { "?" } else { cut }.to_owned())
+    }
+}
+
 impl RunId {
     /// The run that a caller's request makes.
     #[must_use]
@@ -231,6 +240,14 @@ mod tests {
             assert!(CollectionName::new(bad).is_err(), "{bad:?}");
         }
         assert!(CollectionName::new("medical_images_v1").is_ok());
+    }
+
+    #[test]
+    fn a_clamped_key_is_a_key() {
+        for text in ["", "line:7", &"가".repeat(400)] {
+            let key = ItemKey::clamped(text);
+            assert_eq!(ItemKey::new(key.as_str()), Ok(key));
+        }
     }
 
     #[test]

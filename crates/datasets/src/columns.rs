@@ -197,8 +197,10 @@ fn attribute(value: Value, from_text: bool) -> Option<Value> {
 
 /// A number, where a text is written as JSON writes one and loses nothing by it.
 fn number_of(text: &str) -> Option<Value> {
-    let starts = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    if !starts || text.bytes().filter(u8::is_ascii_digit).count() > 15 {
+    let plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if !plain || text.bytes().filter(u8::is_ascii_digit).count() > 15 {
         return None;
     }
     serde_json::from_str::<serde_json::Number>(text).ok().map(Value::Number)

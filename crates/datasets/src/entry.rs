@@ -1,6 +1,6 @@
 //! What a row asks for, before its picture was looked up.
 
-use sightline_core::{FailureReason, Item, ItemKey, ManifestEntry, Outcome};
+use sightline_core::{FailureReason, Item, ItemKey, ItemOutcome, Outcome};
 
 /// A row as it was understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,22 +17,21 @@ pub(crate) enum Draft {
     /// It names an item.
     Wanted(Box<Wanted>),
     /// It ended already.
-    Ended(ManifestEntry),
+    Ended(ItemOutcome),
 }
 
 impl Draft {
     pub(crate) fn key(&self) -> &ItemKey {
         match self {
             Self::Wanted(wanted) => &wanted.item.key,
-            Self::Ended(entry) => entry.key(),
+            Self::Ended(ended) => &ended.key,
         }
     }
 
     pub(crate) fn line(&self) -> Option<u64> {
         match self {
             Self::Wanted(wanted) => wanted.item.line,
-            Self::Ended(ManifestEntry::Ended(ended)) => ended.line,
-            Self::Ended(ManifestEntry::Item(item)) => item.line,
+            Self::Ended(ended) => ended.line,
         }
     }
 
@@ -47,22 +46,15 @@ impl Draft {
     }
 
     pub(crate) fn failed(key: ItemKey, line: Option<u64>, reason: FailureReason, message: impl Into<String>) -> Self {
-        Self::Ended(ManifestEntry::ended(key, line, Outcome::failed(reason, message)))
+        Self::Ended(ItemOutcome {
+            key,
+            line,
+            outcome: Outcome::failed(reason, message),
+        })
     }
 }
 
 /// The key of a row that has none.
 pub(crate) fn line_key(line: u64) -> ItemKey {
-    key_or(&format!("line:{line}"), "line")
-}
-
-/// A key, cut to the length of one; `instead` where it is empty.
-pub(crate) fn key_or(key: &str, instead: &'static str) -> ItemKey {
-    let cut = &key[..key.floor_char_boundary(1024)];
-    let text = if cut.is_empty() { instead } else { cut };
-    match ItemKey::new(text) {
-        Ok(key) => key,
-        // 1 to 1024 bytes are what a key may have.
-        Err(_) => unreachable!("{instead} is a key"),
-    }
+    ItemKey::clamped(&format!("line:{line}"))
 }

@@ -1,7 +1,8 @@
 //! Datasets: from what a user has in a store to the items of a run.
 //!
 //! Promises: a dataset is read page by page, by ranges of its files, in memory that [`ReaderOptions`] bounds; any
-//! process can go on from a page's cursor; pages of any size give the same entries; a mistake in a row of a manifest is
+//! process can go on from a page's cursor; pages of any size give the same rows (that a key is given twice is seen within
+//! a page); a mistake in a row of a manifest is
 //! that row's failure, with its line. A manifest that is replaced while it is read is an error, never a mixture.
 //! Leaves to others: what happens with the items (`sightline-worker`), and waiting when a store is away.
 //!
@@ -9,7 +10,7 @@
 //!
 //! # Manifests
 //! A column that the user does not name is found by its name, in this order, in any case of letters:
-//! key: `key`, else the path of the image; image: `image`, `image_path`, `path`, `file`, `file_name`, `filename`, `url`;
+//! key: `key`, else the path of the image, else `line:` and the row's line; image: `image`, `image_path`, `path`, `file`, `file_name`, `filename`, `url`;
 //! text: `text`, `caption`, `report`, `report_text`; image id: `image_id`; uid: `uid`; labels: `labels`, `label`.
 //! All others are attributes. A value of a CSV file that is written as JSON writes a number is a number (`007` is not);
 //! JSONL and Parquet keep their types. Empty values and nulls are left out; what is nested is kept as JSON text.

@@ -5,7 +5,7 @@
 //! picture in several places, so it is read whole; an item stands where its picture is named first.
 
 use crate::cursor::FileCursor;
-use crate::entry::{Draft, Wanted, key_or};
+use crate::entry::{Draft, Wanted};
 use crate::pin::pin;
 use crate::{DatasetError, Page, Reader};
 use csv::{ByteRecord, ReaderBuilder, StringRecord};
@@ -27,14 +27,9 @@ pub(crate) async fn page(
     limit: usize,
 ) -> Result<Page, DatasetError> {
     let of_manifest = |error| DatasetError::of_manifest(files.boxes, error);
-    let (etag, from) = match start_after {
-        Some(cursor) => {
-            let cursor = FileCursor::<usize>::read(cursor)?;
-            (cursor.etag, cursor.at)
-        }
-        None => (reader.store.head(files.boxes).await.map_err(of_manifest)?.etag, 0),
-    };
     let meta = reader.store.head(files.boxes).await.map_err(of_manifest)?;
+    let cursor = start_after.map(FileCursor::<usize>::read).transpose()?;
+    let (etag, from) = cursor.map_or((meta.etag, 0), |cursor| (cursor.etag, cursor.at));
     if meta.size > reader.options.max_boxes_bytes {
         let message = format!(
             "it has {} bytes, more than the limit of {}; use a CSV manifest for a table of this size",
@@ -138,7 +133,7 @@ fn start(image: &str, line: u64, files: Files<'_>) -> Draft {
         format!("{folder}/{image}")
     };
     if let Err(message) = crate::columns::check_path(&path) {
-        return Draft::invalid(Some(key_or(&path, "image")), line, message);
+        return Draft::invalid(Some(ItemKey::clamped(&path)), line, message);
     }
     let Ok(key) = ItemKey::new(path.as_str()) else {
         return Draft::invalid(None, line, "its path is longer than 1024 bytes");

@@ -14,7 +14,7 @@ pub(crate) async fn pin(reader: &Reader, drafts: Vec<Draft>) -> Result<Vec<Manif
     stream::iter(drafts)
         .map(|draft| async move {
             match draft {
-                Draft::Ended(entry) => Ok(entry),
+                Draft::Ended(ended) => Ok(ManifestEntry::Ended(ended)),
                 Draft::Wanted(wanted) => look_up(reader, *wanted).await,
             }
         })

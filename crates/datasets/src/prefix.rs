@@ -1,6 +1,5 @@
 //! Every picture below a prefix.
 
-use crate::entry::key_or;
 use crate::kind::{is_picture, other_type};
 use crate::{DatasetError, Page, Reader};
 use sightline_core::{FailureReason, Item, ItemKey, ManifestEntry, ObjectRef, Outcome, SkipReason};
@@ -46,7 +45,7 @@ fn entry(object: ObjectMeta) -> Option<ManifestEntry> {
     let Ok(key) = ItemKey::new(object.key.as_str()) else {
         let message = "its key is longer than the 1024 bytes that a row's key may have; shorten the path";
         let outcome = Outcome::failed(FailureReason::RowTooLarge, message);
-        return Some(ManifestEntry::ended(key_or(&object.key, "object"), None, outcome));
+        return Some(ManifestEntry::ended(ItemKey::clamped(&object.key), None, outcome));
     };
     if !is_picture(&object.key) {
         let outcome = Outcome::skipped(SkipReason::UnsupportedType, other_type(&object.key));

@@ -1,1 +1,161 @@
+use super::*;
+use crate::entry::Draft;
+use serde_json::json;
 
+fn header(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn resolve(names: &[&str], columns: &Columns) -> Result<Mapping, String> {
+    Mapping::resolve(columns, &header(names), false)
+}
+
+fn wanted(names: &[&str], columns: &Columns, values: Value, from_text: bool) -> Result<Wanted, String> {
+    let Value::Array(mut values) = values else {
+        panic!("a row is a list")
+    };
+    match resolve(names, columns)?.draft("s3://b/root", 7, &mut values, from_text) {
+        Draft::Wanted(wanted) => Ok(*wanted),
+        Draft::Ended(ended) => Err(format!("{} {:?}", ended.key, ended.outcome)),
+    }
+}
+
+#[test]
+fn usual_names_are_found_in_their_order_and_the_rest_are_attributes() {
+    let names = ["uid", "filename", "Image_Path", "report", "age"];
+    let wanted = wanted(
+        &names,
+        &Columns::default(),
+        json!(["u1", "f.png", "a/f.png", "clear", "47"]),
+        true,
+    )
+    .unwrap();
+    assert_eq!(wanted.image.as_deref(), Some("a/f.png"));
+    assert_eq!(wanted.item.key.as_str(), "a/f.png");
+    assert_eq!(wanted.item.uid.as_deref(), Some("u1"));
+    assert_eq!(wanted.item.text.as_deref(), Some("clear"));
+    assert_eq!(
+        serde_json::to_value(&wanted.item.attributes).unwrap(),
+        json!({"age": 47, "filename": "f.png"})
+    );
+}
+
+#[test]
+fn named_columns_win_and_only_named_attributes_are_kept() {
+    let columns = Columns {
+        key: Some("id".into()),
+        image: Some("img".into()),
+        attributes: vec!["a".into()],
+        ..Columns::default()
+    };
+    let wanted = wanted(
+        &["id", "img", "a", "b"],
+        &columns,
+        json!(["k", "x.png", "1", "2"]),
+        true,
+    )
+    .unwrap();
+    assert_eq!(
+        (wanted.item.key.as_str(), wanted.image.as_deref()),
+        ("k", Some("x.png"))
+    );
+    assert_eq!(serde_json::to_value(&wanted.item.attributes).unwrap(), json!({"a": 1}));
+}
+
+#[test]
+fn a_column_that_is_missing_or_there_twice_is_named() {
+    let named = Columns {
+        text: Some("Report".into()),
+        ..Columns::default()
+    };
+    assert!(
+        resolve(&["image", "report"], &named)
+            .unwrap_err()
+            .contains("\"Report\"")
+    );
+    assert!(
+        resolve(&["image", "IMAGE"], &Columns::default())
+            .unwrap_err()
+            .contains("several")
+    );
+    assert!(
+        resolve(&["x", "y"], &Columns::default())
+            .unwrap_err()
+            .contains("image_path")
+    );
+}
+
+#[test]
+fn a_csv_value_is_a_number_only_where_nothing_is_lost() {
+    for (text, expected) in [
+        ("47", json!(47)),
+        ("-1.5", json!(-1.5)),
+        ("1e3", json!(1000.0)),
+        ("0", json!(0)),
+        ("007", json!("007")),
+        ("1.", json!("1.")),
+        ("+1", json!("+1")),
+        ("12345678901234567890", json!("12345678901234567890")),
+        ("1e999", json!("1e999")),
+        ("NaN", json!("NaN")),
+        ("true", json!("true")),
+        (" 1", json!(" 1")),
+        ("1\n", json!("1\n")),
+        ("", Value::Null),
+    ] {
+        assert_eq!(attribute(json!(text), true).unwrap_or_default(), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn typed_values_keep_their_types_and_nested_ones_become_text() {
+    for (value, expected) in [
+        (json!("47"), json!("47")),
+        (json!(true), json!(true)),
+        (json!([1, "a"]), json!([1, "a"])),
+        (json!({"a": 1}), json!("{\"a\":1}")),
+        (json!([[1]]), json!("[[1]]")),
+        (Value::Null, Value::Null),
+    ] {
+        assert_eq!(attribute(value, false).unwrap_or_default(), expected);
+    }
+}
+
+#[test]
+fn labels_are_a_list_or_split_at_bars_and_each_stands_once() {
+    for labels in [json!("Mass| Nodule ||Mass"), json!(["Mass", "Nodule", "Mass", null])] {
+        assert_eq!(labels_of(&labels).unwrap(), ["Mass", "Nodule"]);
+    }
+    assert!(labels_of(&json!([["Mass"]])).is_err());
+    assert!(labels_of(&Value::Null).unwrap().is_empty());
+}
+
+#[test]
+fn a_path_stays_below_the_root() {
+    let of = |path| below_root("s3://b/root", path);
+    assert_eq!(of("a/b.png").unwrap(), "a/b.png");
+    assert_eq!(of("./a.png").unwrap(), "a.png");
+    assert_eq!(of("s3://b/root/a.png").unwrap(), "a.png");
+    for path in [
+        "/etc/passwd",
+        "../a.png",
+        "a/../../b.png",
+        "a\\..\\b.png",
+        "s3://b/other/a.png",
+        "http://h/a.png",
+        "s3://b/root/../x",
+    ] {
+        assert!(of(path).is_err(), "{path}");
+    }
+}
+
+#[test]
+fn a_row_with_a_text_alone_is_an_item_and_one_with_neither_is_not() {
+    let names = ["image", "text"];
+    let text = wanted(&names, &Columns::default(), json!(["", "no finding"]), true).unwrap();
+    assert_eq!((text.item.key.as_str(), text.image), ("line:7", None));
+    let error = wanted(&names, &Columns::default(), json!(["", " "]), true).unwrap_err();
+    assert!(error.starts_with("line:7 "), "{error}");
+    let error = wanted(&names, &Columns::default(), json!(["../x.png", ""]), true).unwrap_err();
+    assert!(error.contains("leads out"), "{error}");
+}

@@ -15,7 +15,8 @@ pub(super) async fn rows(
     from: Option<TextPlace>,
     limit: usize,
 ) -> Result<Vec<Draft>, DatasetError> {
-    let header = match next(window).await? {
+    let mut reader = csv_core::Reader::new();
+    let header = match next(&mut reader, window).await? {
         Some((_, Ok(header))) => header,
         Some((_, Err(message))) => return Err(DatasetError::unreadable(table.path, format!("its header: {message}"))),
         None => {
@@ -34,7 +35,7 @@ pub(super) async fn rows(
     let root = table.reader.store.root();
     let mut drafts = Vec::new();
     while drafts.len() < limit {
-        let Some((line, fields)) = next(window).await? else {
+        let Some((line, fields)) = next(&mut reader, window).await? else {
             break;
         };
         drafts.push(match fields.and_then(|fields| fit(fields, header.len())) {
@@ -63,13 +64,13 @@ fn fit(mut fields: Vec<String>, columns: usize) -> Result<Vec<String>, String> {
 /// A record and the line that it starts in; none at the end.
 type Record = (u64, Result<Vec<String>, String>);
 
-async fn next(window: &mut Window) -> Result<Option<Record>, DatasetError> {
+async fn next(reader: &mut csv_core::Reader, window: &mut Window) -> Result<Option<Record>, DatasetError> {
     if !window.skip_line_ends().await? {
         return Ok(None);
     }
     let line = window.line();
     loop {
-        match parse(window.rest(), window.is_all()) {
+        match parse(reader, window.rest(), window.is_all()) {
             Parsed::Record { bytes, .. } if bytes > window.max_row() => return too_long(window, line).await.map(Some),
             Parsed::Record { bytes, fields } => {
                 window.advance(bytes);
@@ -105,13 +106,12 @@ enum Parsed {
 }
 
 /// Takes one record off a text that does not start with a line end.
-fn parse(text: &[u8], is_all: bool) -> Parsed {
-    let mut reader = csv_core::Reader::new();
+fn parse(reader: &mut csv_core::Reader, text: &[u8], is_all: bool) -> Parsed {
+    reader.reset();
     // A field is never longer than what it is written as.
     let mut output = vec![0; text.len().min(4096)];
     let mut ends = vec![0; 64];
     let (mut read, mut written, mut ended) = (0, 0, 0);
-    let mut at_end = false;
     loop {
         let input = &text[read..];
         let (result, taken, put, fields) = reader.read_record(input, &mut output[written..], &mut ends[ended..]);
@@ -123,12 +123,11 @@ fn parse(text: &[u8], is_all: bool) -> Parsed {
             ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
             ReadRecordResult::InputEmpty if !is_all => return Parsed::NeedsMore,
             // The next call has no input left, which ends the record.
-            ReadRecordResult::InputEmpty => at_end = true,
+            ReadRecordResult::InputEmpty => {}
             ReadRecordResult::Record | ReadRecordResult::End => break,
         }
     }
-    let quotes = text[..read].iter().filter(|byte| **byte == b'"').count();
-    if at_end && quotes % 2 == 1 && text[..read].contains(&b'\n') {
+    if text[..read].contains(&b'\n') && runs_on(&text[..read]) {
         return Parsed::Unclosed;
     }
     let mut from = 0;
@@ -137,4 +136,33 @@ fn parse(text: &[u8], is_all: bool) -> Parsed {
         .map(|end| output[std::mem::replace(&mut from, *end)..*end].to_vec())
         .collect();
     Parsed::Record { bytes: read, fields }
+}
+
+/// Whether a quote of a record is never closed, or closed by the quote that opens a field of a later row.
+fn runs_on(record: &[u8]) -> bool {
+    let mut rest = record;
+    while let Some((first, after)) = rest.split_first() {
+        if *first != b'"' {
+            let end = rest.iter().position(|byte| matches!(byte, b',' | b'\r' | b'\n'));
+            rest = end.map_or(&[], |end| &rest[end + 1..]);
+            continue;
+        }
+        rest = after;
+        loop {
+            let Some(quote) = rest.iter().position(|byte| *byte == b'"') else {
+                return true;
+            };
+            rest = &rest[quote + 1..];
+            match rest.split_first() {
+                Some((b'"', after)) => rest = after,
+                Some((b',' | b'\r' | b'\n', after)) => {
+                    rest = after;
+                    break;
+                }
+                Some(_) => return true,
+                None => return false,
+            }
+        }
+    }
+    false
 }

@@ -53,10 +53,6 @@ impl Window {
         &self.etag
     }
 
-    pub(super) fn path(&self) -> &str {
-        &self.path
-    }
-
     /// What is fetched and not done with.
     pub(super) fn rest(&self) -> &[u8] {
         &self.buffer[self.done..]

@@ -1,0 +1,10 @@
+//! Datasets as they lie in a store.
+
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod manifests;
+#[cfg(test)]
+mod parquet_files;
+#[cfg(test)]
+mod support;
