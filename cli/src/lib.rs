@@ -1,1 +1,25 @@
-//! Under construction.
+//! The command line: a client of every service, and, with the feature `local`, all services in one process.
+//!
+//! Promises: what a command prints on standard output is its result and nothing else, one JSON object (or JSON lines)
+//! with `--json`; progress and errors go to standard error, an error in one line that says what to do; the exit code
+//! tells success (0), failure (1), usage (2) and partial success (3) apart; contact sheets are one file that needs
+//! neither network nor scripts. Leaves to others: everything that the services do.
+
+mod args;
+mod collections;
+mod console;
+mod dispatch;
+mod error;
+mod failures;
+mod ingest;
+mod items;
+mod json;
+mod runs;
+mod search;
+mod servers;
+mod sheet;
+mod text;
+mod watch;
+mod worker;
+
+pub use dispatch::main;

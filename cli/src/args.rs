@@ -1,0 +1,87 @@
+//! The arguments of the program.
+
+use crate::servers::DEFAULT_SERVER;
+use crate::{collections, ingest, items, runs, search, worker};
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or a run that failed or was cancelled; 2 wrong usage; \
+                          3 a run that ended with some items failed.";
+
+/// Turns image datasets into a searchable vector index, and searches it.
+#[derive(Debug, Parser)]
+#[command(name = "sightline", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) servers: ServerArgs,
+    /// For programs: one JSON object (or JSON lines) on standard output and nothing else.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the services are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Servers")]
+pub(crate) struct ServerArgs {
+    /// The server, for all services that have no flag of their own.
+    #[arg(long, global = true, value_name = "URL", env = "SIGHTLINE_SERVER", default_value = DEFAULT_SERVER)]
+    pub(crate) server: String,
+    /// The coordinator, where it is another server.
+    #[arg(long, global = true, value_name = "URL", env = "SIGHTLINE_COORDINATOR")]
+    pub(crate) coordinator: Option<String>,
+    /// The worker, where it is another server.
+    #[arg(long, global = true, value_name = "URL", env = "SIGHTLINE_WORKER")]
+    pub(crate) worker: Option<String>,
+    /// The gateway, where it is another server.
+    #[arg(long, global = true, value_name = "URL", env = "SIGHTLINE_GATEWAY")]
+    pub(crate) gateway: Option<String>,
+    /// For https: the certificates to trust, in PEM, in place of the system's.
+    #[arg(long, global = true, value_name = "FILE", env = "SIGHTLINE_CA_CERT")]
+    pub(crate) ca_cert: Option<PathBuf>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Index a dataset and watch it happen.
+    Ingest(Box<ingest::IngestArgs>),
+    /// Runs: list, get, watch, cancel, and what failed.
+    #[command(subcommand)]
+    Runs(runs::RunsCommand),
+    /// Search a collection by picture, by words, by item, or by both.
+    Search(Box<search::SearchArgs>),
+    /// Items of a collection.
+    #[command(subcommand)]
+    Items(items::ItemsCommand),
+    /// Collections: list, get, delete.
+    #[command(subcommand)]
+    Collections(collections::CollectionsCommand),
+    /// A worker: what it does, and to stop it taking work.
+    #[command(subcommand)]
+    Worker(worker::WorkerCommand),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_exit_codes_are_in_the_help() {
+        for help in [Cli::command().render_long_help(), Cli::command().render_help()] {
+            // The help is broken into lines by the terminal's width.
+            let words: Vec<String> = help.to_string().split_whitespace().map(str::to_owned).collect();
+            assert!(
+                words.join(" ").contains("3 a run that ended with some items failed"),
+                "{help}"
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `sightline collections`.
+
+use crate::console::Console;
+use crate::error::{CliError, Exit, Outcome};
+use crate::json;
+use crate::runs::{align_right, plain_table};
+use crate::servers::Servers;
+use crate::text::{count, id_of, items, plain, resource};
+use clap::Subcommand;
+use sightline_proto::v1;
+use std::io::{BufRead, IsTerminal, Write};
+
+const PAGE: i32 = 1000;
+
+/// What can be done with collections.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CollectionsCommand {
+    /// List collections by name.
+    List,
+    /// Show a collection: rows, vector fields, models.
+    Get {
+        /// Its name.
+        collection: String,
+    },
+    /// Delete a collection with all its rows. Only a new run brings them back.
+    Delete {
+        /// Its name.
+        collection: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(command: CollectionsCommand, servers: &Servers, console: Console) -> Outcome {
+    match command {
+        CollectionsCommand::List => list(servers, console).await,
+        CollectionsCommand::Get { collection } => {
+            let collection = get(&collection, servers).await?;
+            if console.is_json() {
+                console.json(&json::of(&collection)?)?;
+            } else {
+                console.say(&text(&collection))?;
+            }
+            Ok(Exit::Success)
+        }
+        CollectionsCommand::Delete { collection, yes } => delete(&collection, yes, servers, console).await,
+    }
+}
+
+async fn get(collection: &str, servers: &Servers) -> Result<v1::Collection, CliError> {
+    let request = v1::GetCollectionRequest {
+        name: resource("collections", collection),
+    };
+    let answer = servers.search().await?.get_collection(request).await;
+    Ok(answer
+        .map_err(|status| CliError::call("read the collection", &status))?
+        .into_inner())
+}
+
+async fn list(servers: &Servers, console: Console) -> Outcome {
+    let mut client = servers.search().await?;
+    let (mut collections, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let answer = client
+            .list_collections(v1::ListCollectionsRequest {
+                page_size: PAGE,
+                page_token,
+            })
+            .await;
+        let page = answer
+            .map_err(|status| CliError::call("list collections", &status))?
+            .into_inner();
+        collections.extend(page.collections);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    if console.is_json() {
+        for collection in &collections {
+            console.json(&json::of(collection)?)?;
+        }
+        return Ok(Exit::Success);
+    }
+    if collections.is_empty() {
+        console.note("there are no collections");
+        return Ok(Exit::Success);
+    }
+    let mut table = plain_table(console);
+    table.set_header(["COLLECTION", "ROWS", "PICTURES", "TEXTS", "MODEL", "INDEX"]);
+    for collection in &collections {
+        let mut models: Vec<String> = collection.fields.iter().map(|field| plain(&field.model)).collect();
+        models.dedup();
+        table.add_row([
+            plain(id_of(&collection.name, "collections")),
+            count(collection.row_count),
+            count(collection.image_count),
+            count(collection.text_count),
+            models.join(", "),
+            plain(&collection.index),
+        ]);
+    }
+    for column in 1..4 {
+        align_right(&mut table, column);
+    }
+    console.say(&table.trim_fmt())?;
+    Ok(Exit::Success)
+}
+
+fn text(collection: &v1::Collection) -> String {
+    let mut lines = vec![
+        format!(
+            "{}: {}",
+            id_of(&collection.name, "collections"),
+            items(collection.row_count)
+        ),
+        format!(
+            "  with a picture {}, with a text {}",
+            count(collection.image_count),
+            count(collection.text_count)
+        ),
+        format!("  index {}", plain(&collection.index)),
+    ];
+    for field in &collection.fields {
+        let served = if field.served {
+            ""
+        } else {
+            "; this gateway has no such model: it can be searched by vector only"
+        };
+        let print: String = field.fingerprint.chars().take(12).collect();
+        lines.push(format!(
+            "  {}: {} numbers by {} ({print}…){served}",
+            plain(&field.field),
+            field.dimension,
+            plain(&field.model)
+        ));
+    }
+    lines.join("\n")
+}
+
+async fn delete(collection: &str, yes: bool, servers: &Servers, console: Console) -> Outcome {
+    if !yes {
+        let described = get(collection, servers).await?;
+        ask(id_of(&described.name, "collections"), described.row_count).await?;
+    }
+    let request = v1::DeleteCollectionRequest {
+        name: resource("collections", collection),
+    };
+    let answer = servers.search().await?.delete_collection(request).await;
+    answer.map_err(|status| CliError::call("delete the collection", &status))?;
+    if console.is_json() {
+        console.json(&serde_json::json!({ "deleted": resource("collections", collection) }))?;
+    } else {
+        console.say(&format!("deleted {}", id_of(collection, "collections")))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Goes on only where a person writes the collection's name.
+async fn ask(collection: &str, rows: i64) -> Result<(), CliError> {
+    if !std::io::stdin().is_terminal() {
+        let text = format!(
+            "cannot ask whether to delete {collection:?} with {}: give --yes",
+            items(rows)
+        );
+        return Err(CliError::Usage(text));
+    }
+    let mut err = std::io::stderr();
+    write!(
+        err,
+        "This deletes {collection} with {}. Write its name to go on: ",
+        items(rows)
+    )?;
+    err.flush()?;
+    let read = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let answer = read
+        .await
+        .map_err(|error| CliError::Failed(format!("cannot read the answer: {error}")))??;
+    if answer.trim() == collection {
+        Ok(())
+    } else {
+        Err(CliError::Failed("nothing was deleted".into()))
+    }
+}

@@ -1,0 +1,149 @@
+//! `sightline runs failures`: every failed item of a run, page by page.
+
+use crate::console::Console;
+use crate::error::{CliError, Exit, Outcome};
+use crate::json;
+use crate::runs::plain_table;
+use crate::servers::Servers;
+use crate::text::{plain, resource};
+use clap::Args;
+use comfy_table::Table;
+use sightline_proto::v1;
+
+/// Items of one page; one page is held in memory at a time, but for the table.
+const PAGE: i32 = 1000;
+/// Lines of a table for people.
+const TABLE_ROWS: usize = 1000;
+
+/// Which failures, and how they are written.
+#[derive(Debug, Args)]
+pub(crate) struct FailuresArgs {
+    /// The run's id, or runs/ID.
+    run: String,
+    /// As comma-separated values with a header.
+    #[arg(long, conflicts_with_all = ["jsonl", "json"])]
+    csv: bool,
+    /// As a JSON object a line, as --json does.
+    #[arg(long)]
+    jsonl: bool,
+}
+
+/// Lists them.
+pub(crate) async fn run(args: &FailuresArgs, servers: &Servers, console: Console) -> Outcome {
+    let mut client = servers.coordinator().await?;
+    let mut request = v1::ListFailuresRequest {
+        parent: resource("runs", &args.run),
+        page_size: PAGE,
+        page_token: String::new(),
+    };
+    let mut writer = Writer::new(args, console)?;
+    loop {
+        let answer = client.list_failures(request.clone()).await;
+        let page = answer
+            .map_err(|status| CliError::call("list the failures", &status))?
+            .into_inner();
+        for failure in &page.failures {
+            writer.write(failure)?;
+        }
+        if page.next_page_token.is_empty() {
+            writer.end()?;
+            return Ok(Exit::Success);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+enum Writer {
+    Json(Console),
+    Csv(Console),
+    Table {
+        console: Console,
+        table: Box<Table>,
+        rows: usize,
+    },
+}
+
+impl Writer {
+    fn new(args: &FailuresArgs, console: Console) -> Result<Self, CliError> {
+        if args.jsonl || console.is_json() {
+            return Ok(Self::Json(console));
+        }
+        if args.csv {
+            console.say(&record(&["key", "reason", "message", "line", "stale"])?)?;
+            return Ok(Self::Csv(console));
+        }
+        let mut table = Box::new(plain_table(console));
+        table.set_header(["KEY", "REASON", "LINE", "MESSAGE"]);
+        Ok(Self::Table {
+            console,
+            table,
+            rows: 0,
+        })
+    }
+
+    fn write(&mut self, failure: &v1::Failure) -> Result<(), CliError> {
+        let line = if failure.line > 0 {
+            failure.line.to_string()
+        } else {
+            String::new()
+        };
+        match self {
+            Self::Json(console) => console.json(&json::of(failure)?),
+            Self::Csv(console) => {
+                let stale = failure.stale.to_string();
+                console.say(&record(&[
+                    &failure.key,
+                    &failure.reason,
+                    &failure.message,
+                    &line,
+                    &stale,
+                ])?)
+            }
+            Self::Table { table, rows, .. } => {
+                *rows += 1;
+                if *rows <= TABLE_ROWS {
+                    let stale = if failure.stale { " (an older row stays)" } else { "" };
+                    let message = format!("{}{stale}", plain(&failure.message));
+                    table.add_row([plain(&failure.key), plain(&failure.reason), line, message]);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self) -> Result<(), CliError> {
+        let Self::Table { console, table, rows } = self else {
+            return Ok(());
+        };
+        if rows == 0 {
+            console.note("nothing failed");
+            return Ok(());
+        }
+        console.say(&table.trim_fmt())?;
+        if rows > TABLE_ROWS {
+            console.note(&format!("and {} more: --csv or --jsonl list all", rows - TABLE_ROWS));
+        }
+        Ok(())
+    }
+}
+
+/// One record without its line's end.
+fn record(fields: &[&str]) -> Result<String, CliError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let failed = |error: &dyn std::fmt::Display| CliError::Failed(format!("cannot write CSV: {error}"));
+    writer.write_record(fields).map_err(|error| failed(&error))?;
+    let bytes = writer.into_inner().map_err(|error| failed(&error))?;
+    let text = String::from_utf8(bytes).map_err(|error| failed(&error))?;
+    Ok(text.trim_end_matches('\n').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_quotes_what_would_break_it() {
+        let line = record(&["a,b", "corrupt_image", "line 1\nline \"2\"", "7", "false"]).unwrap();
+        assert_eq!(line, "\"a,b\",corrupt_image,\"line 1\nline \"\"2\"\"\",7,false");
+    }
+}

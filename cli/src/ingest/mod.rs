@@ -1,0 +1,130 @@
+//! `sightline ingest`: creates a run and watches it.
+
+mod dataset;
+mod model;
+
+use crate::console::Console;
+use crate::error::{CliError, Exit, Outcome};
+use crate::servers::Servers;
+use crate::text::{id_of, resource};
+use crate::{json, watch};
+use clap::{Args, ValueEnum};
+use dataset::DatasetArgs;
+use model::Model;
+use rand::RngCore;
+use sightline_core::VectorField;
+use sightline_proto::v1;
+
+/// Index a dataset and watch it happen.
+///
+/// What is indexed already and has not changed is not read again: repeat the command whenever the dataset grew.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 all items are indexed; 3 the run ended and some items failed; 1 it failed or \
+                        was cancelled; 2 wrong usage. Ctrl-C ends the watching, not the run."
+)]
+pub(crate) struct IngestArgs {
+    #[command(flatten)]
+    dataset: DatasetArgs,
+    /// The collection that the rows go to; it is created where it is not there.
+    #[arg(long, value_name = "NAME")]
+    collection: String,
+    /// The model: a name as the workers have it, or its folder; then its fingerprints are sent, and a worker with
+    /// another model of that name refuses the run.
+    #[arg(long, value_name = "NAME|DIR")]
+    model: String,
+    /// Fill only these vector fields; all that the model has by default.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    fields: Vec<FieldArg>,
+    /// Items in a shard, the unit of work; 256 by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    shard_items: Option<i32>,
+    /// End the run when so many items failed.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
+    max_failures: Option<i64>,
+    /// Your name for this request: repeating it finds the run that it made. Random by default.
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Only create the run: print it and end.
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// A vector field as a person names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FieldArg {
+    /// Vectors of pictures.
+    #[value(alias = "image_embedding")]
+    Image,
+    /// Vectors of texts.
+    #[value(alias = "text_embedding")]
+    Text,
+}
+
+impl FieldArg {
+    /// Its name in the API.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Image => VectorField::Image,
+            Self::Text => VectorField::Text,
+        }
+        .as_str()
+        .to_owned()
+    }
+}
+
+/// Creates the run and watches it.
+pub(crate) async fn run(args: &IngestArgs, servers: &Servers, console: Console) -> Outcome {
+    let spec = spec(args).await?;
+    let request_id = args.request_id.clone().unwrap_or_else(random_id);
+    let run = create(servers, spec, request_id).await?;
+    if args.no_wait {
+        if console.is_json() {
+            console.json(&json::of(&run)?)?;
+        } else {
+            console.say(&run.name)?;
+            console.note(&format!(
+                "watch it with `sightline runs watch {}`",
+                id_of(&run.name, "runs")
+            ));
+        }
+        return Ok(Exit::Success);
+    }
+    watch::until_end(servers, &run.name, console).await
+}
+
+/// Creates a run.
+pub(crate) async fn create(servers: &Servers, spec: v1::RunSpec, request_id: String) -> Result<v1::Run, CliError> {
+    let request = v1::CreateRunRequest {
+        spec: Some(spec),
+        request_id,
+        validate_only: false,
+    };
+    let answer = servers.coordinator().await?.create_run(request).await;
+    Ok(answer
+        .map_err(|status| CliError::call("create the run", &status))?
+        .into_inner())
+}
+
+async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
+    let dataset = args.dataset.to_api()?;
+    let Model { name, fingerprints } = Model::of(&args.model).await?;
+    Ok(v1::RunSpec {
+        kind: v1::JobKind::Embed.into(),
+        dataset: Some(dataset),
+        collection: resource("collections", &args.collection),
+        model: name,
+        fingerprints,
+        fields: args.fields.iter().map(|field| field.name()).collect(),
+        shard_items: args.shard_items.unwrap_or_default(),
+        max_failures: args.max_failures.unwrap_or_default(),
+        ..v1::RunSpec::default()
+    })
+}
+
+/// 128 random bits, in hexadecimal digits.
+fn random_id() -> String {
+    let mut bits = [0; 16];
+    rand::rng().fill_bytes(&mut bits);
+    bits.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,72 @@
+//! The model of a run: a name, or a folder that says its fingerprints.
+
+use crate::error::CliError;
+use sightline_model_folder::{DigestCache, ModelFolder};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// What a run is told of its model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Model {
+    /// As the workers name it.
+    pub(crate) name: String,
+    /// Vector field → fingerprint; empty where only the name is known.
+    pub(crate) fingerprints: HashMap<String, String>,
+}
+
+impl Model {
+    /// Reads the folder, where there is one of that name; else it is a name.
+    pub(crate) async fn of(given: &str) -> Result<Self, CliError> {
+        let folder = Path::new(given);
+        if folder.join("config.json").is_file() {
+            return Self::read(folder.to_owned()).await;
+        }
+        // No model's name begins so: a mistyped folder is not looked for among the workers.
+        if given.starts_with(['.', '/', '~']) {
+            return Err(CliError::Usage(format!(
+                "cannot read the model {given:?}: there is no config.json in it; name a model's folder, or a model by \
+                 the name that the workers have"
+            )));
+        }
+        Ok(Self {
+            name: given.to_owned(),
+            fingerprints: HashMap::new(),
+        })
+    }
+
+    async fn read(folder: PathBuf) -> Result<Self, CliError> {
+        // All weights are read: it takes a moment.
+        let opened = tokio::task::spawn_blocking(move || ModelFolder::open(&folder, &DigestCache::new())).await;
+        let opened = opened.map_err(|error| CliError::Failed(format!("cannot read the model: {error}")))?;
+        let model = opened.map_err(|error| CliError::Usage(format!("cannot read the model: {error}")))?;
+        let fingerprints = model
+            .spaces
+            .iter()
+            .map(|(field, space)| (field.as_str().to_owned(), space.fingerprint().to_string()))
+            .collect();
+        Ok(Self {
+            name: model.name.to_string(),
+            fingerprints,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_taken_as_it_is_and_a_folder_that_is_not_there_is_refused() {
+        let name = "hf:google/siglip-base-patch16-224";
+        let model = Model::of(name).await.unwrap();
+        assert_eq!(
+            model,
+            Model {
+                name: name.into(),
+                fingerprints: HashMap::new()
+            }
+        );
+        let error = Model::of("./no/such/model").await.unwrap_err();
+        assert!(error.to_string().contains("no config.json"), "{error}");
+    }
+}

@@ -1,0 +1,129 @@
+//! `sightline search`: a table, and a contact sheet.
+
+mod query;
+mod table;
+
+use crate::console::Console;
+use crate::error::{CliError, Exit, Outcome};
+use crate::ingest::FieldArg;
+use crate::servers::Servers;
+use crate::{json, sheet};
+use clap::{ArgGroup, Args};
+pub(crate) use query::{Picture, Query};
+use sightline_proto::v1;
+use sightline_service::config::DEFAULT_MAX_MESSAGE_BYTES;
+use std::path::{Path, PathBuf};
+pub(crate) use table::text as table;
+
+/// Pixels of a contact sheet's pictures.
+pub(crate) const SHEET_PIXELS: i32 = 384;
+
+/// Search a collection by picture, by words, by item, or by both.
+///
+/// With a picture and a text: score = alpha · cos(picture) + (1 − alpha) · cos(text).
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("query").required(true).multiple(true).args(["image", "item", "text"]))]
+pub(crate) struct SearchArgs {
+    /// The collection.
+    #[arg(long, value_name = "NAME")]
+    collection: String,
+    /// A picture to search with.
+    #[arg(long, value_name = "FILE", conflicts_with = "item")]
+    image: Option<PathBuf>,
+    /// An indexed item to search with, by its id.
+    #[arg(long, value_name = "ID")]
+    item: Option<String>,
+    /// Words to search with.
+    #[arg(long, value_name = "TEXT")]
+    text: Option<String>,
+    /// With a picture and a text: the picture's weight, 0 to 1; 0.5 by default.
+    #[arg(long, value_name = "A")]
+    alpha: Option<f64>,
+    /// The vectors that a lone query is compared with: words with pictures, say. Its own kind by default.
+    #[arg(long, value_name = "FIELD")]
+    against: Option<FieldArg>,
+    /// Hits wanted.
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..=16_384))]
+    top_k: i32,
+    /// Only items for which this holds: 'labels:"Cardiomegaly" AND attributes.age > 60'.
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// What of each hit is read, by the names of the API: labels, report_text, …; all but the vectors by default.
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    fields: Vec<String>,
+    /// How widely an approximate index looks; the index's default by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
+    effort: Option<i32>,
+    /// Write the hits as a page with their pictures.
+    #[arg(long, value_name = "OUT.html")]
+    html: Option<PathBuf>,
+}
+
+/// Searches, prints, and writes the page.
+pub(crate) async fn run(args: &SearchArgs, servers: &Servers, console: Console) -> Outcome {
+    let query = query_of(args).await?;
+    let response = find(servers, &query).await?;
+    if let Some(path) = &args.html {
+        write_sheet(path, &query, &response).await?;
+        console.note(&format!("wrote {}", path.display()));
+    }
+    if console.is_json() {
+        // Pictures are for the page; a program asks the service for them.
+        let hits = response
+            .hits
+            .into_iter()
+            .map(|hit| v1::Hit {
+                thumbnail: Vec::new(),
+                ..hit
+            })
+            .collect();
+        console.json(&json::of(&v1::SearchResponse { hits, ..response })?)?;
+    } else if response.hits.is_empty() {
+        console.note("nothing was found");
+    } else {
+        console.say(&table(&response, console))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Asks the gateway.
+pub(crate) async fn find(servers: &Servers, query: &Query) -> Result<v1::SearchResponse, CliError> {
+    let mut client = servers
+        .search()
+        .await?
+        .max_encoding_message_size(DEFAULT_MAX_MESSAGE_BYTES);
+    let answer = client.search(query.to_api()?).await;
+    Ok(answer.map_err(|status| CliError::call("search", &status))?.into_inner())
+}
+
+/// Writes a contact sheet, with its folders.
+pub(crate) async fn write_sheet(path: &Path, query: &Query, response: &v1::SearchResponse) -> Result<(), CliError> {
+    let wrong = |error: std::io::Error| CliError::Failed(format!("cannot write {}: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        tokio::fs::create_dir_all(folder).await.map_err(wrong)?;
+    }
+    tokio::fs::write(path, sheet::page(query, response))
+        .await
+        .map_err(wrong)
+}
+
+async fn query_of(args: &SearchArgs) -> Result<Query, CliError> {
+    let picture = match (&args.image, &args.item) {
+        (Some(path), _) => Some(Picture::read(path).await?),
+        (None, Some(item)) => Some(Picture::Item(item.clone())),
+        (None, None) => None,
+    };
+    let query = Query {
+        collection: args.collection.clone(),
+        picture,
+        text: args.text.clone(),
+        alpha: args.alpha,
+        against: args.against,
+        top_k: args.top_k,
+        filter: args.filter.clone().unwrap_or_default(),
+        fields: args.fields.clone(),
+        effort: args.effort.unwrap_or_default(),
+        thumbnail_pixels: if args.html.is_some() { SHEET_PIXELS } else { 0 },
+    };
+    Ok(query)
+}
