@@ -22,6 +22,15 @@ pub(crate) fn max_bytes(field: TextField) -> usize {
     }
 }
 
+/// What `{"attribute_names":}` adds to a list.
+const JSON_FRAME_BYTES: usize = 20;
+
+/// Names of the attributes that count as there: those that are not null.
+pub(crate) fn attribute_names(row: &Row) -> Vec<&str> {
+    let present = row.attributes.iter().filter(|(_, value)| !value.is_null());
+    present.map(|(name, _)| name.as_str()).collect()
+}
+
 /// Vector fields of a collection and their dimensions.
 pub(crate) type Dimensions = BTreeMap<VectorField, u32>;
 

@@ -3,8 +3,8 @@
 use super::Subject;
 use super::filters::FILTERS;
 use super::fixture::{self, HOSTILE};
-use crate::Projection;
-use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField, parse};
+use crate::{IndexError, Projection};
+use sightline_core::filter::{Comparison, Field, Filter, Literal, MAX_FILTER_DEPTH, TextField, parse};
 use sightline_core::{CollectionName, Row};
 
 /// Rows of which some lack a side.
@@ -82,17 +82,29 @@ pub async fn hostile_values_stay_values(subject: &Subject) {
     check(subject, filters).await;
 }
 
-pub async fn a_filter_at_the_limits_is_answered(subject: &Subject) {
+pub async fn a_long_and_a_deep_filter_are_answered_and_one_too_deep_is_refused(subject: &Subject) {
     let wide: Vec<String> = (0..2000)
         .map(|number| format!("image_id=image-{}", number % 9))
         .collect();
-    let mut deep = "image_id = image-3".to_owned();
-    for level in 0..64 {
-        let operator = if level % 2 == 0 { "AND" } else { "OR" };
-        let number = level % 11;
-        deep = format!("image_id != image-{number} {operator} ({deep})");
-    }
     let long = format!("report_text = \"{}\"", "가".repeat(21_000));
-    let filters = [wide.join(" OR "), deep, long];
+    let filters = [wide.join(" OR "), long, nested(20), nested(40)];
     check(subject, filters.iter().map(|text| parse(text).unwrap()).collect()).await;
+
+    let description = subject.create(4).await;
+    let deepest = parse(&nested(MAX_FILTER_DEPTH)).unwrap();
+    match subject.index.count(&description.name, Some(&deepest)).await {
+        Ok(_) => {}
+        Err(error) => assert!(matches!(error, IndexError::Refused { .. }), "{error}"),
+    }
+    subject.drop(&description.name).await;
+}
+
+/// A filter of so many nested parentheses.
+fn nested(depth: usize) -> String {
+    let mut filter = "image_id = image-3".to_owned();
+    for level in 0..depth {
+        let operator = if level % 2 == 0 { "AND" } else { "OR" };
+        filter = format!("image_id != image-{} {operator} ({filter})", level % 11);
+    }
+    filter
 }

@@ -1,12 +1,12 @@
 //! The connection, and one deadline around every call.
 
 use super::address::MilvusAddress;
-use super::error::{Meaning, index_error, meaning};
+use super::error::{Meaning, index_error, is_unimplemented, meaning};
 use crate::{IndexError, OpenOptions};
 use milvus::v2::error::Error;
 use milvus::v2::prelude::{
-    ClientV2, ConnectConfig, ConsistencyLevel, FieldData, InsertRequest, QueryRequest, QueryResults, RetryConfig,
-    TelemetryConfig, UpsertRequest,
+    ClientV2, ConnectConfig, ConsistencyLevel, FieldData, GetServerVersionRequest, InsertRequest,
+    ListCollectionsRequest, QueryRequest, QueryResults, RetryConfig, TelemetryConfig, UpsertRequest,
 };
 use sightline_core::CollectionName;
 use std::fmt;
@@ -16,8 +16,19 @@ use std::time::Duration;
 /// Attempts of a call that may be repeated.
 const ATTEMPTS: u32 = 3;
 
+/// What kind of server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// Milvus.
+    Milvus,
+    /// milvus-lite: the search core of Milvus in a small server. It has no `not`, and lists collections without their
+    /// numbers.
+    Lite,
+}
+
 pub(super) struct Client {
     pub(super) sdk: ClientV2,
+    pub(super) dialect: Dialect,
     address: MilvusAddress,
     pub(super) deadline: Duration,
 }
@@ -59,8 +70,10 @@ impl Client {
                 });
             }
         };
+        let dialect = dialect(&sdk).await;
         Ok(Self {
             sdk,
+            dialect,
             address: address.clone(),
             // The client bounds each attempt; this bounds what it does between them.
             deadline: options.rpc_timeout * (ATTEMPTS + 1),
@@ -85,6 +98,32 @@ impl Client {
         self.within(call)
             .await
             .map_err(|error| index_error(action, Some(collection), &error))
+    }
+
+    /// Names of all collections, of other programs too.
+    pub(super) async fn collection_names(&self) -> Result<Vec<String>, IndexError> {
+        let action = "list collections";
+        if self.dialect == Dialect::Lite {
+            // The newer client takes its answer, in which the numbers of the collections are missing, for a broken one.
+            let call = async {
+                milvus::client::Client::new(self.address.endpoint())
+                    .await?
+                    .list_collections()
+                    .await
+            };
+            let unavailable = |message: String| IndexError::Unavailable { action, message };
+            return match tokio::time::timeout(self.deadline, call).await {
+                Ok(names) => names.map_err(|error| unavailable(error.to_string())),
+                Err(_) => Err(unavailable("no answer in time".into())),
+            };
+        }
+        let call = async {
+            let request = ListCollectionsRequest::builder().build()?;
+            Ok(self.sdk.list_collections(request).await?.collection_names().to_vec())
+        };
+        self.within(call)
+            .await
+            .map_err(|error| index_error(action, None, &error))
     }
 
     /// Writes columns of rows, each id once.
@@ -117,5 +156,16 @@ impl Client {
         }
         self.within(async { Ok(self.sdk.query(request.build()?).await?.results().clone()) })
             .await
+    }
+}
+
+/// milvus-lite alone does not tell its version.
+async fn dialect(sdk: &ClientV2) -> Dialect {
+    let Ok(request) = GetServerVersionRequest::builder().build() else {
+        return Dialect::Milvus;
+    };
+    match sdk.server_version(request).await {
+        Err(error) if is_unimplemented(&error) => Dialect::Lite,
+        _ => Dialect::Milvus,
     }
 }

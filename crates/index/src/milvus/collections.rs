@@ -6,7 +6,7 @@ use super::schema;
 use crate::{IndexError, check};
 use milvus::v2::prelude::{
     ConsistencyLevel, CreateCollectionRequest, CreateIndexRequest, DescribeCollectionRequest, DescribeIndexRequest,
-    DropCollectionRequest, GetLoadStateRequest, ListCollectionsRequest, LoadCollectionRequest, LoadState,
+    DropCollectionRequest, GetLoadStateRequest, LoadCollectionRequest, LoadState,
 };
 use sightline_core::document::Document;
 use sightline_core::{CollectionDescription, CollectionName, VectorField};
@@ -159,18 +159,9 @@ pub(super) async fn describe(
 }
 
 pub(super) async fn list(client: &Client) -> Result<Vec<CollectionName>, IndexError> {
-    let call = async {
-        client
-            .sdk
-            .list_collections(ListCollectionsRequest::builder().build()?)
-            .await
-    };
-    let found = client
-        .within(call)
-        .await
-        .map_err(|error| index_error("list collections", None, &error))?;
+    let found = client.collection_names().await?;
     let mut names = Vec::new();
-    for name in found.collection_names() {
+    for name in &found {
         // A name beyond our rules is none of ours. One that is damaged or newer is: it is listed, and says so itself.
         let Ok(name) = CollectionName::new(name.as_str()) else {
             continue;

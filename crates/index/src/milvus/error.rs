@@ -49,6 +49,11 @@ pub(super) fn meaning(error: &Error) -> Meaning {
     }
 }
 
+/// Whether the server does not have this call at all.
+pub(super) fn is_unimplemented(error: &Error) -> bool {
+    matches!(root(error), Error::Grpc(status) if status.code() as i32 == 12)
+}
+
 fn of_server(code: i32, legacy_code: i32, reason: &str) -> Meaning {
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     match code {

@@ -4,7 +4,7 @@
 //! Milvus holds `attribute != value` for true where the attribute is missing or of another type; it is therefore
 //! never used on attributes.
 
-use super::schema::{ATTRIBUTES, INDEXED_AT, LABELS};
+use super::schema::{ATTRIBUTE_NAMES, ATTRIBUTES, INDEXED_AT, LABELS};
 use sightline_core::filter::{Comparison, Field, Filter, IntegerTest, Literal};
 use std::fmt::Write;
 
@@ -12,34 +12,99 @@ use std::fmt::Write;
 const TRUE: &str = r#"id != """#;
 const FALSE: &str = r#"id == """#;
 
-/// The expression of a filter.
-pub(super) fn expression(filter: &Filter) -> String {
-    match filter {
-        Filter::And(parts) => joined(parts, "and", TRUE),
-        Filter::Or(parts) => joined(parts, "or", FALSE),
-        Filter::Not(inner) => format!("not ({})", expression(inner)),
-        Filter::HasLabel(label) => format!("array_contains({LABELS}, {})", literal(label)),
-        Filter::HasAttribute(name) => format!("exists {}", attribute(name)),
-        Filter::Compare { field, op, value } => compare(field, *op, value),
-    }
+/// Deepest plan that is sent. The engine reads plans with protobuf's limit of 100 nested messages, of which each
+/// level of an expression takes two.
+const MAX_LEVELS: usize = 44;
+
+/// An expression and how deep its plan is.
+#[derive(Debug, Clone)]
+pub(super) struct Expression {
+    /// The expression.
+    pub(super) text: String,
+    levels: usize,
 }
 
-/// Splits long lists in halves, so that an expression is not as deep as it is long.
-fn joined(parts: &[Filter], operator: &str, empty: &str) -> String {
-    match parts {
-        [] => empty.into(),
-        [one] => expression(one),
-        _ => {
-            let (left, right) = parts.split_at(parts.len() / 2);
-            let left = joined(left, operator, empty);
-            let right = joined(right, operator, empty);
-            format!("(({left}) {operator} ({right}))")
+impl Expression {
+    pub(super) fn new(text: String) -> Self {
+        Self { text, levels: 1 }
+    }
+
+    pub(super) fn nothing() -> Self {
+        Self::new(FALSE.into())
+    }
+
+    pub(super) fn everything() -> Self {
+        Self::new(TRUE.into())
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        self.with("and", other)
+    }
+
+    fn with(self, operator: &str, other: Self) -> Self {
+        Self {
+            text: format!("({} {operator} {})", self.text, other.text),
+            levels: self.levels.max(other.levels) + 1,
         }
     }
+
+    pub(super) fn negated(self) -> Self {
+        Self {
+            text: format!("(not ({}))", self.text),
+            levels: self.levels + 1,
+        }
+    }
+
+    /// The text, if the engine can read its plan.
+    pub(super) fn checked(self) -> Result<String, String> {
+        if self.levels > MAX_LEVELS {
+            return Err(format!(
+                "the filter is nested {} levels deep, and Milvus reads {MAX_LEVELS}: write it flatter",
+                self.levels
+            ));
+        }
+        Ok(self.text)
+    }
 }
 
-fn compare(field: &Field, op: Comparison, value: &Literal) -> String {
-    match (field, value) {
+/// Joins expressions in halves, so that a list is not as deep as it is long.
+pub(super) fn joined(mut parts: Vec<Expression>, all: bool) -> Expression {
+    let operator = if all { "and" } else { "or" };
+    while parts.len() > 1 {
+        let mut halves = parts.into_iter();
+        let mut next = Vec::new();
+        while let Some(left) = halves.next() {
+            next.push(match halves.next() {
+                Some(right) => left.with(operator, right),
+                None => left,
+            });
+        }
+        parts = next;
+    }
+    let empty = if all {
+        Expression::everything
+    } else {
+        Expression::nothing
+    };
+    parts.pop().unwrap_or_else(empty)
+}
+
+/// The expression of a condition on one field.
+pub(super) fn leaf(filter: &Filter) -> Expression {
+    let contains = |column: &str, text: &str| {
+        let text = literal(text);
+        Expression::new(format!("json_contains({column}[\"{column}\"], {text})"))
+    };
+    match filter {
+        Filter::HasLabel(label) => contains(LABELS, label),
+        Filter::HasAttribute(name) => contains(ATTRIBUTE_NAMES, name),
+        Filter::Compare { field, op, value } => compare(field, *op, value),
+        Filter::And(_) | Filter::Or(_) | Filter::Not(_) => Expression::nothing(),
+    }
+}
+
+fn compare(field: &Field, op: Comparison, value: &Literal) -> Expression {
+    Expression::new(match (field, value) {
         (Field::Text(field), Literal::Text(text)) => {
             format!("{} {} {}", field.as_str(), operator(op), literal(text))
         }
@@ -56,18 +121,19 @@ fn compare(field: &Field, op: Comparison, value: &Literal) -> String {
             _ => FALSE.into(),
         },
         (Field::Attribute(name), Literal::Number(number)) if !number.is_nan() => {
-            on_attribute(name, op, &format!("{number:?}"))
+            return on_attribute(name, op, &format!("{number:?}"));
         }
-        (Field::Attribute(name), Literal::Text(text)) => on_attribute(name, op, &literal(text)),
+        (Field::Attribute(name), Literal::Text(text)) => return on_attribute(name, op, &literal(text)),
         _ => FALSE.into(),
-    }
+    })
 }
 
-fn on_attribute(name: &str, op: Comparison, value: &str) -> String {
+fn on_attribute(name: &str, op: Comparison, value: &str) -> Expression {
     let attribute = attribute(name);
+    let compared = |operator: &str| Expression::new(format!("{attribute} {operator} {value}"));
     match op {
-        Comparison::NotEqual => format!("({attribute} < {value} or {attribute} > {value})"),
-        _ => format!("{attribute} {} {value}", operator(op)),
+        Comparison::NotEqual => compared("<").with("or", compared(">")),
+        _ => compared(operator(op)),
     }
 }
 

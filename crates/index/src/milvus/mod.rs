@@ -7,6 +7,7 @@
 mod address;
 mod client;
 mod collections;
+mod compile;
 mod error;
 mod filter;
 mod reads;

@@ -1,8 +1,9 @@
 //! Reading, counting, searching and deleting.
 
 use super::client::Client;
+use super::compile::compile;
 use super::error::{Meaning, index_error, meaning};
-use super::filter::{expression, literal};
+use super::filter::{Expression, literal};
 use super::{collections, rows, schema};
 use crate::check::dimensions;
 use crate::{FieldHits, FieldSearch, IndexError, MAX_HITS, Projection, ScoredId};
@@ -56,6 +57,21 @@ async fn query(
     }
 }
 
+/// The text of a filter, or of none.
+async fn condition(
+    client: &Client,
+    description: &CollectionDescription,
+    action: &'static str,
+    filter: Option<&Filter>,
+) -> Result<String, IndexError> {
+    let compiled = match filter {
+        Some(filter) => compile(client, description, filter).await?,
+        None => Expression::everything(),
+    };
+    let refused = |message| IndexError::refused(action, &description.name, message);
+    compiled.checked().map(|text| format!("({text})")).map_err(refused)
+}
+
 pub(super) async fn delete(client: &Client, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
     for ids in ids.chunks(MAX_IDS) {
         let call = async {
@@ -100,14 +116,12 @@ pub(super) async fn scan(
     limit: usize,
     projection: Projection,
 ) -> Result<Vec<Row>, IndexError> {
-    let condition = filter
-        .map(|filter| format!(" and ({})", expression(filter)))
-        .unwrap_or_default();
+    let condition = condition(client, description, "read rows", filter).await?;
     let mut rows: Vec<Row> = Vec::new();
     let mut page = page_rows(description, projection);
     while rows.len() < limit {
         let after = rows.last().map(|row| &row.id).or(after).map_or("", RowId::as_str);
-        let from_here = format!("id > {}{condition}", literal(after));
+        let from_here = format!("id > {} and {condition}", literal(after));
         let wanted = page.min(limit - rows.len());
         match read(client, description, from_here, Some(wanted), projection).await? {
             Page::Rows(mut found) => {
@@ -160,7 +174,10 @@ pub(super) async fn count(
     description: &CollectionDescription,
     filter: Option<&Filter>,
 ) -> Result<u64, IndexError> {
-    let expression = filter.map(expression).unwrap_or_default();
+    let expression = match filter {
+        Some(_) => condition(client, description, "count rows", filter).await?,
+        None => String::new(),
+    };
     query(client, description, expression, &["count(*)"], None)
         .await
         .map(|results| results.get_row_count())
@@ -174,9 +191,10 @@ pub(super) async fn search(
 ) -> Result<FieldHits, IndexError> {
     // One more than asked for shows whether rows of equal score lie on both sides of the limit. Which of them the
     // engine gives is its own choice; ours is by id, so that all of them have to be seen.
+    let condition = condition(client, description, "search", search.filter.as_ref()).await?;
     let mut wanted = (search.limit + 1).min(MAX_HITS);
     loop {
-        let mut found = best(client, description, search, wanted).await?;
+        let mut found = best(client, description, search, &condition, wanted).await?;
         let tie = found.hits.get(search.limit).is_some_and(|beyond| {
             let all_equal = found.hits.last().is_some_and(|last| last.score >= beyond.score);
             all_equal && found.hits[search.limit - 1].score <= beyond.score
@@ -194,14 +212,12 @@ async fn best(
     client: &Client,
     description: &CollectionDescription,
     search: &FieldSearch,
+    condition: &str,
     limit: usize,
 ) -> Result<FieldHits, IndexError> {
     let collection = &description.name;
     let breadth = schema::breadth(description.index, search.effort, limit);
-    let mut condition = format!("{} == true", schema::flag(search.field));
-    if let Some(filter) = &search.filter {
-        condition = format!("{condition} and ({})", expression(filter));
-    }
+    let condition = format!("{} == true and {condition}", schema::flag(search.field));
     let call = || async {
         let request = SearchRequest::builder()
             .collection_name(collection.as_str())

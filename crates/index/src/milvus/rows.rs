@@ -1,10 +1,10 @@
 //! Rows as columns, and back.
 
-use super::schema::{ATTRIBUTES, BOXES, INDEXED_AT, LABELS, flag};
+use super::schema::{ATTRIBUTE_NAMES, ATTRIBUTES, BOXES, INDEXED_AT, LABELS, flag};
 use crate::Projection;
-use crate::check::{Dimensions, vector};
+use crate::check::{Dimensions, attribute_names, vector};
 use milvus::v2::prelude::{FieldData, QueryResults};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sightline_core::clock::Timestamp;
 use sightline_core::filter::TextField;
 use sightline_core::{DatasetName, Row, RowId, RunId, VectorField};
@@ -51,16 +51,20 @@ pub(super) fn columns(dimensions: &Dimensions, rows: &[&Row]) -> Result<Vec<Fiel
             FieldData::varchar(field.as_str(), texts)
         })
         .collect();
-    let boxes: Result<_, _> = rows.iter().map(|row| json(serde_json::to_value(&row.boxes))).collect();
+    // A JSON column of Milvus 2.3 takes objects only.
+    let boxes: Result<_, _> = rows
+        .iter()
+        .map(|row| json(serde_json::to_value(&row.boxes)).map(|boxes| json!({ BOXES: boxes })))
+        .collect();
     let attributes: Result<_, _> = rows
         .iter()
         .map(|row| json(serde_json::to_value(&row.attributes)))
         .collect();
     let times: Result<_, _> = rows.iter().map(|row| i64::try_from(row.indexed_at.0)).collect();
-    columns.push(FieldData::array_varchar(
-        LABELS,
-        rows.iter().map(|row| row.labels.clone()).collect(),
-    ));
+    let labels = rows.iter().map(|row| json!({ LABELS: row.labels })).collect();
+    columns.push(FieldData::json(LABELS, labels));
+    let names = rows.iter().map(|row| json!({ ATTRIBUTE_NAMES: attribute_names(row) }));
+    columns.push(FieldData::json(ATTRIBUTE_NAMES, names.collect()));
     columns.push(FieldData::json(BOXES, boxes?));
     columns.push(FieldData::json(ATTRIBUTES, attributes?));
     columns.push(FieldData::int64(
@@ -141,8 +145,8 @@ fn row(
         filename: text(TextField::Filename)?,
         image_path: text(TextField::ImagePath)?,
         report_text: text(TextField::ReportText)?,
-        labels: at(column!(results, LABELS, ArrayVarChar)?, position)?.clone(),
-        boxes: serde_json::from_value(json(BOXES)?).map_err(|error| wrong(&error))?,
+        labels: serde_json::from_value(json(LABELS)?[LABELS].take()).map_err(|error| wrong(&error))?,
+        boxes: serde_json::from_value(json(BOXES)?[BOXES].take()).map_err(|error| wrong(&error))?,
         attributes: serde_json::from_value(json(ATTRIBUTES)?).map_err(|error| wrong(&error))?,
         dataset: DatasetName::new(text(TextField::Dataset)?).map_err(|error| wrong(&error))?,
         content_hash: text(TextField::ContentHash)?,

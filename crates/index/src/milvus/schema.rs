@@ -4,7 +4,6 @@ use crate::check::max_bytes;
 use milvus::v2::prelude::{CollectionSchema, DataType, FieldSchema, IndexParam, IndexType, MetricType};
 use sightline_core::document::Document;
 use sightline_core::filter::TextField;
-use sightline_core::row::{MAX_LABEL_BYTES, MAX_LABELS};
 use sightline_core::{CollectionDescription, IndexKind, VectorField};
 use std::collections::HashMap;
 
@@ -13,10 +12,14 @@ const DEFAULT_NPROBE: u32 = 16;
 /// Candidates kept where a search does not say, or as many as hits are asked for.
 const DEFAULT_EF: u32 = 64;
 
-/// Column of labels.
+/// Column of labels: `{"labels": […]}`. JSON, as a column of arrays comes back without the type of its elements from
+/// servers that we use, and the client cannot read it then; an object, as Milvus 2.3 takes nothing else.
 pub(super) const LABELS: &str = "labels";
-/// Column of boxes.
+/// Column of boxes: `{"boxes": […]}`.
 pub(super) const BOXES: &str = "boxes";
+/// Column of the names of the attributes that are not null: `{"attribute_names": […]}`. What `exists` says differs
+/// between versions, and milvus-lite does not have it.
+pub(super) const ATTRIBUTE_NAMES: &str = "attribute_names";
 /// Column of attributes.
 pub(super) const ATTRIBUTES: &str = "attributes";
 /// Column of times of writing, milliseconds since the epoch.
@@ -41,15 +44,10 @@ pub(super) fn schema(description: &CollectionDescription) -> CollectionSchema {
         let text = column(field.as_str(), DataType::VarChar).max_length(length);
         schema = schema.add_field(text.primary_key(field == TextField::Id));
     }
-    let labels = column(LABELS, DataType::Array)
-        .element_type(DataType::VarChar)
-        .max_capacity(u32::try_from(MAX_LABELS).unwrap_or(u32::MAX))
-        .max_length(u32::try_from(MAX_LABEL_BYTES).unwrap_or(u32::MAX));
-    schema = schema
-        .add_field(labels)
-        .add_field(column(BOXES, DataType::Json))
-        .add_field(column(ATTRIBUTES, DataType::Json))
-        .add_field(column(INDEXED_AT, DataType::Int64));
+    for name in [LABELS, BOXES, ATTRIBUTES, ATTRIBUTE_NAMES] {
+        schema = schema.add_field(column(name, DataType::Json));
+    }
+    schema = schema.add_field(column(INDEXED_AT, DataType::Int64));
     for field in VectorField::ALL {
         schema = schema.add_field(column(flag(field), DataType::Bool));
     }
