@@ -8,6 +8,7 @@ mod jpeg;
 mod limits;
 mod orientation;
 mod png;
+mod tiff;
 mod webp;
 
 #[cfg(test)]

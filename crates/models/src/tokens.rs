@@ -67,3 +67,38 @@ impl TextTokenizer {
         Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{TinyModel, demo_fixture, demo_model};
+
+    #[test]
+    fn the_demos_texts_become_the_ids_of_the_original_program() {
+        let tokenizer = TextTokenizer::open(&demo_model().text.unwrap(), 30_522).unwrap();
+        let entries: Vec<serde_json::Value> = serde_json::from_slice(&demo_fixture("texts.json")).unwrap();
+        assert!(entries.len() > 20);
+        for entry in entries {
+            let text = entry["text"].as_str().unwrap();
+            assert_eq!(
+                serde_json::json!(tokenizer.ids(text).unwrap()),
+                entry["token_ids"],
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_prefix_comes_first_and_lower_case_is_applied_before_the_tokenizer() {
+        let tiny = TinyModel::new();
+        let mut side = tiny.open().unwrap().text.unwrap();
+        let ids = |side: &TextSide, text: &str| TextTokenizer::open(side, 12).unwrap().ids(text).unwrap();
+        // [CLS] a red apple [SEP]
+        assert_eq!(ids(&side, "a red apple"), [2, 4, 5, 6, 3]);
+        side.prefix = "A RED ".to_owned();
+        side.lowercase = true;
+        assert_eq!(ids(&side, "Apple"), [2, 4, 5, 6, 3]);
+        side.max_tokens = 4;
+        assert_eq!(ids(&side, "apple"), [2, 4, 5, 3]);
+    }
+}

@@ -30,6 +30,11 @@ pub(super) fn decode(
     coefficient_bytes: u64,
     limits: &DecodeLimits,
 ) -> Result<Decoded, DecodeError> {
+    if format == Format::Tiff
+        && let Some(decoded) = super::tiff::palette(bytes, limits)?
+    {
+        return Ok(decoded);
+    }
     let failed = |error| from_image(format, error);
     let mut decoder = open(format, bytes, limits).map_err(failed)?;
     let (width, height) = decoder.dimensions();

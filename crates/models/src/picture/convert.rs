@@ -8,17 +8,12 @@ use image::ColorType;
 pub(super) fn to_rgb8(color: ColorType, samples: Vec<u8>, format: Format) -> Result<Vec<u8>, DecodeError> {
     match color {
         ColorType::Rgb8 => Ok(samples),
-        ColorType::L8 => Ok(samples.iter().flat_map(|grey| [*grey; 3]).collect()),
-        ColorType::La8 => Ok(samples
-            .as_chunks()
-            .0
-            .iter()
-            .flat_map(|[grey, alpha]| [on_white(*grey, *alpha); 3])
-            .collect()),
+        ColorType::L8 => Ok(widen(&samples, |[grey]: [u8; 1]| [grey; 3])),
+        ColorType::La8 => Ok(widen(&samples, |[grey, alpha]: [u8; 2]| [on_white(grey, alpha); 3])),
         ColorType::Rgba8 => Ok(compact(samples, |[r, g, b, a]: [u8; 4]| {
             [on_white(r, a), on_white(g, a), on_white(b, a)]
         })),
-        ColorType::L16 => Ok(samples.as_chunks().0.iter().flat_map(|grey| [high(*grey); 3]).collect()),
+        ColorType::L16 => Ok(widen(&samples, |grey: [u8; 2]| [high(grey); 3])),
         ColorType::La16 => Ok(compact(samples, |[g0, g1, a0, a1]: [u8; 4]| {
             [on_white(high([g0, g1]), high([a0, a1])); 3]
         })),
@@ -41,6 +36,16 @@ pub(super) fn grows(color: ColorType) -> bool {
 /// Eight bits of sixteen: the high byte, as Pillow reads 16-bit RGB.
 fn high(sample: [u8; 2]) -> u8 {
     sample[usize::from(cfg!(target_endian = "little"))]
+}
+
+/// Makes three bytes of each group of `N`.
+fn widen<const N: usize>(samples: &[u8], convert: impl Fn([u8; N]) -> [u8; 3]) -> Vec<u8> {
+    let groups = samples.as_chunks::<N>().0;
+    let mut rgb = vec![0; groups.len() * 3];
+    for (pixel, group) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(groups) {
+        *pixel = convert(*group);
+    }
+    rgb
 }
 
 /// Replaces each group of `N` bytes by three, within one buffer.

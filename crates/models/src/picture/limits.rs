@@ -22,8 +22,9 @@ impl Default for DecodeLimits {
         Self {
             max_pixels: 1 << 27,
             max_side: 65_535,
-            // The largest picture twice as RGB: once decoded, once turned upright.
-            max_alloc_bytes: 6 << 27,
+            // The largest picture twice as RGB (once decoded, once turned upright), and some room for a decoder's rows:
+            // with libtorch itself a process stays below 1 GiB.
+            max_alloc_bytes: 800 << 20,
             // What libjpeg-turbo's authors recommend; ordinary progressive files have ten.
             max_jpeg_scans: 500,
             // Sixteen scans of the largest picture.

@@ -56,14 +56,22 @@ fn reverse(picture: &mut Picture) {
     picture.rgb.as_chunks_mut::<3>().0.reverse();
 }
 
+/// Edge of the squares that are turned one after the other, so that both sides of a square stay in the cache.
+const SQUARE: usize = 64;
+
 /// Rows become columns.
 fn transpose(picture: &Picture) -> Picture {
     let (width, height) = (picture.width as usize, picture.height as usize);
     let pixels = picture.rgb.as_chunks::<3>().0;
-    let mut rgb = Vec::with_capacity(picture.rgb.len());
-    for x in 0..width {
-        for y in 0..height {
-            rgb.extend_from_slice(&pixels[y * width + x]);
+    let mut rgb = vec![0; picture.rgb.len()];
+    let turned = rgb.as_chunks_mut::<3>().0;
+    for top in (0..height).step_by(SQUARE) {
+        for left in (0..width).step_by(SQUARE) {
+            for x in left..width.min(left + SQUARE) {
+                for y in top..height.min(top + SQUARE) {
+                    turned[x * height + y] = pixels[y * width + x];
+                }
+            }
         }
     }
     Picture {

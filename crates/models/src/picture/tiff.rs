@@ -1,0 +1,110 @@
+//! TIFF pictures of palette colours, which the `tiff` crate refuses: the file is read as if its indexes were grey, and
+//! the palette is applied here.
+
+use crate::picture::codec::Decoded;
+use crate::picture::error::DecodeError;
+use crate::picture::format::Format;
+use crate::picture::limits::DecodeLimits;
+use image::ColorType;
+use image::metadata::Orientation;
+use std::io::Cursor;
+use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::tags::Tag;
+use tiff::{TiffError, TiffResult};
+
+/// Decodes a picture of 8-bit indexes into a palette; `None` where it is of another kind.
+pub(super) fn palette(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Decoded>, DecodeError> {
+    let Some(grey) = as_grey(bytes) else {
+        return Ok(None);
+    };
+    let mut decoder = Decoder::new(Cursor::new(grey.as_slice())).map_err(from_tiff)?;
+    if decoder.colortype().map_err(from_tiff)? != tiff::ColorType::Gray(8) {
+        return Err(DecodeError::Unsupported(
+            "a TIFF with a palette of other than 256 colours".to_owned(),
+        ));
+    }
+    let (width, height) = decoder.dimensions().map_err(from_tiff)?;
+    limits.check_size(width, height)?;
+    let pixels = u64::from(width) * u64::from(height);
+    // The indexes, the colours, and the colours turned.
+    limits.check_alloc(pixels * 6)?;
+    let mut allowed = Limits::default();
+    // This limit holds for a tag's values too, and the palette has 768 of them.
+    allowed.decoding_buffer_size = usize::try_from(pixels.max(MIN_TAG_BYTES)).unwrap_or(usize::MAX);
+    allowed.intermediate_buffer_size = usize::try_from(limits.max_alloc_bytes).unwrap_or(usize::MAX);
+    allowed.ifd_value_size = allowed.intermediate_buffer_size;
+    let (indexes, colours, orientation) = read(&mut decoder.with_limits(allowed)).map_err(from_tiff)?;
+    let missing = || DecodeError::corrupt(Format::Tiff, "its palette is no table of 256 colours");
+    let table: &[u16; 768] = colours.as_slice().try_into().map_err(|_| missing())?;
+    // All reds, then all greens, then all blues, of 16 bits each: the high byte counts.
+    let colour = |index: u8| [0, 256, 512].map(|plane| table[plane + usize::from(index)].to_be_bytes()[0]);
+    Ok(Some(Decoded {
+        width,
+        height,
+        color: ColorType::Rgb8,
+        samples: indexes.into_iter().flat_map(colour).collect(),
+        orientation,
+    }))
+}
+
+const MIN_TAG_BYTES: u64 = 1 << 20;
+/// Tag of the photometric interpretation, and the type of a 16-bit value.
+const PHOTOMETRIC: [u16; 2] = [262, 3];
+const BLACK_IS_ZERO: u16 = 1;
+const RGB_PALETTE: u16 = 3;
+
+/// A copy of the file whose indexes are declared to be grey; `None` where there is no palette. Walks the first
+/// directory of a classic TIFF: a count, then entries of tag, type, count and value.
+fn as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
+    let little = bytes.starts_with(b"II*\0");
+    let short = |at: usize| {
+        let pair = *bytes.get(at..)?.first_chunk::<2>()?;
+        Some(if little {
+            u16::from_le_bytes(pair)
+        } else {
+            u16::from_be_bytes(pair)
+        })
+    };
+    let offset = *bytes.get(4..)?.first_chunk::<4>()?;
+    let offset = if little {
+        u32::from_le_bytes(offset)
+    } else {
+        u32::from_be_bytes(offset)
+    };
+    let start = usize::try_from(offset).ok()?;
+    let entry = (0..usize::from(short(start)?))
+        .map(|number| start + 2 + number * 12)
+        .find(|at| [short(*at), short(at + 2)] == PHOTOMETRIC.map(Some))?;
+    if short(entry + 8)? != RGB_PALETTE {
+        return None;
+    }
+    let mut copy = bytes.to_vec();
+    let grey = if little {
+        BLACK_IS_ZERO.to_le_bytes()
+    } else {
+        BLACK_IS_ZERO.to_be_bytes()
+    };
+    copy.get_mut(entry + 8..entry + 10)?.copy_from_slice(&grey);
+    Some(copy)
+}
+
+fn read(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<(Vec<u8>, Vec<u16>, Orientation)> {
+    let colours = decoder.get_tag_u16_vec(Tag::ColorMap)?;
+    let orientation = decoder
+        .find_tag_unsigned::<u8>(Tag::Orientation)?
+        .and_then(Orientation::from_exif);
+    let DecodingResult::U8(indexes) = decoder.read_image()? else {
+        return Err(TiffError::FormatError(tiff::TiffFormatError::InvalidTypeForTag));
+    };
+    Ok((indexes, colours, orientation.unwrap_or(Orientation::NoTransforms)))
+}
+
+fn from_tiff(error: TiffError) -> DecodeError {
+    match error {
+        TiffError::LimitsExceeded => DecodeError::Limit("it needs more memory than is allowed".to_owned()),
+        TiffError::UnsupportedError(what) => {
+            DecodeError::Unsupported(format!("a TIFF of a kind that is not read: {what}"))
+        }
+        other => DecodeError::corrupt(Format::Tiff, other.to_string()),
+    }
+}
