@@ -1,5 +1,6 @@
 //! What can be chosen about a worker.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
 use std::fmt;
@@ -18,6 +19,26 @@ pub struct EngineConfig {
     pub datasets: DatasetsConfig,
     /// Sizes of the pipeline.
     pub pipeline: PipelineConfig,
+    /// Logs and traces.
+    pub telemetry: EngineTelemetry,
+}
+
+/// The engine's logs and traces.
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineTelemetry {
+    /// What is logged; empty for nothing.
+    pub log: String,
+    /// Whether a log line is a JSON object.
+    pub json: bool,
+    /// Whether text lines are coloured.
+    pub colour: bool,
+    /// Where traces go; it may hold a password.
+    pub otlp_endpoint: Option<String>,
+    /// Limit of one export, seconds.
+    pub otlp_timeout_seconds: u64,
+    /// Share of new traces that is recorded.
+    pub trace_ratio: f64,
 }
 
 /// Which model, and how it computes.
@@ -28,10 +49,25 @@ pub struct ModelConfig {
     pub folder: PathBuf,
     /// Its name.
     pub name: ModelName,
+    /// Where it computes.
+    pub device: DeviceName,
     /// Threads that the model computes with on a processor.
-    pub threads: u32,
+    pub threads: u16,
     /// Most pixels of a picture.
     pub max_pixels: u64,
+}
+
+/// Where a model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceName {
+    /// The first CUDA device, where there is one; else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first CUDA device.
+    Cuda,
 }
 
 /// How datasets are opened. Credentials come from where the S3 library looks for them.
@@ -49,7 +85,7 @@ pub struct DatasetsConfig {
 }
 
 /// Sizes of the pipeline: with them the engine's memory is bounded, whatever the dataset is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PipelineConfig {
     /// Items in the pipeline at once.
@@ -60,7 +96,7 @@ pub struct PipelineConfig {
     pub fetched_bytes: u64,
     /// Largest object that is read.
     pub max_object_bytes: u64,
-    /// Threads that decode.
+    /// Threads that decode; 0 for as many as there are cores.
     pub decode_threads: u32,
     /// Items in a batch of the model.
     pub batch_items: u32,
@@ -89,7 +125,7 @@ impl Default for PipelineConfig {
             fetches: 32,
             fetched_bytes: 256 << 20,
             max_object_bytes: 256 << 20,
-            decode_threads: 2,
+            decode_threads: 0,
             batch_items: 32,
             batch_linger_ms: 20,
             upsert_rows: 512,
@@ -213,6 +249,14 @@ impl SupervisorConfig {
     }
 }
 
+impl fmt::Debug for EngineTelemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineTelemetry")
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for EngineConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineConfig")
@@ -248,12 +292,17 @@ mod tests {
             model: ModelConfig {
                 folder: "m".into(),
                 name: ModelName::new("m").unwrap(),
+                device: DeviceName::Cpu,
                 threads: 1,
                 max_pixels: 1,
             },
             index: "milvus://user:hunter2@host".into(),
             datasets: DatasetsConfig::default(),
             pipeline: PipelineConfig::default(),
+            telemetry: EngineTelemetry {
+                otlp_endpoint: Some("http://hunter2@host".into()),
+                ..EngineTelemetry::default()
+            },
         };
         assert!(!format!("{config:?}").contains("hunter2"));
     }

@@ -6,10 +6,17 @@
 //! of (`sightline-coordinator`), how vectors are made (`sightline-models`), how rows are kept (`sightline-index`).
 
 pub mod config;
+mod encoder;
 pub mod engine;
 pub mod ipc;
 pub mod journal;
 pub mod model;
+mod production;
+mod serve;
+mod settings;
 pub mod supervisor;
 
+pub use production::run_engine;
+pub use serve::{ENGINE_COMMAND, serve};
+pub use settings::{DEFAULT_PORT, ModelSettings, WorkerConfig};
 pub use supervisor::{EngineCommand, Seams, Worker, WorkerError, WorkerService};

@@ -2,6 +2,7 @@
 //! their own.
 
 use async_trait::async_trait;
+use sightline_core::vector::VectorError;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -56,8 +57,10 @@ impl fmt::Debug for Pixels {
     }
 }
 
-/// A loaded model. Vectors are those of the fields that [`EmbeddingModel::fields`] describes, in the order of the
-/// inputs, L2-normalised where the field's space says so; the caller checks that they are finite and have a length.
+/// A vector of length 1, or why an input has none.
+pub type Embedding = Result<Vec<f32>, VectorError>;
+
+/// A loaded model. It gives one embedding for each input, in order, of the field's dimension.
 #[async_trait]
 pub trait EmbeddingModel: Send + Sync + Debug {
     /// The model's name.
@@ -79,11 +82,11 @@ pub trait EmbeddingModel: Send + Sync + Debug {
     ///
     /// # Errors
     /// When the batch cannot be computed.
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Vec<f32>>, ForwardError>;
+    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError>;
 
     /// Computes the vectors of texts.
     ///
     /// # Errors
     /// When the batch cannot be computed.
-    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Vec<f32>>, ForwardError>;
+    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError>;
 }

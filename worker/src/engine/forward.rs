@@ -3,7 +3,7 @@
 use super::batcher::{BatchLimits, Batcher};
 use super::stages::Stages;
 use crate::journal::{JournalStage, Slot};
-use crate::model::{EmbeddingModel, ForwardError, Pixels};
+use crate::model::{Embedding, EmbeddingModel, ForwardError, Pixels};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,14 +13,14 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 const BATCHES_AT_ONCE: usize = 2;
 
 /// A vector and the microseconds that were spent on it; or why there is none.
-pub(crate) type Embedded = Result<(Vec<f32>, u64), ForwardError>;
+pub(crate) type Embedded = Result<(Embedding, u64), ForwardError>;
 
 /// One of the model's sides.
 #[async_trait]
 pub(crate) trait Side: Send + Sync + 'static {
     type Input: Clone + Send + Sync + 'static;
 
-    async fn embed(&self, batch: Vec<Self::Input>) -> Result<Vec<Vec<f32>>, ForwardError>;
+    async fn embed(&self, batch: Vec<Self::Input>) -> Result<Vec<Embedding>, ForwardError>;
 }
 
 pub(crate) struct ImageSide(pub(crate) Arc<dyn EmbeddingModel>);
@@ -30,7 +30,7 @@ pub(crate) struct TextSide(pub(crate) Arc<dyn EmbeddingModel>);
 impl Side for ImageSide {
     type Input = Pixels;
 
-    async fn embed(&self, batch: Vec<Pixels>) -> Result<Vec<Vec<f32>>, ForwardError> {
+    async fn embed(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
         self.0.embed_images(batch).await
     }
 }
@@ -39,7 +39,7 @@ impl Side for ImageSide {
 impl Side for TextSide {
     type Input = String;
 
-    async fn embed(&self, batch: Vec<String>) -> Result<Vec<Vec<f32>>, ForwardError> {
+    async fn embed(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
         self.0.embed_texts(batch).await
     }
 }
@@ -170,7 +170,7 @@ async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fits: &Ato
     }
 }
 
-fn of_length(vectors: Vec<Vec<f32>>, expected: usize) -> Result<Vec<Vec<f32>>, ForwardError> {
+fn of_length(vectors: Vec<Embedding>, expected: usize) -> Result<Vec<Embedding>, ForwardError> {
     if vectors.len() == expected {
         return Ok(vectors);
     }

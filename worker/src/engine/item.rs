@@ -1,6 +1,7 @@
 //! The way of one item through the stages.
 
 use super::fail;
+use super::forward::Embedded;
 use super::lookup::{Existing, LookedUp};
 use super::pipeline::Pipeline;
 use super::stages::ItemTimes;
@@ -10,7 +11,6 @@ use crate::ipc::Interruption;
 use crate::journal::{JournalStage, Slot};
 use crate::model::ForwardError;
 use bytes::Bytes;
-use sightline_core::vector::normalize;
 use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
 use sightline_objects::ObjectError;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl Passage<'_> {
             return Err(failed(FailureReason::ObjectTooLarge, message));
         }
         // Held until the picture is decoded: the encoded bytes are in memory for so long.
-        let _room = self.pipeline.room_for(image.size).await.ok_or_else(ending)?;
+        let room = self.pipeline.room_for(image.size).await.ok_or_else(ending)?;
         let bytes = self.fetch(item, image).await?;
         if bytes.is_empty() {
             return Err(failed(FailureReason::EmptyObject, "the object has no bytes"));
@@ -125,7 +125,7 @@ impl Passage<'_> {
             .decode(&item.key, bytes, &self.slot)
             .await
             .ok_or_else(ending)?;
-        drop(_room);
+        drop(room);
         self.took(JournalStage::Decode, decoded.took_us);
         let pixels = decoded.pixels.map_err(|error| failed(error.reason, error.message))?;
         fail::point(&item.key, JournalStage::Forward, &self.slot);
@@ -181,22 +181,19 @@ impl Passage<'_> {
         self.checked(VectorField::Text, embedded)
     }
 
-    /// A vector as it is stored: finite, of the field's dimension, of length 1.
-    fn checked(&mut self, field: VectorField, embedded: super::forward::Embedded) -> Result<Vec<f32>, Stopped> {
-        let (mut vector, us) = embedded.map_err(|error| match error {
+    /// A vector as it is stored: of length 1, and of the field's dimension.
+    fn checked(&mut self, field: VectorField, embedded: Embedded) -> Result<Vec<f32>, Stopped> {
+        let (embedding, us) = embedded.map_err(|error| match error {
             ForwardError::Refused(_) => failed(FailureReason::Internal, error.to_string()),
             ForwardError::OutOfMemory(_) | ForwardError::Device(_) => Stopped::Engine(error.to_string()),
         })?;
         self.took(JournalStage::Forward, us);
-        let expected = self.pipeline.dimension(field);
-        if expected != Some(vector.len()) {
-            let message = format!("the model gave a vector of {} values for {field}", vector.len());
-            return Err(failed(FailureReason::InvalidVector, message));
+        let vector = embedding.map_err(|error| failed(FailureReason::InvalidVector, format!("{field}: {error}")))?;
+        if self.pipeline.dimension(field) == Some(vector.len()) {
+            return Ok(vector);
         }
-        match normalize(&mut vector) {
-            Ok(()) => Ok(vector),
-            Err(error) => Err(failed(FailureReason::InvalidVector, format!("{field}: {error}"))),
-        }
+        let message = format!("the model gave a vector of {} values for {field}", vector.len());
+        Err(failed(FailureReason::InvalidVector, message))
     }
 
     fn took(&mut self, stage: JournalStage, us: u64) {

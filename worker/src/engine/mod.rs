@@ -58,4 +58,7 @@ pub trait OpenParts: Send + Sync {
     /// # Errors
     /// In words: what cannot be opened, and what to do. The worker ends with them.
     async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String>;
+
+    /// The engine ends in order: a moment for what is still to be said, spans say.
+    async fn close(&self) {}
 }

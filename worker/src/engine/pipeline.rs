@@ -20,6 +20,7 @@ use sightline_index::VectorIndex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tracing::Instrument;
 
 /// Bytes are counted in blocks, since a semaphore's permits are few.
 const BLOCK_BYTES: u64 = 4096;
@@ -79,11 +80,17 @@ impl Pipeline {
             retry,
             lease,
         };
+        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        let decode_threads = if config.decode_threads == 0 {
+            cores
+        } else {
+            config.decode_threads
+        };
         let blocks = u32::try_from(config.fetched_bytes.div_ceil(BLOCK_BYTES))
             .unwrap_or(u32::MAX)
             .max(1);
         Ok(Self {
-            decode: DecodePool::start(config.decode_threads, config.max_items, &model, &stages)?,
+            decode: DecodePool::start(decode_threads, config.max_items, &model, &stages)?,
             images: Forward::start(ImageSide(Arc::clone(&model)), batches, &stages),
             texts: Forward::start(TextSide(Arc::clone(&model)), batches, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
@@ -93,7 +100,7 @@ impl Pipeline {
             clock,
             fetches: Semaphore::new(count(config.fetches)),
             // One batch is computed, one is ready, one is being filled, and the threads decode.
-            tensors: Semaphore::new(count(config.batch_items) * 3 + count(config.decode_threads)),
+            tensors: Semaphore::new(count(config.batch_items) * 3 + count(decode_threads)),
             bytes: Semaphore::new(count(blocks)),
             blocks,
             model,
@@ -159,7 +166,11 @@ impl Pipeline {
                     return;
                 };
                 let hurry = urgent && last && at + 1 == count;
-                tokio::spawn(Arc::clone(self).pass(Arc::clone(work), item, slot, hurry));
+                tokio::spawn(
+                    Arc::clone(self)
+                        .pass(Arc::clone(work), item, slot, hurry)
+                        .instrument(work.span.clone()),
+                );
             }
         }
     }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tracing::Instrument;
 
 /// The configuration can never work; a frame said why.
 pub const EXIT_REFUSED: u8 = 78;
@@ -74,7 +75,13 @@ fn serve(open: &dyn OpenParts) -> Result<ExitCode, String> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| format!("the runtime: {error}"))?;
-    let code = runtime.block_on(live(open, &config, &journal, outbox));
+    let code = runtime.block_on(async {
+        let code = live(open, &config, &journal, outbox).await;
+        if tokio::time::timeout(LAST_WORDS / 2, open.close()).await.is_err() {
+            tracing::warn!("the last spans are lost");
+        }
+        code
+    });
     // What still runs belongs to works that nobody waits for.
     runtime.shutdown_background();
     join_within(writer, LAST_WORDS);
@@ -139,8 +146,8 @@ async fn live(open: &dyn OpenParts, config: &EngineConfig, journal: &Path, outbo
     loop {
         tokio::select! {
             frame = inbox.recv() => match frame {
+                Some(ToEngine::Stop) | None => return Ok(ExitCode::SUCCESS),
                 Some(frame) => handle(frame, &pipeline, &mut works, &outbox),
-                None => return Ok(ExitCode::SUCCESS),
             },
             Some(why) = died.recv() => {
                 tracing::error!(why, "the engine ends itself");
@@ -171,7 +178,12 @@ fn handle(frame: ToEngine, pipeline: &Arc<Pipeline>, works: &mut HashMap<WorkId,
         }
         ToEngine::Items { work, items, urgent } => {
             if let Some(work) = works.get(&work) {
-                tokio::spawn(Arc::clone(pipeline).take(Arc::clone(work), items, urgent));
+                let span = work.span.clone();
+                tokio::spawn(
+                    Arc::clone(pipeline)
+                        .take(Arc::clone(work), items, urgent)
+                        .instrument(span),
+                );
             }
         }
         ToEngine::Close { work } => {
@@ -190,7 +202,7 @@ fn listen(stdin: &mut impl Read, lease: &LeaseKeeper, frames: &mpsc::Sender<ToEn
             Ok(Some(ToEngine::Lease { until_ms })) => {
                 lease.renew(Duration::from_millis(until_ms.saturating_sub(monotonic_ms())));
             }
-            Ok(Some(ToEngine::Stop) | None) => break,
+            Ok(None) => break,
             Ok(Some(frame)) => {
                 if frames.blocking_send(frame).is_err() {
                     break;

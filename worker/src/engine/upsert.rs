@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
+use tracing::{Instrument, Span};
 
 /// Why a row is not durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,7 @@ struct UpsertJob {
     row: Row,
     urgent: bool,
     slot: Arc<Slot>,
+    span: Span,
     reply: oneshot::Sender<Upserted>,
 }
 
@@ -84,6 +86,7 @@ impl Upserts {
             row,
             urgent,
             slot: Arc::clone(slot),
+            span: Span::current(),
             reply,
         };
         self.jobs.send(job).await.ok()?;
@@ -130,17 +133,23 @@ impl Writer {
     async fn write(&self, batch: Vec<UpsertJob>) {
         let mut waiting = vec![batch];
         while let Some(mut batch) = waiting.pop() {
+            // Works may have been given up while the lease was out: then nobody wants their rows any more.
+            self.options.lease.clone().held().await;
+            batch.retain(|job| !job.reply.is_closed());
             let Some(first) = batch.first() else { continue };
             let collection = first.collection.clone();
+            let span = tracing::info_span!(parent: &first.span, "upsert", %collection, rows = batch.len());
             for job in &batch {
                 job.slot.enter(JournalStage::Upsert);
             }
             let stage = self.stages.enter(JournalStage::Upsert, batch.len());
             let rows = last_of_each(&batch);
+            let call = || self.upsert(&collection, &rows);
             let result = self
                 .options
                 .retry
-                .run(IndexError::is_retryable, || self.upsert(&collection, &rows))
+                .run(IndexError::is_retryable, call)
+                .instrument(span)
                 .await;
             let share_us = stage.share_us();
             drop(stage);

@@ -4,6 +4,7 @@ use super::outbox::{Note, Outbox};
 use super::stages::ItemTimes;
 use crate::ipc::{Interruption, ItemEnded, Job, WorkId};
 use sightline_core::Outcome;
+use sightline_telemetry::TraceparentExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ pub(crate) struct Work {
     pub(crate) job: Job,
     /// What identifies how inputs become vectors; part of every row's `source_digest`.
     pub(crate) preprocessing: String,
+    /// What is done for the work happens in it.
+    pub(crate) span: tracing::Span,
     /// Cancelled when the work is over.
     pub(crate) over: CancellationToken,
     interrupted: AtomicBool,
@@ -24,8 +27,13 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) fn new(id: WorkId, job: Job, preprocessing: String, outbox: Outbox) -> Self {
+        let span = tracing::info_span!("embed shard", run = %job.run, shard = %job.shard);
+        if let Some(traceparent) = &job.traceparent {
+            span.set_parent_from(traceparent);
+        }
         let over = CancellationToken::new();
         Self {
+            span,
             id,
             job,
             preprocessing,
@@ -49,7 +57,7 @@ impl Work {
     /// The work cannot go on. The first reason is told.
     pub(crate) async fn interrupt(&self, why: Interruption) {
         if !self.interrupted.swap(true, Ordering::Relaxed) {
-            tracing::warn!(run = %self.job.run, shard = %self.job.shard, ?why, "the shard cannot go on for now");
+            tracing::warn!(parent: &self.span, ?why, "the shard cannot go on for now");
             self.outbox.send(Note::Interrupted { work: self.id, why }).await;
             self.over.cancel();
         }

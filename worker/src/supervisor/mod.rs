@@ -34,7 +34,7 @@ use sightline_index::VectorIndex;
 use sightline_objects::ObjectStore;
 use sightline_queue::{Consumer, JobQueue, QueueError};
 use sightline_state::State;
-use sightline_telemetry::{Metrics, MetricsError};
+use sightline_telemetry::{Condition, Metrics, MetricsError, Readiness};
 use status::{Phase, Status};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,6 +83,7 @@ pub struct Worker {
     status: Arc<Status>,
     drain: CancellationToken,
     changed: Arc<Notify>,
+    ready: Option<Condition>,
 }
 
 impl Worker {
@@ -104,7 +105,15 @@ impl Worker {
             status,
             drain: CancellationToken::new(),
             changed: Arc::default(),
+            ready: None,
         })
+    }
+
+    /// Says there, too, when the worker takes shards.
+    #[must_use]
+    pub fn with_readiness(mut self, readiness: &Readiness) -> Self {
+        self.ready = Some(readiness.condition("engine"));
+        self
     }
 
     /// The worker's gRPC service.
@@ -185,6 +194,9 @@ impl Worker {
             return Ok(());
         };
         self.status.phase(Phase::Serving);
+        if let Some(ready) = &self.ready {
+            ready.ready();
+        }
         tracing::info!(queue = shards.queue_name, worker = config.worker, "taking shards");
         let mut in_hand = JoinSet::new();
         let taken = tokio::select! {

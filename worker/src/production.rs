@@ -1,0 +1,120 @@
+//! What the engine works with in production, opened from its configuration.
+
+use crate::config::{DatasetsConfig, EngineConfig, EngineTelemetry};
+use crate::encoder::FolderModel;
+use crate::engine::{Datasets, EngineParts, OpenParts};
+use async_trait::async_trait;
+use sightline_index::{IndexError, VectorIndex};
+use sightline_objects::{FileAccess, ObjectError, ObjectStore, S3Options, Stores};
+use sightline_telemetry::{LogFormat, Options, OtlpOptions, ServiceIdentity, Telemetry};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Time for the last spans.
+const FLUSH_LIMIT: Duration = Duration::from_millis(800);
+/// Longest delay between two attempts to reach an index that is away.
+const LONGEST_DELAY: Duration = Duration::from_secs(15);
+
+/// Runs an engine on stdin and stdout: the hidden command `engine` of every program that starts workers.
+#[must_use]
+pub fn run_engine() -> ExitCode {
+    crate::engine::run(&Production::default())
+}
+
+#[derive(Default)]
+struct Production {
+    telemetry: Mutex<Option<Telemetry>>,
+}
+
+#[derive(Debug)]
+struct ObjectRoots(Stores);
+
+#[async_trait]
+impl Datasets for ObjectRoots {
+    async fn open(&self, root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+        self.0.open(root).await
+    }
+}
+
+#[async_trait]
+impl OpenParts for Production {
+    async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String> {
+        let telemetry = start_telemetry(&config.telemetry)?;
+        *self.telemetry.lock().unwrap_or_else(PoisonError::into_inner) = Some(telemetry);
+        let model = FolderModel::load(&config.model).await?;
+        let index = open_index(&config.index).await.map_err(|error| error.to_string())?;
+        let stores = Stores::new(object_options(&config.datasets));
+        Ok(EngineParts {
+            model: Arc::new(model),
+            index,
+            datasets: Arc::new(ObjectRoots(stores)),
+        })
+    }
+
+    async fn close(&self) {
+        let telemetry = self.telemetry.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(telemetry) = telemetry
+            && let Err(error) = telemetry.shutdown(FLUSH_LIMIT).await
+        {
+            tracing::warn!(%error, "the last spans are lost");
+        }
+    }
+}
+
+/// Opens the index, however long its server is away.
+///
+/// # Errors
+/// When the address can never work.
+pub(crate) async fn open_index(address: &str) -> Result<Arc<dyn VectorIndex>, IndexError> {
+    let mut delay = Duration::from_secs(1);
+    loop {
+        match sightline_index::open(address, &sightline_index::OpenOptions::default()).await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, ?delay, "waiting for the index");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(LONGEST_DELAY);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// How datasets are opened.
+pub(crate) fn object_options(config: &DatasetsConfig) -> sightline_objects::OpenOptions {
+    sightline_objects::OpenOptions {
+        files: if config.allow_files {
+            FileAccess::Allowed
+        } else {
+            FileAccess::Refused
+        },
+        s3: S3Options {
+            endpoint: config.s3_endpoint.clone(),
+            path_style: config.s3_path_style,
+            region: config.s3_region.clone(),
+            ..S3Options::default()
+        },
+    }
+}
+
+fn start_telemetry(config: &EngineTelemetry) -> Result<Telemetry, String> {
+    let timeout = Duration::from_secs(config.otlp_timeout_seconds);
+    let options = Options {
+        service: ServiceIdentity {
+            name: "sightline-worker-engine".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            instance: std::process::id().to_string(),
+        },
+        log_filter: config.log.clone(),
+        log_format: if config.json { LogFormat::Json } else { LogFormat::Text },
+        colour: config.colour,
+        otlp: config
+            .otlp_endpoint
+            .clone()
+            .map(|endpoint| OtlpOptions { endpoint, timeout }),
+        trace_ratio: config.trace_ratio,
+    };
+    let telemetry = Telemetry::new(&options, std::io::stderr).map_err(|error| error.to_string())?;
+    telemetry.install().map_err(|error| error.to_string())?;
+    Ok(telemetry)
+}

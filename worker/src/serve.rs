@@ -1,0 +1,92 @@
+//! The worker as a service of its own.
+
+use crate::production::{object_options, open_index};
+use crate::settings::WorkerConfig;
+use crate::supervisor::{EngineCommand, Seams, Worker};
+use anyhow::Context as _;
+use sightline_core::SystemClock;
+use sightline_objects::{FileAccess, OpenOptions, Stores};
+use sightline_proto::v1::worker_server::WorkerServer;
+use sightline_queue::QueueOptions;
+use sightline_service::Context;
+use sightline_service::grpc::GrpcServer;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// The hidden command that runs an engine.
+pub const ENGINE_COMMAND: &str = "engine";
+
+/// Opens the seams that the configuration names, starts an engine, and works until shutdown.
+///
+/// # Errors
+/// When a seam cannot be opened, the address cannot be taken, or the engine cannot run.
+pub async fn serve(config: WorkerConfig, context: Context) -> anyhow::Result<()> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let colour = std::io::stderr().is_terminal();
+    let supervisor = config
+        .supervisor(&host, std::process::id(), colour)
+        .map_err(anyhow::Error::msg)?;
+    let state_url = config
+        .state
+        .url
+        .as_ref()
+        .context("state.url is needed")?
+        .expose()
+        .to_string();
+    // The state root is the operator's choice, so it may lie on this disk whatever datasets may.
+    let own = OpenOptions {
+        files: FileAccess::Allowed,
+        ..object_options(&supervisor.engine.datasets)
+    };
+    let state = Stores::new(own)
+        .open_or_create(&state_url)
+        .await
+        .context("cannot open the state root")?;
+    let queue_url = config
+        .queue
+        .url
+        .as_ref()
+        .context("queue.url is needed")?
+        .expose()
+        .to_string();
+    let queue_options = QueueOptions {
+        connection_name: supervisor.worker.clone(),
+        ..QueueOptions::default()
+    };
+    let index = tokio::select! {
+        index = open_index(&supervisor.engine.index) => index.context("index.url")?,
+        () = context.shutdown.cancelled() => return Ok(()),
+    };
+    let seams = Seams {
+        state,
+        queue: sightline_queue::open(&queue_url, queue_options)?,
+        index,
+        clock: Arc::new(SystemClock),
+    };
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let command = EngineCommand {
+        program,
+        args: vec![ENGINE_COMMAND.into()],
+    };
+    let worker = Worker::new(supervisor, command, seams, &context.metrics)?.with_readiness(&context.readiness);
+    let listener = TcpListener::bind(config.listen.address)
+        .await
+        .with_context(|| format!("cannot listen on {} (listen.address)", config.listen.address))?;
+    tracing::info!(address = %listener.local_addr()?, "serving sightline.v1.Worker");
+    let server = GrpcServer::new(&config.grpc, &context.metrics, &context.readiness)?
+        .with_tls_of(&config.listen)?
+        .with_descriptors(sightline_proto::FILE_DESCRIPTOR_SET)
+        .with_service(WorkerServer::new(worker.service()));
+    let ended = tokio_util::sync::CancellationToken::new();
+    let serving = server.serve(listener, ended.clone(), context.drain);
+    // The status is answered until the last shard is handed back.
+    let working = async {
+        let worked = worker.run(context.shutdown.clone()).await;
+        ended.cancel();
+        worked
+    };
+    let (served, worked) = tokio::join!(serving, working);
+    worked.context("the worker ended")?;
+    Ok(served?)
+}

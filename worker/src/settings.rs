@@ -1,0 +1,272 @@
+//! The worker's configuration as a person writes it.
+
+use crate::config::SupervisorConfig;
+use crate::config::{DatasetsConfig, DeviceName, EngineConfig, EngineTelemetry, ModelConfig, PipelineConfig};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sightline_core::ModelName;
+use sightline_service::ServiceConfig;
+use sightline_service::config::{
+    Config, GrpcConfig, IndexConfig, ListenConfig, LogFormatName, ObservabilityConfig, Problems, QueueConfig, S3Config,
+    ShutdownConfig, StateConfig, TelemetryConfig,
+};
+use std::path::PathBuf;
+
+/// The port of a worker.
+pub const DEFAULT_PORT: u16 = 7302;
+
+/// The worker's configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkerConfig {
+    /// Where it listens.
+    pub listen: ListenConfig,
+    /// Limits of its gRPC service.
+    pub grpc: GrpcConfig,
+    /// Where runs, plans and results lie.
+    pub state: StateConfig,
+    /// The broker.
+    pub queue: QueueConfig,
+    /// The vector index.
+    pub index: IndexConfig,
+    /// How S3 is reached.
+    pub s3: S3Config,
+    /// The model.
+    pub model: ModelSettings,
+    /// Sizes of the pipeline.
+    pub pipeline: PipelineConfig,
+    /// Logs and traces.
+    pub telemetry: TelemetryConfig,
+    /// Metrics and probes.
+    pub observability: ObservabilityConfig,
+    /// The way out.
+    pub shutdown: ShutdownConfig,
+    /// The worker's own name, distinct among all; host name and process id where it is not given.
+    pub name: Option<String>,
+    /// Shards in hand at once.
+    pub prefetch: u16,
+    /// Whether datasets may lie on this machine's disk (`file:` roots). Whoever may create runs can then have any
+    /// picture that this process may read embedded.
+    pub allow_file_datasets: bool,
+}
+
+/// Which model, and how it computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Its folder.
+    pub folder: Option<PathBuf>,
+    /// Its name, which runs ask for; the folder's name where it is not given.
+    pub name: Option<String>,
+    /// Where it computes.
+    pub device: DeviceName,
+    /// Threads that it computes with on a processor; 0 leaves it to libtorch.
+    pub threads: u16,
+    /// Most pixels of a picture.
+    pub max_pixels: u64,
+}
+
+impl Default for ModelSettings {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            name: None,
+            device: DeviceName::Auto,
+            threads: 0,
+            max_pixels: 1 << 27,
+        }
+    }
+}
+
+impl Default for WorkerConfig {
+    fn default() -> Self {
+        Self {
+            listen: ListenConfig::on_port(DEFAULT_PORT),
+            grpc: GrpcConfig::default(),
+            state: StateConfig::default(),
+            queue: QueueConfig::default(),
+            index: IndexConfig::default(),
+            s3: S3Config::default(),
+            model: ModelSettings::default(),
+            pipeline: PipelineConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            observability: ObservabilityConfig::default(),
+            shutdown: ShutdownConfig::default(),
+            name: None,
+            prefetch: 2,
+            allow_file_datasets: false,
+        }
+    }
+}
+
+impl ModelSettings {
+    /// The name that runs ask for.
+    ///
+    /// # Errors
+    /// In words, where there is none or it cannot be one.
+    pub fn model_name(&self) -> Result<ModelName, String> {
+        let folder = self
+            .folder
+            .as_ref()
+            .and_then(|folder| folder.file_name())
+            .and_then(|name| name.to_str());
+        let name = self
+            .name
+            .as_deref()
+            .or(folder)
+            .ok_or("give the model a name, or a folder that has one")?;
+        ModelName::new(name).map_err(|error| error.to_string())
+    }
+}
+
+impl Config for WorkerConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.within("listen", |problems| self.listen.check(problems));
+        problems.within("grpc", |problems| self.grpc.check(problems));
+        problems.within("state", |problems| self.state.check(problems));
+        problems.within("queue", |problems| self.queue.check(problems));
+        problems.within("index", |problems| self.index.check(problems));
+        problems.within("s3", |problems| self.s3.check(problems));
+        problems.within("telemetry", |problems| self.telemetry.check(problems));
+        problems.within("observability", |problems| self.observability.check(problems));
+        problems.within("pipeline", |problems| {
+            for (key, message) in self.pipeline.problems() {
+                problems.note(key, message);
+            }
+        });
+        problems.within("model", |problems| {
+            if self.model.folder.is_none() {
+                problems.note("folder", "is needed: the folder of the model that this worker serves");
+            } else if let Err(message) = self.model.model_name() {
+                problems.note("name", message);
+            }
+            if self.model.max_pixels == 0 {
+                problems.note("max_pixels", "must be at least 1");
+            }
+        });
+        if !(1..=64).contains(&self.prefetch) {
+            problems.note("prefetch", "give 1 to 64");
+        }
+        if self.name.as_deref().is_some_and(|name| !is_worker_name(name)) {
+            problems.note("name", "use 1 to 128 letters, digits, '-', '_' and '.'");
+        }
+    }
+}
+
+impl ServiceConfig for WorkerConfig {
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn observability(&self) -> &ObservabilityConfig {
+        &self.observability
+    }
+
+    fn shutdown(&self) -> &ShutdownConfig {
+        &self.shutdown
+    }
+}
+
+/// Whether a name can be part of an object's name.
+fn is_worker_name(name: &str) -> bool {
+    let ok = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (1..=128).contains(&name.len()) && name.chars().all(ok)
+}
+
+impl WorkerConfig {
+    /// What supervisor and engine are told. `host` and `process` make the worker's name where none is given.
+    ///
+    /// # Errors
+    /// In words: what the check of the configuration would have found.
+    pub fn supervisor(&self, host: &str, process: u32, colour: bool) -> Result<SupervisorConfig, String> {
+        let folder = self.model.folder.clone().ok_or("model.folder is needed")?;
+        let host: String = host
+            .trim()
+            .chars()
+            .filter(|c| is_worker_name(&c.to_string()))
+            .take(100)
+            .collect();
+        let worker = self.name.clone().unwrap_or_else(|| format!("{host}-{process}"));
+        let engine = EngineConfig {
+            model: ModelConfig {
+                folder,
+                name: self.model.model_name()?,
+                device: self.model.device,
+                threads: self.model.threads,
+                max_pixels: self.model.max_pixels,
+            },
+            index: self
+                .index
+                .url
+                .as_ref()
+                .ok_or("index.url is needed")?
+                .expose()
+                .to_string(),
+            datasets: DatasetsConfig {
+                allow_files: self.allow_file_datasets,
+                s3_endpoint: self.s3.endpoint.as_ref().map(|url| url.expose().to_string()),
+                s3_path_style: self.s3.path_style,
+                s3_region: self.s3.region.clone(),
+            },
+            pipeline: self.pipeline.clone(),
+            telemetry: EngineTelemetry {
+                log: self.telemetry.log.clone(),
+                json: self.telemetry.log_format == LogFormatName::Json,
+                colour,
+                otlp_endpoint: self
+                    .telemetry
+                    .otlp_endpoint
+                    .as_ref()
+                    .map(|url| url.expose().to_string()),
+                otlp_timeout_seconds: self.telemetry.otlp_timeout_seconds,
+                trace_ratio: self.telemetry.trace_ratio,
+            },
+        };
+        let config = SupervisorConfig::new(worker, engine);
+        Ok(SupervisorConfig {
+            prefetch: self.prefetch,
+            grace: self.shutdown.drain(),
+            ..config
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sightline_service::config::SecretUrl;
+
+    #[test]
+    fn a_worker_is_named_by_its_host_and_process_unless_it_is_given_a_name() {
+        let mut config = WorkerConfig::default();
+        config.model.folder = Some("/models/sightline-demo".into());
+        config.index.url = Some(SecretUrl::parse("sqlite:/i.db").unwrap());
+        let supervisor = config.supervisor("pod/1\n", 7, false).unwrap();
+        assert_eq!(supervisor.worker, "pod1-7");
+        assert_eq!(supervisor.engine.model.name.as_str(), "sightline-demo");
+        config.name = Some("w1".into());
+        assert_eq!(config.supervisor("pod", 7, false).unwrap().worker, "w1");
+    }
+
+    #[test]
+    fn what_is_missing_is_said_all_at_once() {
+        let mut problems = Problems::default();
+        let config = WorkerConfig {
+            prefetch: 0,
+            name: Some("a/b".into()),
+            ..WorkerConfig::default()
+        };
+        config.check(&mut problems);
+        let text = format!("{problems:?}");
+        for key in [
+            "state.url",
+            "queue.url",
+            "index.url",
+            "model.folder",
+            "prefetch",
+            "name",
+        ] {
+            assert!(text.contains(key), "{key}: {text}");
+        }
+    }
+}
