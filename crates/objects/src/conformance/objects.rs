@@ -146,7 +146,6 @@ const ODD_KEYS: &[&str] = &[
     "<tag>&amp;\"'",
     "back\\slash",
     "semi;colon,comma",
-    "new\nline",
     "*[glob]{x}~",
     "😀.png",
     "..hidden",

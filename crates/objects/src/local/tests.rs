@@ -52,6 +52,14 @@ async fn no_key_reads_writes_or_deletes_outside_the_root() {
 }
 
 #[tokio::test]
+async fn a_key_with_a_line_end_is_kept() {
+    let (_dir, store) = store().await;
+    store.put("new\nline", Bytes::from_static(b"x")).await.unwrap();
+    assert_eq!(store.get("new\nline", None).await.unwrap(), "x");
+    assert_eq!(listed(&store).await, ["new\nline"]);
+}
+
+#[tokio::test]
 async fn a_link_out_of_the_root_is_seen_but_never_followed() {
     let (dir, store) = store().await;
     let root = dir.path().join("root");
