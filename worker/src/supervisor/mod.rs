@@ -41,6 +41,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, RwLock, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Part of the grace period that is kept for handing back.
 const HAND_BACK_SHARE: u32 = 5;
@@ -132,6 +133,8 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
         let (host, mut engine) = Host::new(self.config.clone(), self.command.clone(), Arc::clone(&self.status))?;
         let end = CancellationToken::new();
+        // On every way out, also where this future is dropped, the engine ends.
+        let _end = end.clone().drop_guard();
         let no_engine = CancellationToken::new();
         let hosting = {
             let (end, gone) = (end.clone(), no_engine.clone().drop_guard());
@@ -140,13 +143,13 @@ impl Worker {
                 host.run(end).await
             })
         };
-        let reporting = tokio::spawn(report(
+        let reporting = AbortOnDropHandle::new(tokio::spawn(report(
             Arc::clone(&self.seams.queue),
             Arc::clone(&self.status),
             self.config.engine.model.name.clone(),
             self.config.report_every,
             Arc::clone(&self.changed),
-        ));
+        )));
         let loaded = tokio::select! {
             loaded = engine.model() => loaded,
             () = shutdown.cancelled() => None,
@@ -156,7 +159,7 @@ impl Worker {
             None => Ok(()),
         };
         end.cancel();
-        reporting.abort();
+        drop(reporting);
         // Where there is no engine, that is why all else ended.
         hosting.await??;
         served

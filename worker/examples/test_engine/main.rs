@@ -1,0 +1,272 @@
+//! The worker's engine around a model made of digests, for the integration tests. What a picture's bytes begin with
+//! decides what happens to it; the model's folder holds files that switch faults on and note what was read.
+//!
+//! An example, so that it can use the tests' dependencies and is part of no build but the tests'.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use sightline_core::filter::Filter;
+use sightline_core::vector::{VectorError, normalize};
+use sightline_core::{
+    Canary, CollectionDescription, CollectionName, FailureReason, FieldDescription, ModelName, Row, RowId, VectorField,
+    VectorSpace,
+};
+use sightline_index::{FieldHits, FieldSearch, IndexError, Projection, VectorIndex};
+use sightline_objects::{
+    FileAccess, ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, OpenOptions, Stores,
+};
+use sightline_worker::config::EngineConfig;
+use sightline_worker::engine::{Datasets, EngineParts, OpenParts};
+use sightline_worker::model::{EmbeddingModel, Embedding, ForwardError, InputError, Pixels};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+const DIMENSION: usize = 8;
+
+fn main() -> ExitCode {
+    sightline_worker::engine::run(&TestParts)
+}
+
+struct TestParts;
+
+#[async_trait]
+impl OpenParts for TestParts {
+    async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String> {
+        let folder = config.model.folder.clone();
+        let index = sightline_index::open(&config.index, &sightline_index::OpenOptions::default()).await;
+        let index = index.map_err(|error| error.to_string())?;
+        let options = OpenOptions { files: FileAccess::Allowed, ..OpenOptions::default() };
+        Ok(EngineParts {
+            model: Arc::new(DigestModel::new(config.model.name.clone(), folder.clone())),
+            index: Arc::new(FaultyIndex { inner: index, folder: folder.clone() }),
+            datasets: Arc::new(RecordedDatasets { stores: Stores::new(options), folder }),
+        })
+    }
+}
+
+/// A model whose vectors are digests of their inputs.
+#[derive(Debug)]
+struct DigestModel {
+    name: ModelName,
+    folder: PathBuf,
+    fields: BTreeMap<VectorField, FieldDescription>,
+}
+
+impl DigestModel {
+    fn new(name: ModelName, folder: PathBuf) -> Self {
+        let field = |field: VectorField| {
+            let space = VectorSpace {
+                model: name.clone(),
+                weights: "digests".into(),
+                preprocessing: field.to_string(),
+                decode: String::new(),
+                pooling: "none".into(),
+                prefix: String::new(),
+                dimension: 8,
+                normalized: true,
+            };
+            let vector = vector_of(field.as_str().as_bytes()).unwrap_or_default();
+            (field, FieldDescription::new(space, vec![Canary { input: "name".into(), vector }]))
+        };
+        let fields = VectorField::ALL.into_iter().map(field).collect();
+        Self { name, folder, fields }
+    }
+}
+
+fn vector_of(bytes: &[u8]) -> Embedding {
+    if bytes.starts_with(b"NAN") {
+        return Err(VectorError::NotFinite);
+    }
+    let digest = Sha256::digest(bytes);
+    let mut vector: Vec<f32> = digest.iter().take(DIMENSION).map(|byte| f32::from(*byte) + 1.0).collect();
+    normalize(&mut vector).map(|()| vector)
+}
+
+#[async_trait]
+impl EmbeddingModel for DigestModel {
+    fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    fn fields(&self) -> &BTreeMap<VectorField, FieldDescription> {
+        &self.fields
+    }
+
+    fn devices(&self) -> Vec<String> {
+        vec!["digests".into()]
+    }
+
+    fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError> {
+        if bytes.starts_with(b"ABORT") {
+            std::process::abort();
+        }
+        if bytes.starts_with(b"KILL") {
+            let mark = self.folder.join("killed");
+            if !mark.exists() {
+                std::fs::write(mark, "").expect("the folder is writable");
+                let _killed = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            }
+        }
+        if bytes.starts_with(b"BLOCK") {
+            std::fs::write(self.folder.join("blocked"), "").expect("the folder is writable");
+            loop {
+                std::thread::park();
+            }
+        }
+        if bytes.starts_with(b"PANIC") {
+            panic!("a mistake in a decoder");
+        }
+        if bytes.starts_with(b"BAD") {
+            return Err(InputError { reason: FailureReason::CorruptImage, message: "it is damaged".into() });
+        }
+        Ok(Pixels::new(bytes.to_vec()))
+    }
+
+    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+        let bytes = batch.iter().filter_map(|pixels| pixels.downcast::<Vec<u8>>()).collect::<Vec<_>>();
+        if bytes.len() > 2 && bytes.iter().any(|bytes| bytes.starts_with(b"LARGE")) {
+            return Err(ForwardError::OutOfMemory("two at most".into()));
+        }
+        Ok(bytes.into_iter().map(|bytes| vector_of(bytes)).collect())
+    }
+
+    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+        Ok(batch.iter().map(|text| vector_of(text.as_bytes())).collect())
+    }
+}
+
+/// Notes which objects are read.
+#[derive(Debug)]
+struct RecordedDatasets {
+    stores: Stores,
+    folder: PathBuf,
+}
+
+#[async_trait]
+impl Datasets for RecordedDatasets {
+    async fn open(&self, root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+        let inner = self.stores.open(root).await?;
+        Ok(Arc::new(RecordedStore { inner, folder: self.folder.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct RecordedStore {
+    inner: Arc<dyn ObjectStore>,
+    folder: PathBuf,
+}
+
+#[async_trait]
+impl ObjectStore for RecordedStore {
+    fn root(&self) -> &str {
+        self.inner.root()
+    }
+
+    async fn get(&self, key: &str, etag: Option<&str>) -> Result<Bytes, ObjectError> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("fetches.log"));
+        writeln!(log.expect("the folder is writable"), "{key}").expect("the folder is writable");
+        self.inner.get(key, etag).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, ObjectError> {
+        self.inner.get_range(key, range, etag).await
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, ObjectError> {
+        self.inner.head(key).await
+    }
+
+    async fn put(&self, key: &str, body: Bytes) -> Result<(), ObjectError> {
+        self.inner.put(key, body).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        self.inner.delete(key).await
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, ObjectError> {
+        self.inner.list(request).await
+    }
+}
+
+/// An index that is away while the file `index-away` is there, and refuses rows whose text is `refuse me`.
+#[derive(Debug)]
+struct FaultyIndex {
+    inner: Arc<dyn VectorIndex>,
+    folder: PathBuf,
+}
+
+impl FaultyIndex {
+    fn check(&self, action: &'static str) -> Result<(), IndexError> {
+        if self.folder.join("index-away").exists() {
+            return Err(IndexError::Unavailable { action, message: "switched off".into() });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl VectorIndex for FaultyIndex {
+    async fn create(&self, description: &CollectionDescription) -> Result<(), IndexError> {
+        self.inner.create(description).await
+    }
+
+    async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionDescription>, IndexError> {
+        self.inner.describe(collection).await
+    }
+
+    async fn list(&self) -> Result<Vec<CollectionName>, IndexError> {
+        self.inner.list().await
+    }
+
+    async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        self.inner.drop_collection(collection).await
+    }
+
+    async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
+        self.check("upsert")?;
+        if rows.iter().any(|row| row.report_text == "refuse me") {
+            let message = "it does not like a row".to_owned();
+            return Err(IndexError::Refused { action: "upsert", collection: collection.to_string(), message });
+        }
+        self.inner.upsert(collection, rows).await
+    }
+
+    async fn delete(&self, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
+        self.inner.delete(collection, ids).await
+    }
+
+    async fn get(
+        &self,
+        collection: &CollectionName,
+        ids: &[RowId],
+        projection: Projection,
+    ) -> Result<Vec<Row>, IndexError> {
+        self.check("get")?;
+        self.inner.get(collection, ids, projection).await
+    }
+
+    async fn scan(
+        &self,
+        collection: &CollectionName,
+        filter: Option<&Filter>,
+        after: Option<&RowId>,
+        limit: usize,
+        projection: Projection,
+    ) -> Result<Vec<Row>, IndexError> {
+        self.inner.scan(collection, filter, after, limit, projection).await
+    }
+
+    async fn count(&self, collection: &CollectionName, filter: Option<&Filter>) -> Result<u64, IndexError> {
+        self.inner.count(collection, filter).await
+    }
+
+    async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError> {
+        self.inner.search(collection, search).await
+    }
+}
