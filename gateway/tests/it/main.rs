@@ -1,0 +1,15 @@
+//! The gateway over real gRPC, on the embedded index.
+
+mod collections;
+mod deadlines;
+mod embedding;
+mod encoder;
+mod exactness;
+mod items;
+mod memory_index;
+mod refusals;
+mod rows;
+mod search;
+mod slow_index;
+mod thumbnails;
+mod world;
