@@ -3,7 +3,7 @@
 
 use crate::tracker::Tracker;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::future::try_join_all;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
     Clock, Link, Manifest, ManifestEntry, PlanMessage, PlanNode, PlannedShard, RunDocument, RunId, ShardId,
@@ -20,7 +20,7 @@ const CONCURRENT_PUBLISHES: usize = 32;
 
 /// What a link's end was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Followed {
+pub(crate) enum Followed {
     /// Its node is stored and all that it names is published.
     Done,
     /// The run is stopped, or was never asked for: nothing is left to do.
@@ -65,7 +65,7 @@ impl PlanError {
 
     /// Whether the dataset is to blame, so that no repetition helps.
     #[must_use]
-    pub fn dataset_is_unreadable(&self) -> bool {
+    pub(crate) fn dataset_is_unreadable(&self) -> bool {
         matches!(self, Self::Dataset(_) | Self::Root { .. }) && !self.is_retryable()
     }
 }
@@ -93,7 +93,7 @@ impl Default for PlannerOptions {
 
 /// Follows links.
 #[derive(Debug)]
-pub struct Planner {
+pub(crate) struct Planner {
     state: State,
     datasets: Arc<Stores>,
     queue: Arc<dyn JobQueue>,
@@ -105,7 +105,7 @@ pub struct Planner {
 impl Planner {
     /// A planner over the three things it needs.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         state: State,
         datasets: Arc<Stores>,
         queue: Arc<dyn JobQueue>,
@@ -128,7 +128,7 @@ impl Planner {
     /// # Errors
     /// When the state, the dataset or the queue failed; see [`PlanError::is_retryable`]. An unreadable dataset has
     /// stopped the run then.
-    pub async fn follow(&self, message: &PlanMessage) -> Result<Followed, PlanError> {
+    pub(crate) async fn follow(&self, message: &PlanMessage) -> Result<Followed, PlanError> {
         let run = &message.run;
         let Some(document) = self.state.run(run).await? else {
             tracing::warn!(%run, "a link of a run that was never stored is dropped");
@@ -187,7 +187,7 @@ impl Planner {
         let next = loop {
             let wanted = self.options.shards_per_link * document.spec.shard_items as usize - shards.entries();
             let page = sightline_datasets::read_page(
-                store.as_ref(),
+                Arc::clone(&store),
                 &dataset.source,
                 &link.range,
                 cursor.as_deref(),
@@ -236,23 +236,31 @@ impl Planner {
     ) -> Result<(), PlanError> {
         let queue = shard_queue(document);
         self.queue.declare(&queue).await?;
-        futures::stream::iter(&node.shards)
-            .map(|shard| async {
-                // Only a node that was there before can have results.
-                if repeated && self.state.has_result(&document.run, &shard.id).await? {
-                    return Ok(());
-                }
-                publish_shard(self.queue.as_ref(), document, &shard.id, traceparent)
-                    .await
-                    .map_err(PlanError::from)
-            })
-            .buffer_unordered(CONCURRENT_PUBLISHES)
-            .try_collect::<()>()
-            .await?;
+        for some in node.shards.chunks(CONCURRENT_PUBLISHES) {
+            let publishing: Vec<_> = some
+                .iter()
+                .map(|shard| self.publish_missing(document, &shard.id, repeated, traceparent))
+                .collect();
+            try_join_all(publishing).await?;
+        }
         for link in node.following() {
             publish_link(self.queue.as_ref(), document, link, traceparent).await?;
         }
         Ok(())
+    }
+
+    async fn publish_missing(
+        &self,
+        document: &RunDocument,
+        shard: &ShardId,
+        repeated: bool,
+        traceparent: Option<&str>,
+    ) -> Result<(), PlanError> {
+        // Only a node that was there before can have results.
+        if repeated && self.state.has_result(&document.run, shard).await? {
+            return Ok(());
+        }
+        Ok(publish_shard(self.queue.as_ref(), document, shard, traceparent).await?)
     }
 }
 

@@ -76,7 +76,7 @@ impl RunSnapshot {
 
 /// What a shard's result amounts to.
 #[derive(Debug, Clone, Default)]
-pub struct ShardSummary {
+pub(crate) struct ShardSummary {
     /// How many results of it were read: a late writer may leave a second.
     results: usize,
     /// Items by how they ended.
@@ -89,7 +89,7 @@ pub struct ShardSummary {
 impl ShardSummary {
     /// Sums up a (merged) result.
     #[must_use]
-    pub fn of(result: &ShardResult, results: usize) -> Self {
+    pub(crate) fn of(result: &ShardResult, results: usize) -> Self {
         let mut summary = Self {
             results,
             counts: result.counts,
@@ -109,13 +109,13 @@ impl ShardSummary {
 
 /// One run as one coordinator knows it.
 #[derive(Debug, Clone)]
-pub struct RunProgress {
+pub(crate) struct RunProgress {
     /// What was asked.
-    pub document: Arc<RunDocument>,
+    pub(crate) document: Arc<RunDocument>,
     /// Why it was stopped, if it was.
-    pub stop: Option<StopDocument>,
+    pub(crate) stop: Option<StopDocument>,
     /// Whether the tree is frozen.
-    pub plan_complete: bool,
+    pub(crate) plan_complete: bool,
     /// Links that have no node yet.
     open: Vec<Link>,
     nodes: Vec<(LinkId, String)>,
@@ -128,7 +128,7 @@ pub struct RunProgress {
 impl RunProgress {
     /// A run of which nothing but its document is known.
     #[must_use]
-    pub fn new(document: RunDocument) -> Self {
+    pub(crate) fn new(document: RunDocument) -> Self {
         Self {
             document: Arc::new(document),
             stop: None,
@@ -144,12 +144,12 @@ impl RunProgress {
 
     /// Links that have no node yet, as far as is known.
     #[must_use]
-    pub fn open_links(&self) -> &[Link] {
+    pub(crate) fn open_links(&self) -> &[Link] {
         &self.open
     }
 
     /// Takes note of a link's node, whose following links are open then. A node that is known changes nothing.
-    pub fn add_node(&mut self, digest: String, node: &PlanNode) {
+    pub(crate) fn add_node(&mut self, digest: String, node: &PlanNode) {
         let id = node.link.id(&node.run);
         if !self.seen.insert(id.clone()) {
             return;
@@ -164,7 +164,7 @@ impl RunProgress {
 
     /// The tree as it stands, to be frozen when no link is open.
     #[must_use]
-    pub fn to_complete(&self) -> PlanComplete {
+    pub(crate) fn to_complete(&self) -> PlanComplete {
         PlanComplete {
             run: self.document.run.clone(),
             nodes: self.nodes.clone(),
@@ -176,17 +176,17 @@ impl RunProgress {
 
     /// How many results of a shard are known.
     #[must_use]
-    pub fn known_results(&self, shard: &ShardId) -> usize {
+    pub(crate) fn known_results(&self, shard: &ShardId) -> usize {
         self.done.get(shard).map_or(0, |summary| summary.results)
     }
 
     /// Takes note of a shard's result.
-    pub fn add_result(&mut self, shard: ShardId, summary: ShardSummary) {
+    pub(crate) fn add_result(&mut self, shard: ShardId, summary: ShardSummary) {
         self.done.insert(shard, summary);
     }
 
     /// Takes a sample for the rate.
-    pub fn sample(&mut self, now: Instant) {
+    pub(crate) fn sample(&mut self, now: Instant) {
         let ended = self.counts().total();
         self.samples.push_back((now, ended));
         while self
@@ -223,7 +223,7 @@ impl RunProgress {
 
     /// Shards of the tree that have no result, in the order of their ids.
     #[must_use]
-    pub fn missing(&self) -> Vec<ShardId> {
+    pub(crate) fn missing(&self) -> Vec<ShardId> {
         let mut missing: Vec<_> = self
             .planned
             .keys()
@@ -240,7 +240,7 @@ impl RunProgress {
 
     /// Items by how they ended.
     #[must_use]
-    pub fn counts(&self) -> OutcomeCounts {
+    pub(crate) fn counts(&self) -> OutcomeCounts {
         let mut counts = OutcomeCounts::default();
         for summary in self.results() {
             counts += summary.counts;
@@ -250,7 +250,7 @@ impl RunProgress {
 
     /// Where the run stands.
     #[must_use]
-    pub fn state(&self) -> RunState {
+    pub(crate) fn state(&self) -> RunState {
         if let Some(stop) = &self.stop {
             return match stop.reason {
                 StopReason::Cancelled => RunState::Cancelled,
@@ -271,7 +271,7 @@ impl RunProgress {
 
     /// The run as it stands.
     #[must_use]
-    pub fn snapshot(&self) -> RunSnapshot {
+    pub(crate) fn snapshot(&self) -> RunSnapshot {
         let state = self.state();
         let stopped = self.stop.as_ref().map(|stop| stop.stopped_at);
         let last = self.results().map(|summary| summary.finished_at).max().max(stopped);

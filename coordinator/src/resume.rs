@@ -13,7 +13,7 @@ use sightline_state::State;
 ///
 /// # Errors
 /// When state or queue failed.
-pub async fn resume_run(
+pub(crate) async fn resume_run(
     state: &State,
     tracker: &Tracker,
     queue: &dyn JobQueue,
@@ -46,7 +46,7 @@ pub async fn resume_run(
 ///
 /// # Errors
 /// When state or queue failed.
-pub async fn resume_unfinished(state: &State, tracker: &Tracker, queue: &dyn JobQueue) -> Result<(), PlanError> {
+pub(crate) async fn resume_unfinished(state: &State, tracker: &Tracker, queue: &dyn JobQueue) -> Result<(), PlanError> {
     let mut after = None;
     loop {
         let page = state.list_runs(after).await?;

@@ -1,7 +1,7 @@
 //! Keeps what is known of runs fresh: reads the parts of a run's objects that it has not read.
 
 use crate::progress::{RunProgress, RunSnapshot, ShardSummary};
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::{Clock, Link, RunId, ShardId, StopDocument, StopReason};
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
@@ -19,7 +19,7 @@ const MAX_KEPT: usize = 1000;
 
 /// What one coordinator knows of runs.
 #[derive(Debug)]
-pub struct Tracker {
+pub(crate) struct Tracker {
     state: State,
     clock: Arc<dyn Clock>,
     runs: Mutex<HashMap<RunId, Arc<Mutex<Tracked>>>>,
@@ -36,7 +36,7 @@ struct Tracked {
 impl Tracker {
     /// A tracker that knows nothing yet.
     #[must_use]
-    pub fn new(state: State, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
         Self {
             state,
             clock,
@@ -48,7 +48,7 @@ impl Tracker {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn snapshot(&self, run: &RunId) -> Result<Option<RunSnapshot>, StateError> {
+    pub(crate) async fn snapshot(&self, run: &RunId) -> Result<Option<RunSnapshot>, StateError> {
         self.read(run, RunProgress::snapshot).await
     }
 
@@ -56,7 +56,7 @@ impl Tracker {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn outstanding(&self, run: &RunId) -> Result<u64, StateError> {
+    pub(crate) async fn outstanding(&self, run: &RunId) -> Result<u64, StateError> {
         Ok(self
             .read(run, |progress| progress.missing().len() as u64)
             .await?
@@ -67,7 +67,7 @@ impl Tracker {
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn unfinished(&self, run: &RunId) -> Result<(Vec<Link>, Vec<ShardId>), StateError> {
+    pub(crate) async fn unfinished(&self, run: &RunId) -> Result<(Vec<Link>, Vec<ShardId>), StateError> {
         let read = |progress: &RunProgress| (progress.open_links().to_vec(), progress.missing());
         Ok(self.read(run, read).await?.unwrap_or_default())
     }
@@ -90,7 +90,7 @@ impl Tracker {
     }
 
     /// That something of a run changed: the next reading looks at once.
-    pub async fn changed(&self, run: &RunId) {
+    pub(crate) async fn changed(&self, run: &RunId) {
         let tracked = self.runs.lock().await.get(run).cloned();
         if let Some(tracked) = tracked {
             tracked.lock().await.read_at = None;
@@ -163,17 +163,14 @@ impl Tracker {
             let news = found
                 .into_iter()
                 .filter(|(shard, results)| progress.known_results(shard) < *results);
-            let read: Vec<(ShardId, ShardSummary)> = futures::stream::iter(news.collect::<Vec<_>>())
-                .map(|(shard, results)| async move {
-                    let result = self.state.result(run, &shard).await?;
-                    let summary = result.map(|result| ShardSummary::of(&result, results));
-                    Ok::<_, StateError>(summary.map(|summary| (shard, summary)))
-                })
+            let reading: Vec<_> = news
+                .map(|(shard, results)| self.read_result(run, shard, results))
+                .collect();
+            let read: Vec<_> = stream::iter(reading)
                 .buffer_unordered(CONCURRENT_READS)
-                .try_filter_map(|read| async move { Ok(read) })
                 .try_collect()
                 .await?;
-            for (shard, summary) in read {
+            for (shard, summary) in read.into_iter().flatten() {
                 progress.add_result(shard, summary);
             }
             match next {
@@ -181,6 +178,16 @@ impl Tracker {
                 None => return Ok(()),
             }
         }
+    }
+
+    async fn read_result(
+        &self,
+        run: &RunId,
+        shard: ShardId,
+        results: usize,
+    ) -> Result<Option<(ShardId, ShardSummary)>, StateError> {
+        let result = self.state.result(run, &shard).await?;
+        Ok(result.map(|result| (shard, ShardSummary::of(&result, results))))
     }
 
     async fn stop_after_too_many_failures(&self, run: &RunId, progress: &mut RunProgress) -> Result<(), StateError> {

@@ -16,14 +16,14 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of who waits for what.
 #[derive(Debug, Default)]
-pub struct Waiting {
+pub(crate) struct Waiting {
     workers: Mutex<HashMap<String, (WorkerReport, Instant)>>,
     planning: Mutex<HashMap<RunId, String>>,
 }
 
 impl Waiting {
     /// Takes note of a worker's report.
-    pub fn heard(&self, report: WorkerReport, now: Instant) {
+    pub(crate) fn heard(&self, report: WorkerReport, now: Instant) {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.retain(|_, (_, at)| now.duration_since(*at) < FORGET_AFTER);
         workers.insert(report.worker.clone(), (report, now));
@@ -32,7 +32,7 @@ impl Waiting {
     /// What keeps every worker of a model from going on: the words and since when; none where one of them goes on, or
     /// none was heard of.
     #[must_use]
-    pub fn workers_wait_for(&self, model: &ModelName, now: Instant) -> Option<(String, Timestamp)> {
+    pub(crate) fn workers_wait_for(&self, model: &ModelName, now: Instant) -> Option<(String, Timestamp)> {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reports = workers
             .values()
@@ -47,7 +47,7 @@ impl Waiting {
     }
 
     /// Takes note of what kept this coordinator from planning a run; none where it went on.
-    pub fn planning(&self, run: &RunId, waits_for: Option<String>) {
+    pub(crate) fn planning(&self, run: &RunId, waits_for: Option<String>) {
         let mut planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
         match waits_for {
             Some(what) => planning.insert(run.clone(), what),
@@ -57,7 +57,7 @@ impl Waiting {
 
     /// What kept this coordinator from planning a run.
     #[must_use]
-    pub fn planning_waits_for(&self, run: &RunId) -> Option<String> {
+    pub(crate) fn planning_waits_for(&self, run: &RunId) -> Option<String> {
         self.planning
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,7 @@
 //! The coordinator over the embedded seams, with a worker that only writes results.
 
 use bytes::Bytes;
-use sightline_coordinator::{Coordinator, PlannerOptions, Seams};
+use sightline_coordinator::{Coordinator, CoordinatorService, PlannerOptions, Seams};
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
     FailureReason, ItemOutcome, ManifestEntry, ModelName, Outcome, OutcomeCounts, RunId, ShardMessage, ShardResult,
@@ -79,7 +79,7 @@ impl Fixture {
         tokio::spawn(async move { coordinator.plan(shutdown).await.unwrap() });
     }
 
-    fn api(&self) -> impl Api + use<> {
+    fn api(&self) -> CoordinatorService {
         let shutdown = self.shutdown.clone();
         let coordinator = Arc::clone(&self.coordinator);
         coordinator.api(shutdown)
