@@ -13,12 +13,10 @@ use sightline_core::{
     VectorSpace,
 };
 use sightline_index::{FieldHits, FieldSearch, IndexError, Projection, VectorIndex};
-use sightline_objects::{
-    FileAccess, ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, OpenOptions, Stores,
-};
+use sightline_objects::{FileAccess, ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, OpenOptions, Stores};
 use sightline_worker::config::EngineConfig;
 use sightline_worker::engine::{Datasets, EngineParts, OpenParts};
-use sightline_worker::model::{EmbeddingModel, Embedding, ForwardError, InputError, Pixels};
+use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
@@ -40,11 +38,20 @@ impl OpenParts for TestParts {
         let folder = config.model.folder.clone();
         let index = sightline_index::open(&config.index, &sightline_index::OpenOptions::default()).await;
         let index = index.map_err(|error| error.to_string())?;
-        let options = OpenOptions { files: FileAccess::Allowed, ..OpenOptions::default() };
+        let options = OpenOptions {
+            files: FileAccess::Allowed,
+            ..OpenOptions::default()
+        };
         Ok(EngineParts {
             model: Arc::new(DigestModel::new(config.model.name.clone(), folder.clone())),
-            index: Arc::new(FaultyIndex { inner: index, folder: folder.clone() }),
-            datasets: Arc::new(RecordedDatasets { stores: Stores::new(options), folder }),
+            index: Arc::new(FaultyIndex {
+                inner: index,
+                folder: folder.clone(),
+            }),
+            datasets: Arc::new(RecordedDatasets {
+                stores: Stores::new(options),
+                folder,
+            }),
         })
     }
 }
@@ -71,7 +78,16 @@ impl DigestModel {
                 normalized: true,
             };
             let vector = vector_of(field.as_str().as_bytes()).unwrap_or_default();
-            (field, FieldDescription::new(space, vec![Canary { input: "name".into(), vector }]))
+            (
+                field,
+                FieldDescription::new(
+                    space,
+                    vec![Canary {
+                        input: "name".into(),
+                        vector,
+                    }],
+                ),
+            )
         };
         let fields = VectorField::ALL.into_iter().map(field).collect();
         Self { name, folder, fields }
@@ -83,7 +99,11 @@ fn vector_of(bytes: &[u8]) -> Embedding {
         return Err(VectorError::NotFinite);
     }
     let digest = Sha256::digest(bytes);
-    let mut vector: Vec<f32> = digest.iter().take(DIMENSION).map(|byte| f32::from(*byte) + 1.0).collect();
+    let mut vector: Vec<f32> = digest
+        .iter()
+        .take(DIMENSION)
+        .map(|byte| f32::from(*byte) + 1.0)
+        .collect();
     normalize(&mut vector).map(|()| vector)
 }
 
@@ -122,13 +142,19 @@ impl EmbeddingModel for DigestModel {
             panic!("a mistake in a decoder");
         }
         if bytes.starts_with(b"BAD") {
-            return Err(InputError { reason: FailureReason::CorruptImage, message: "it is damaged".into() });
+            return Err(InputError {
+                reason: FailureReason::CorruptImage,
+                message: "it is damaged".into(),
+            });
         }
         Ok(Pixels::new(bytes.to_vec()))
     }
 
     async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
-        let bytes = batch.iter().filter_map(|pixels| pixels.downcast::<Vec<u8>>()).collect::<Vec<_>>();
+        let bytes = batch
+            .iter()
+            .filter_map(|pixels| pixels.downcast::<Vec<u8>>())
+            .collect::<Vec<_>>();
         if bytes.len() > 2 && bytes.iter().any(|bytes| bytes.starts_with(b"LARGE")) {
             return Err(ForwardError::OutOfMemory("two at most".into()));
         }
@@ -151,7 +177,10 @@ struct RecordedDatasets {
 impl Datasets for RecordedDatasets {
     async fn open(&self, root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError> {
         let inner = self.stores.open(root).await?;
-        Ok(Arc::new(RecordedStore { inner, folder: self.folder.clone() }))
+        Ok(Arc::new(RecordedStore {
+            inner,
+            folder: self.folder.clone(),
+        }))
     }
 }
 
@@ -168,7 +197,10 @@ impl ObjectStore for RecordedStore {
     }
 
     async fn get(&self, key: &str, etag: Option<&str>) -> Result<Bytes, ObjectError> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.folder.join("fetches.log"));
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("fetches.log"));
         writeln!(log.expect("the folder is writable"), "{key}").expect("the folder is writable");
         self.inner.get(key, etag).await
     }
@@ -204,7 +236,10 @@ struct FaultyIndex {
 impl FaultyIndex {
     fn check(&self, action: &'static str) -> Result<(), IndexError> {
         if self.folder.join("index-away").exists() {
-            return Err(IndexError::Unavailable { action, message: "switched off".into() });
+            return Err(IndexError::Unavailable {
+                action,
+                message: "switched off".into(),
+            });
         }
         Ok(())
     }
@@ -232,7 +267,11 @@ impl VectorIndex for FaultyIndex {
         self.check("upsert")?;
         if rows.iter().any(|row| row.report_text == "refuse me") {
             let message = "it does not like a row".to_owned();
-            return Err(IndexError::Refused { action: "upsert", collection: collection.to_string(), message });
+            return Err(IndexError::Refused {
+                action: "upsert",
+                collection: collection.to_string(),
+                message,
+            });
         }
         self.inner.upsert(collection, rows).await
     }

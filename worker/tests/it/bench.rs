@@ -45,7 +45,10 @@ pub(crate) struct Running {
 impl Running {
     /// Waits until it ends by itself.
     pub(crate) async fn ended(self) -> Result<(), WorkerError> {
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it ends").expect("it does not panic")
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it ends")
+            .expect("it does not panic")
     }
 
     /// Drops it where it stands.
@@ -56,7 +59,10 @@ impl Running {
 
     pub(crate) async fn end(self) -> Result<(), WorkerError> {
         self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it ends").expect("it does not panic")
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it ends")
+            .expect("it does not panic")
     }
 }
 
@@ -71,8 +77,16 @@ pub(crate) fn collection() -> CollectionName {
 /// The test engine lies beside the test programs.
 fn test_engine() -> PathBuf {
     let own = std::env::current_exe().unwrap();
-    let engine = own.parent().and_then(|deps| deps.parent()).unwrap().join("examples/test_engine");
-    assert!(engine.exists(), "no {}: cargo build -p sightline-worker --example test_engine", engine.display());
+    let engine = own
+        .parent()
+        .and_then(|deps| deps.parent())
+        .unwrap()
+        .join("examples/test_engine");
+    assert!(
+        engine.exists(),
+        "no {}: cargo build -p sightline-worker --example test_engine",
+        engine.display()
+    );
     engine
 }
 
@@ -86,7 +100,9 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
             }
         }
     };
-    tokio::time::timeout(PATIENCE, poll).await.unwrap_or_else(|_| panic!("never: {what}"))
+    tokio::time::timeout(PATIENCE, poll)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 impl Bench {
@@ -94,12 +110,17 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::create_dir(path("model")).unwrap();
-        let options = QueueOptions { delay_steps: vec![Duration::from_millis(20)], ..QueueOptions::default() };
+        let options = QueueOptions {
+            delay_steps: vec![Duration::from_millis(20)],
+            ..QueueOptions::default()
+        };
         let queue: Arc<dyn JobQueue> = Arc::new(MemoryQueue::new(options).unwrap());
         queue.declare(&queues::shards(&model())).await.unwrap();
         let done = queue.subscribe(queues::TOPIC_DONE).await.unwrap();
         let address = format!("sqlite:{}", path("index.db").display());
-        let index = sightline_index::open(&address, &sightline_index::OpenOptions::default()).await.unwrap();
+        let index = sightline_index::open(&address, &sightline_index::OpenOptions::default())
+            .await
+            .unwrap();
         let store: Arc<dyn ObjectStore> = Arc::new(LocalStore::create(path("state")).await.unwrap());
         Self {
             pictures: LocalStore::create(path("pictures")).await.unwrap(),
@@ -153,7 +174,10 @@ impl Bench {
                 max_pixels: 1,
             },
             index: format!("sqlite:{}", self.folder.path().join("index.db").display()),
-            datasets: DatasetsConfig { allow_files: true, ..DatasetsConfig::default() },
+            datasets: DatasetsConfig {
+                allow_files: true,
+                ..DatasetsConfig::default()
+            },
             pipeline,
             telemetry: EngineTelemetry::default(),
         };
@@ -173,16 +197,29 @@ impl Bench {
     }
 
     pub(crate) fn start_with(&self, config: SupervisorConfig) -> Running {
+        self.start_engine(
+            config,
+            EngineCommand {
+                program: test_engine(),
+                args: vec![],
+            },
+        )
+    }
+
+    pub(crate) fn start_engine(&self, config: SupervisorConfig, command: EngineCommand) -> Running {
         let seams = Seams {
             state: Arc::clone(&self.store),
             queue: Arc::clone(&self.queue),
             index: Arc::clone(&self.index),
             clock: Arc::new(SystemClock),
         };
-        let command = EngineCommand { program: test_engine(), args: vec![] };
         let worker = Worker::new(config, command, seams, &Metrics::new("test", "1")).unwrap();
         let shutdown = CancellationToken::new();
-        Running { service: worker.service(), task: tokio::spawn(worker.run(shutdown.clone())), shutdown }
+        Running {
+            service: worker.service(),
+            task: tokio::spawn(worker.run(shutdown.clone())),
+            shutdown,
+        }
     }
 
     /// Stores a picture and makes an item of it.
@@ -190,7 +227,11 @@ impl Bench {
         self.pictures.put(key, Bytes::from(body.to_owned())).await.unwrap();
         let meta = self.pictures.head(key).await.unwrap();
         let mut item = Item::new(ItemKey::new(key).unwrap());
-        item.image = Some(ObjectRef { key: key.into(), etag: meta.etag, size: meta.size });
+        item.image = Some(ObjectRef {
+            key: key.into(),
+            etag: meta.etag,
+            size: meta.size,
+        });
         item
     }
 
@@ -222,9 +263,19 @@ impl Bench {
             traceparent: None,
         };
         self.state.create_run(&document).await.unwrap();
-        let manifest = Manifest { run: run.clone(), kind: JobKind::Embed, entries };
+        let manifest = Manifest {
+            run: run.clone(),
+            kind: JobKind::Embed,
+            entries,
+        };
         let shard = self.state.put_manifest(&manifest).await.unwrap();
-        ShardMessage { kind: JobKind::Embed, run, shard, attempt: 1, traceparent: None }
+        ShardMessage {
+            kind: JobKind::Embed,
+            run,
+            shard,
+            attempt: 1,
+            traceparent: None,
+        }
     }
 
     pub(crate) async fn publish(&self, message: &ShardMessage) {
@@ -232,13 +283,20 @@ impl Bench {
     }
 
     pub(crate) async fn publish_bytes(&self, body: Vec<u8>) {
-        let message = Message { id: "m".into(), body: body.into(), traceparent: None };
+        let message = Message {
+            id: "m".into(),
+            body: body.into(),
+            traceparent: None,
+        };
         self.queue.publish(&queues::shards(&model()), message).await.unwrap();
     }
 
     /// Waits until a shard is announced as done.
     pub(crate) async fn done(&mut self) -> ShardId {
-        let body = tokio::time::timeout(PATIENCE, self.done.next()).await.expect("a shard is done").unwrap();
+        let body = tokio::time::timeout(PATIENCE, self.done.next())
+            .await
+            .expect("a shard is done")
+            .unwrap();
         serde_json::from_slice::<DoneReport>(&body).unwrap().shard
     }
 
@@ -250,11 +308,18 @@ impl Bench {
     }
 
     pub(crate) async fn result(&self, message: &ShardMessage) -> ShardResult {
-        self.state.result(&message.run, &message.shard).await.unwrap().expect("there is a result")
+        self.state
+            .result(&message.run, &message.shard)
+            .await
+            .unwrap()
+            .expect("there is a result")
     }
 
     pub(crate) async fn rows(&self) -> Vec<Row> {
-        self.index.scan(&collection(), None, None, 1000, Projection::WithVectors).await.unwrap()
+        self.index
+            .scan(&collection(), None, None, 1000, Projection::WithVectors)
+            .await
+            .unwrap()
     }
 
     /// Whether no message is left, neither waiting nor in a worker's hands, and how many are dead letters.
@@ -276,5 +341,9 @@ pub(crate) fn ends(result: &ShardResult) -> BTreeMap<String, String> {
         Outcome::Skipped { reason, .. } => format!("skipped {reason}"),
         Outcome::Failed { reason, stale, .. } => format!("failed {reason}{}", if *stale { " stale" } else { "" }),
     };
-    result.items.iter().map(|item| (item.key.to_string(), short(&item.outcome))).collect()
+    result
+        .items
+        .iter()
+        .map(|item| (item.key.to_string(), short(&item.outcome)))
+        .collect()
 }

@@ -29,14 +29,24 @@ async fn while_the_index_is_away_the_shard_goes_back_the_worker_says_so_and_late
         }
     };
     assert!(waiting.contains("the index is not available"), "{waiting}");
-    assert!(bench.state.result(&message.run, &message.shard).await.unwrap().is_none());
+    assert!(
+        bench
+            .state
+            .result(&message.run, &message.shard)
+            .await
+            .unwrap()
+            .is_none()
+    );
 
     bench.switch_off("index-away");
 
     bench.done().await;
     assert_eq!(bench.result(&message).await.counts.indexed, 1);
     assert_eq!(bench.dead_letters().await, 0);
-    eventually("it waits for nothing", async || worker.service.status().waiting_for.is_empty().then_some(())).await;
+    eventually("it waits for nothing", async || {
+        worker.service.status().waiting_for.is_empty().then_some(())
+    })
+    .await;
     worker.end().await.unwrap();
 }
 
@@ -57,17 +67,28 @@ async fn a_collection_of_another_model_stops_the_run_by_name_before_anything_is_
         (field, FieldDescription::new(space, vec![]))
     };
     let fields: BTreeMap<_, _> = VectorField::ALL.into_iter().map(other).collect();
-    let description = CollectionDescription { name: collection(), fields, index: IndexKind::Flat };
+    let description = CollectionDescription {
+        name: collection(),
+        fields,
+        index: IndexKind::Flat,
+    };
     bench.index.create(&description).await.unwrap();
     let picture = bench.picture("p", "picture").await;
     let message = bench.plan("mismatch", entries(vec![picture])).await;
     bench.publish(&message).await;
     let worker = bench.start();
 
-    let stop = eventually("the run is stopped", async || bench.state.stop(&message.run).await.unwrap()).await;
+    let stop = eventually("the run is stopped", async || {
+        bench.state.stop(&message.run).await.unwrap()
+    })
+    .await;
 
     assert_eq!(stop.reason, StopReason::ModelMismatch);
-    assert!(stop.message.contains("another-model") && stop.message.contains("digests"), "{}", stop.message);
+    assert!(
+        stop.message.contains("another-model") && stop.message.contains("digests"),
+        "{}",
+        stop.message
+    );
     worker.end().await.unwrap();
     assert!(bench.rows().await.is_empty());
     assert_eq!(bench.fetches(), 0);
@@ -106,9 +127,17 @@ async fn a_run_that_is_stopped_while_its_shard_is_worked_on_is_given_up() {
     let worker = bench.start();
     eventually("the engine decodes", async || bench.is_on("blocked").then_some(())).await;
     let (reason, run) = (StopReason::Cancelled, message.run.clone());
-    let stop = StopDocument { run, reason, message: "enough".into(), stopped_at: Timestamp(1) };
+    let stop = StopDocument {
+        run,
+        reason,
+        message: "enough".into(),
+        stopped_at: Timestamp(1),
+    };
     bench.state.stop_run(&stop).await.unwrap();
-    eventually("nothing is in hand", async || worker.service.status().shards.is_empty().then_some(())).await;
+    eventually("nothing is in hand", async || {
+        worker.service.status().shards.is_empty().then_some(())
+    })
+    .await;
     worker.end().await.unwrap();
     assert!(!bench.state.has_result(&message.run, &message.shard).await.unwrap());
     assert_eq!(bench.queue.depth(&queues::shards(&model())).await.unwrap().ready, 0);
@@ -120,9 +149,14 @@ async fn what_a_newer_worker_wrote_is_kept_for_it_and_what_is_no_message_goes_to
     let worker = bench.start();
     let newer = br#"{"version":999,"kind":"embed","run":"x"}"#.to_vec();
     bench.publish_bytes(newer.clone()).await;
-    bench.publish_bytes(br#"{"version":1,"kind":"teleport"}"#.to_vec()).await;
+    bench
+        .publish_bytes(br#"{"version":1,"kind":"teleport"}"#.to_vec())
+        .await;
     bench.publish_bytes(b"no message".to_vec()).await;
-    eventually("the third is dead", async || (bench.dead_letters().await == 1).then_some(())).await;
+    eventually("the third is dead", async || {
+        (bench.dead_letters().await == 1).then_some(())
+    })
+    .await;
     worker.end().await.unwrap();
     let mut consumer = bench.queue.consume(&queues::shards(&model()), 2).await.unwrap();
     let first = consumer.next().await.unwrap();
@@ -140,8 +174,15 @@ async fn a_drained_worker_takes_nothing_more_and_says_when_it_is_empty() {
     let worker = bench.start();
     bench.work(&message).await;
     assert_eq!(worker.service.status().state(), State::Serving);
-    worker.service.drain(tonic::Request::new(v1::DrainRequest {})).await.unwrap();
-    eventually("it is drained", async || (worker.service.status().state() == State::Drained).then_some(())).await;
+    worker
+        .service
+        .drain(tonic::Request::new(v1::DrainRequest {}))
+        .await
+        .unwrap();
+    eventually("it is drained", async || {
+        (worker.service.status().state() == State::Drained).then_some(())
+    })
+    .await;
     let late = bench.plan("after", entries(vec![picture])).await;
     bench.publish(&late).await;
     worker.end().await.unwrap();

@@ -8,7 +8,11 @@ async fn an_item_that_kills_the_engine_fails_alone_with_its_reason_and_no_delive
     let mut bench = Bench::new().await;
     let mut items = Vec::new();
     for at in 0..30 {
-        let body = if at == 7 || at == 8 { format!("ABORT {at}") } else { format!("picture {at}") };
+        let body = if at == 7 || at == 8 {
+            format!("ABORT {at}")
+        } else {
+            format!("picture {at}")
+        };
         items.push(bench.picture(&format!("p{at}"), &body).await);
     }
     let message = bench.plan("poison", entries(items)).await;
@@ -30,7 +34,11 @@ async fn an_item_that_kills_the_engine_fails_alone_with_its_reason_and_no_delive
     let status = worker.service.status();
     assert!(status.engine_restarts >= 5, "{status:?}");
     assert_eq!(status.last_engine_death, "SIGABRT");
-    assert_eq!(status.last_suspects.len(), 1, "it was alone when it was condemned: {status:?}");
+    assert_eq!(
+        status.last_suspects.len(),
+        1,
+        "it was alone when it was condemned: {status:?}"
+    );
     worker.end().await.unwrap();
 }
 
@@ -39,7 +47,11 @@ async fn a_kill_from_outside_condemns_nobody() {
     let mut bench = Bench::new().await;
     let mut items = Vec::new();
     for at in 0..10 {
-        let body = if at == 5 { "KILL once".to_owned() } else { format!("picture {at}") };
+        let body = if at == 5 {
+            "KILL once".to_owned()
+        } else {
+            format!("picture {at}")
+        };
         items.push(bench.picture(&format!("p{at}"), &body).await);
     }
     let message = bench.plan("kill", entries(items)).await;
@@ -50,7 +62,10 @@ async fn a_kill_from_outside_condemns_nobody() {
     assert!(bench.is_on("killed"));
     assert_eq!(result.counts.indexed, 10, "{:?}", ends(&result));
     let status = worker.service.status();
-    assert_eq!((status.engine_restarts, status.last_engine_death.as_str()), (1, "SIGKILL"));
+    assert_eq!(
+        (status.engine_restarts, status.last_engine_death.as_str()),
+        (1, "SIGKILL")
+    );
     assert!(status.last_suspects.contains(&"p5".to_owned()), "{status:?}");
     worker.end().await.unwrap();
 }
@@ -80,7 +95,10 @@ async fn an_engine_that_can_never_start_ends_the_worker_with_the_reason() {
     let worker = bench.start_with(config);
     let ended = worker.shutdown.clone();
     let error = worker.ended().await.unwrap_err().to_string();
-    assert!(error.contains("the engine cannot start") && error.contains("nonsense"), "{error}");
+    assert!(
+        error.contains("the engine cannot start") && error.contains("nonsense"),
+        "{error}"
+    );
     assert!(!ended.is_cancelled());
 }
 
@@ -106,13 +124,21 @@ fn engines_of(parent: u32, folder: &std::path::Path) -> Vec<u32> {
     let index = folder.join("index.db");
     let mut engines = Vec::new();
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else { continue };
-        let Ok(stat) = std::fs::read_to_string(process.path().join("stat")) else { continue };
+        let Ok(pid) = process.file_name().to_string_lossy().parse::<u32>() else {
+            continue;
+        };
+        let Ok(stat) = std::fs::read_to_string(process.path().join("stat")) else {
+            continue;
+        };
         let after_name = stat.rsplit(')').next().unwrap_or_default();
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         let [state, ppid, ..] = fields.as_slice() else { continue };
-        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else { continue };
-        let has_index = files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == index));
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        let has_index = files
+            .flatten()
+            .any(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == index));
         if *state != "Z" && *ppid == parent.to_string() && has_index {
             engines.push(pid);
         }

@@ -24,13 +24,29 @@ async fn every_item_ends_exactly_once_and_the_bad_ones_leave_the_others_alone() 
     let mut bad_but_text = bench.picture("bad", "BAD picture").await;
     bad_but_text.text = Some("a text alone is no item".into());
     let refused = text_item("refused", "refuse me");
-    items.extend([both, bad_but_text, refused, text_item("text", "only a text"), text_item("blank", "  ")]);
-    for (key, body) in [("empty", ""), ("nan", "NAN"), ("panic", "PANIC"), ("gone", "x"), ("changed", "x")] {
+    items.extend([
+        both,
+        bad_but_text,
+        refused,
+        text_item("text", "only a text"),
+        text_item("blank", "  "),
+    ]);
+    for (key, body) in [
+        ("empty", ""),
+        ("nan", "NAN"),
+        ("panic", "PANIC"),
+        ("gone", "x"),
+        ("changed", "x"),
+    ] {
         items.push(bench.picture(key, body).await);
     }
     items.push(bench.picture("large", &"x".repeat(1001)).await);
     bench.pictures.delete("gone").await.unwrap();
-    bench.pictures.put("changed", Bytes::from("another picture")).await.unwrap();
+    bench
+        .pictures
+        .put("changed", Bytes::from("another picture"))
+        .await
+        .unwrap();
     let mut entries = entries(items);
     let ended = Outcome::skipped(SkipReason::UnsupportedType, "a text file");
     entries.push(ManifestEntry::ended(ItemKey::new("notes.txt").unwrap(), None, ended));
@@ -58,14 +74,20 @@ async fn every_item_ends_exactly_once_and_the_bad_ones_leave_the_others_alone() 
     }
     assert!((0..20).all(|at| ends[&format!("good-{at}")] == "indexed"));
     assert_eq!(result.items.len(), 32);
-    assert_eq!((result.counts.indexed, result.counts.skipped, result.counts.failed), (22, 3, 7));
+    assert_eq!(
+        (result.counts.indexed, result.counts.skipped, result.counts.failed),
+        (22, 3, 7)
+    );
     assert!(result.stage_ms.contains_key("fetch") && result.stage_ms.contains_key("upsert"));
     let rows = bench.rows().await;
     assert_eq!(rows.len(), 22);
     let row = |key: &str| rows.iter().find(|row| row.key == key).unwrap();
     assert!(row("both").image_embedding.is_some() && row("both").text_embedding.is_some());
     assert!(row("text").image_embedding.is_none() && row("text").content_hash.is_empty());
-    assert_eq!(row("good-0").content_hash, sightline_core::digest::sha256_hex(b"picture 0"));
+    assert_eq!(
+        row("good-0").content_hash,
+        sightline_core::digest::sha256_hex(b"picture 0")
+    );
     worker.end().await.unwrap();
 }
 
@@ -128,7 +150,10 @@ async fn a_second_run_over_an_unchanged_dataset_reads_no_object_and_a_third_only
     items[4].labels = vec!["new".into()];
     let third = bench.plan("third", entries(items)).await;
     let result = bench.work(&third).await;
-    assert_eq!((result.counts.unchanged, result.counts.indexed, result.counts.stale), (8, 1, 1));
+    assert_eq!(
+        (result.counts.unchanged, result.counts.indexed, result.counts.stale),
+        (8, 1, 1)
+    );
     assert_eq!(ends(&result)["p3"], "failed corrupt_image stale");
     assert_eq!(bench.fetches(), 12);
     assert_eq!(bench.index.count(&collection(), None).await.unwrap(), 10);
@@ -143,7 +168,11 @@ async fn many_shards_share_a_small_pipeline_and_lose_nothing() {
         let mut items = Vec::new();
         for at in 0..40 {
             // Some need a smaller batch than the model is given at first.
-            items.push(bench.picture(&format!("{shard}/{at}"), &format!("LARGE {shard} {at}")).await);
+            items.push(
+                bench
+                    .picture(&format!("{shard}/{at}"), &format!("LARGE {shard} {at}"))
+                    .await,
+            );
         }
         messages.push(bench.plan(&format!("run {shard}"), entries(items)).await);
     }

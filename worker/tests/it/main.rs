@@ -4,3 +4,4 @@ mod bench;
 mod broker;
 mod deaths;
 mod items;
+mod production;
