@@ -45,6 +45,23 @@ pub(crate) struct ServerArgs {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Run all services in this process, on a data folder.
+    #[cfg(feature = "local")]
+    Standalone(Box<crate::standalone::StandaloneArgs>),
+    /// Index pictures with a model and search them: shows all of it in one command.
+    #[cfg(feature = "local")]
+    Demo(Box<crate::demo::DemoArgs>),
+    /// The process that a worker starts.
+    #[cfg(feature = "local")]
+    #[command(hide = true)]
+    Engine,
+}
+
+/// What can be asked of servers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
     /// Index a dataset and watch it happen.
     Ingest(Box<ingest::IngestArgs>),
     /// Runs: list, get, watch, cancel, and what failed.

@@ -8,6 +8,8 @@
 mod args;
 mod collections;
 mod console;
+#[cfg(feature = "local")]
+mod demo;
 mod dispatch;
 mod error;
 mod failures;
@@ -18,6 +20,8 @@ mod runs;
 mod search;
 mod servers;
 mod sheet;
+#[cfg(feature = "local")]
+pub mod standalone;
 mod text;
 mod watch;
 mod worker;

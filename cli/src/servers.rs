@@ -8,6 +8,9 @@ use sightline_proto::v1::worker_client::WorkerClient;
 use sightline_service::config::DEFAULT_MAX_MESSAGE_BYTES;
 use sightline_service::grpc::{ClientOptions, TracedChannel, connect};
 
+/// A client of the gateway; a clone uses the same connection.
+pub(crate) type Searching = SearchClient<TracedChannel>;
+
 /// Where each service is.
 #[derive(Debug, Clone)]
 pub(crate) struct Servers {
@@ -38,6 +41,17 @@ impl Servers {
         })
     }
 
+    /// All services at one address.
+    #[cfg(feature = "local")]
+    pub(crate) fn at(url: String) -> Self {
+        Self {
+            coordinator: url.clone(),
+            worker: url.clone(),
+            gateway: url,
+            options: ClientOptions::default(),
+        }
+    }
+
     /// The flag that leads another command to the same coordinator, after a space; empty where none is needed.
     pub(crate) fn coordinator_flag(&self) -> String {
         if self.coordinator == DEFAULT_SERVER {
@@ -60,8 +74,9 @@ impl Servers {
     }
 
     /// The gateway.
-    pub(crate) async fn search(&self) -> Result<SearchClient<TracedChannel>, CliError> {
+    pub(crate) async fn search(&self) -> Result<Searching, CliError> {
         let channel = connect("gateway", &self.gateway, &self.options).await?;
-        Ok(SearchClient::new(channel).max_decoding_message_size(DEFAULT_MAX_MESSAGE_BYTES))
+        let client = SearchClient::new(channel).max_decoding_message_size(DEFAULT_MAX_MESSAGE_BYTES);
+        Ok(client.max_encoding_message_size(DEFAULT_MAX_MESSAGE_BYTES))
     }
 }

@@ -6,9 +6,11 @@
 - `images/`         785 PNG and 165 SVG in folders that are their categories; ingested as a prefix, the SVG are skipped
 - `captions.csv`, `captions.jsonl`   a row a PNG: image, text, labels, category, korean, translations
 - `gallery.json`    the 200 pictures that text-to-image recall is measured on
+- `generated/`      one picture that is made here, of 169 megapixels: it must fail by the default limit
+- `demo.jsonl`      what the demo ingests: the 785, those of the gallery marked so, and the generated one
 - `LICENSE.txt`     GPL-2: the pictures are fetched by each user and are no part of this repository
 
-The largest has 1.6 megapixels. A second run does nothing.
+The largest of the 785 has 1.6 megapixels. A second run does nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Union
+from typing import Dict, List, Set, Union
 
 import debian
 import paths
+import picture_generated
 import picture_stamps
 import stamp
 from download import say
@@ -35,6 +38,7 @@ _HERE = Path(__file__).resolve().parent
 _TARGET = paths.LOCAL / "pictures" / "stamps"
 _PACKAGE_ROOT = Path("usr/share/tuxpaint/stamps")
 _PACKAGE_LICENCE = Path("usr/share/doc/tuxpaint-stamps-default/copyright")
+_GENERATED = "generated/a-generated-picture-of-169-megapixels.png"
 _COLUMNS = ["image", "text", "labels", "category", "korean", "translations"]
 
 
@@ -42,7 +46,7 @@ def setup() -> None:
     """Puts the pictures in place, unless they are there already."""
     pinned = artefacts("pictures", _HERE / "picture_lock.json")
     key = stamp.key("pictures " + _digest_of_programs(), pinned)
-    if stamp.holds("pictures", key) and (_TARGET / "gallery.json").exists():
+    if stamp.holds("pictures", key) and (_TARGET / "demo.jsonl").exists():
         return
     stamp.clear("pictures")
     package = debian.packages(pinned)[pinned[0].package]
@@ -60,7 +64,7 @@ def setup() -> None:
 
 def _digest_of_programs() -> str:
     digest = hashlib.sha256()
-    for name in ("pictures.py", "picture_stamps.py"):
+    for name in ("pictures.py", "picture_stamps.py", "picture_generated.py"):
         digest.update((_HERE / name).read_bytes())
     return digest.hexdigest()
 
@@ -78,10 +82,12 @@ def _lay(unpacked: Path, made: Path) -> None:
     _write_manifests(made, stamps)
     listed = [{"image": f"images/{s.path}", "text": s.caption} for s in chosen]
     (made / "gallery.json").write_text(json.dumps(listed, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    picture_generated.write(made / _GENERATED)
+    _write_demo(made, stamps, {s.path for s in chosen})
     shutil.copyfile(unpacked / _PACKAGE_LICENCE, made / "LICENSE.txt")
 
 
-def _row(s: Stamp) -> Dict[str, Union[str, int, List[str]]]:
+def _row(s: Stamp) -> Dict[str, Union[str, int, bool, List[str]]]:
     return {
         "image": f"images/{s.path}", "text": s.caption, "labels": s.labels,
         "category": s.labels[0], "korean": s.korean, "translations": s.translations,
@@ -96,6 +102,13 @@ def _write_manifests(made: Path, stamps: List[Stamp]) -> None:
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
         writer.writerows({**row, "labels": "|".join(s.labels)} for row, s in zip(rows, stamps))
+
+
+def _write_demo(made: Path, stamps: List[Stamp], gallery: Set[str]) -> None:
+    rows = [{**_row(s), "gallery": s.path in gallery} for s in stamps]
+    rows.append({"image": _GENERATED, "labels": ["generated"], "category": "generated", "gallery": False})
+    with (made / "demo.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! `sightline ingest`: creates a run and watches it.
 
-mod dataset;
-mod model;
+pub(crate) mod dataset;
+pub(crate) mod model;
 
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};

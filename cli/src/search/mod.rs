@@ -6,12 +6,11 @@ mod table;
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
 use crate::ingest::FieldArg;
-use crate::servers::Servers;
+use crate::servers::{Searching, Servers};
 use crate::{json, sheet};
 use clap::{ArgGroup, Args};
 pub(crate) use query::{Picture, Query};
 use sightline_proto::v1;
-use sightline_service::config::DEFAULT_MAX_MESSAGE_BYTES;
 use std::path::{Path, PathBuf};
 pub(crate) use table::text as table;
 
@@ -62,7 +61,7 @@ pub(crate) struct SearchArgs {
 /// Searches, prints, and writes the page.
 pub(crate) async fn run(args: &SearchArgs, servers: &Servers, console: Console) -> Outcome {
     let query = query_of(args).await?;
-    let response = find(servers, &query).await?;
+    let response = ask(&servers.search().await?, &query).await?;
     if let Some(path) = &args.html {
         write_sheet(path, &query, &response).await?;
         console.note(&format!("wrote {}", path.display()));
@@ -87,12 +86,8 @@ pub(crate) async fn run(args: &SearchArgs, servers: &Servers, console: Console) 
 }
 
 /// Asks the gateway.
-pub(crate) async fn find(servers: &Servers, query: &Query) -> Result<v1::SearchResponse, CliError> {
-    let mut client = servers
-        .search()
-        .await?
-        .max_encoding_message_size(DEFAULT_MAX_MESSAGE_BYTES);
-    let answer = client.search(query.to_api()?).await;
+pub(crate) async fn ask(client: &Searching, query: &Query) -> Result<v1::SearchResponse, CliError> {
+    let answer = client.clone().search(query.to_api()?).await;
     Ok(answer.map_err(|status| CliError::call("search", &status))?.into_inner())
 }
 

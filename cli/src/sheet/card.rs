@@ -124,7 +124,8 @@ fn path(item: &v1::Item) -> String {
     if shown.is_empty() {
         return String::new();
     }
-    let address = escape(&item.image_path);
+    // Keys are written as they are; in an address these would end the path.
+    let address = escape(&item.image_path.replace('#', "%23").replace('?', "%3F"));
     let opens = ["file:///", "https://"]
         .iter()
         .any(|scheme| item.image_path.starts_with(scheme));

@@ -1,7 +1,7 @@
 //! A run from here to its end, on the screen.
 
 mod line;
-mod progress;
+pub(crate) mod progress;
 pub(crate) mod summary;
 
 use crate::console::Console;
@@ -22,7 +22,7 @@ const MAX_DELAY: Duration = Duration::from_secs(10);
 /// Watches a run until it has ended, and says how. Ctrl-C ends the watching only.
 pub(crate) async fn until_end(servers: &Servers, name: &str, console: Console) -> Outcome {
     let run = tokio::select! {
-        run = follow(servers, name, console) => run?,
+        run = follow(servers, name, console, |run| tell(run, console)) => run?,
         _ = tokio::signal::ctrl_c() => {
             let (id, flag) = (id_of(name, "runs"), servers.coordinator_flag());
             console.note(&format!(
@@ -38,12 +38,26 @@ pub(crate) async fn until_end(servers: &Servers, name: &str, console: Console) -
     Ok(exit_of(&run))
 }
 
-/// Watches a run until it has ended.
-pub(crate) async fn follow(servers: &Servers, name: &str, console: Console) -> Result<v1::Run, CliError> {
+/// For programs: every state of the run.
+fn tell(run: &v1::Run, console: Console) -> Result<(), CliError> {
+    if console.is_json() {
+        console.json(&json::of(run)?)
+    } else {
+        Ok(())
+    }
+}
+
+/// Watches a run until it has ended; `tell` is given every state of it.
+pub(crate) async fn follow(
+    servers: &Servers,
+    name: &str,
+    console: Console,
+    tell: impl Fn(&v1::Run) -> Result<(), CliError>,
+) -> Result<v1::Run, CliError> {
     let mut progress = Progress::new(console);
     let mut lost = 0;
     loop {
-        let error = match watch_once(servers, name, console, &mut progress, &mut lost).await {
+        let error = match watch_once(servers, name, &tell, &mut progress, &mut lost).await {
             Ok(Some(run)) => return Ok(run),
             // The stream ended with the server.
             Ok(None) => CliError::Failed("the connection to the coordinator was lost".into()),
@@ -68,7 +82,7 @@ enum Broken {
 async fn watch_once(
     servers: &Servers,
     name: &str,
-    console: Console,
+    tell: &impl Fn(&v1::Run) -> Result<(), CliError>,
     progress: &mut Progress,
     lost: &mut u32,
 ) -> Result<Option<v1::Run>, Broken> {
@@ -82,10 +96,7 @@ async fn watch_once(
     while let Some(message) = states.message().await.map_err(|status| broken(&status))? {
         let Some(run) = message.run else { continue };
         *lost = 0;
-        if console.is_json() {
-            let value = json::of(&run).map_err(Broken::Final)?;
-            console.json(&value).map_err(Broken::Final)?;
-        }
+        tell(&run).map_err(Broken::Final)?;
         progress.show(&run);
         if is_final(run.state()) {
             progress.end();

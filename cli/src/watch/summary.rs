@@ -4,8 +4,20 @@ use crate::text::{between, count, duration, id_of, items, plain, rate};
 use sightline_proto::v1;
 use sightline_proto::v1::run::{ReasonCount, State};
 
-/// How the run ended: items by outcome, reasons, rate, and the command that lists the failures.
+/// How the run ended, and the command that lists the failures.
 pub(crate) fn text(run: &v1::Run, flag: &str) -> String {
+    let facts = facts(run);
+    if run.counts.is_none_or(|counts| counts.failed == 0) {
+        return facts;
+    }
+    format!(
+        "{facts}\nlist the failures with: sightline runs failures {}{flag}",
+        id_of(&run.name, "runs")
+    )
+}
+
+/// How the run ended: items by outcome, reasons, rate.
+pub(crate) fn facts(run: &v1::Run) -> String {
     let counts = run.counts.unwrap_or_default();
     let ended = counts.indexed + counts.unchanged + counts.skipped + counts.failed;
     let mut lines = vec![headline(run, ended)];
@@ -24,12 +36,6 @@ pub(crate) fn text(run: &v1::Run, flag: &str) -> String {
     }
     if run.unprocessed_items > 0 {
         lines.push(format!("  {} were not processed", items(run.unprocessed_items)));
-    }
-    if counts.failed > 0 {
-        lines.push(format!(
-            "list the failures with: sightline runs failures {}{flag}",
-            id_of(&run.name, "runs")
-        ));
     }
     lines.join("\n")
 }
