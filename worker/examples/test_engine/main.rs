@@ -3,6 +3,12 @@
 //!
 //! An example, so that it can use the tests' dependencies and is part of no build but the tests'.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a part of the tests; to die is what it is for"
+)]
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
