@@ -1,6 +1,9 @@
 //! The gateway over real gRPC, on the embedded index.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail the test where they cannot do their work")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test's helpers fail the test where they cannot do their work"
+)]
 
 mod collections;
 mod deadlines;
