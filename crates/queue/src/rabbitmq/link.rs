@@ -16,19 +16,34 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+#[derive(Debug, Default)]
+enum Socket {
+    #[default]
+    NotYet,
+    Kept(std::net::TcpStream),
+    Cut,
+}
+
 /// The socket of a connection, to be cut from outside.
 #[derive(Debug, Clone, Default)]
-struct Cut(Arc<Mutex<Option<std::net::TcpStream>>>);
+struct Cut(Arc<Mutex<Socket>>);
 
 impl Cut {
+    /// Keeps a second handle of a socket. lapin's thread goes on connecting when its caller has given up, so the
+    /// socket may come after the cut: then it is refused.
     fn keep(&self, stream: &TcpStream) -> std::io::Result<()> {
         let second = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(second);
+        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(*socket, Socket::Cut) {
+            return Err(std::io::ErrorKind::TimedOut.into());
+        }
+        *socket = Socket::Kept(second);
         Ok(())
     }
 
     fn cut(&self) {
-        if let Some(stream) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Socket::Kept(stream) = std::mem::replace(&mut *socket, Socket::Cut) {
             // An error says that it is cut already.
             drop(stream.shutdown(Shutdown::Both));
         }

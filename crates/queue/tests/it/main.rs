@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod broker;
-mod crash;
 mod faults;
 mod memory;
 mod proxy;
