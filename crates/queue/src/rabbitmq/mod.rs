@@ -4,9 +4,9 @@
 //! broker's alarm nor one consumer's mistake ends the others' work. lapin's own recovery is not used: a consumer was
 //! seen to hang after it. Each lost session is replaced by a fresh connection, and no await is without a time limit.
 //!
-//! A broker of one node that is killed can come back with a quorum queue that elects no leader (seen on 3.10.8,
-//! rabbitmq-server issue 10070; its log repeats "leader not known"). Nothing is lost and every call says so in time, but
-//! only the broker's operator can end it: `rabbitmqctl eval 'ra:trigger_election({<queue>, node()}).'`, or a restart.
+//! A broker of one node that is killed can come back with a quorum queue that elects no leader (seen on 3.10.8; its log
+//! repeats "leader not known", as in rabbitmq-server issue 10070). Every call then fails in time as unavailable and
+//! consumers go on trying, but a client cannot end it: the broker's operator has to.
 
 mod address;
 mod consume_session;
