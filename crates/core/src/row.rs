@@ -19,8 +19,9 @@ pub const MAX_PATH_BYTES: usize = 2048;
 pub const MAX_LABELS: usize = 256;
 /// Longest label in bytes.
 pub const MAX_LABEL_BYTES: usize = 512;
-/// Longest JSON field in bytes (Milvus ends at 64 KiB).
-pub const MAX_JSON_BYTES: usize = 65_536;
+/// Longest JSON field in bytes: labels, boxes and attributes each. Milvus ends at 64 KiB, of which the object that it
+/// keeps a list in takes some.
+pub const MAX_JSON_BYTES: usize = 65_500;
 
 /// Attribute that marks a row whose text was cut to [`MAX_TEXT_BYTES`].
 pub const TEXT_CUT_ATTRIBUTE: &str = "sightline_text_cut";
@@ -166,6 +167,12 @@ impl Row {
         )?;
         // Strings, numbers and maps with string keys: serialising them cannot fail.
         let json_len = |json: serde_json::Result<Vec<u8>>| json.map_or(0, |bytes| bytes.len());
+        check(
+            "labels",
+            "bytes",
+            json_len(serde_json::to_vec(&self.labels)),
+            MAX_JSON_BYTES,
+        )?;
         check(
             "boxes",
             "bytes",

@@ -1,6 +1,7 @@
 //! What every implementation refuses before it writes or searches, in the same words.
 
 use crate::{FieldSearch, IndexError, MAX_HITS, MAX_SCAN_ROWS};
+use serde::Serialize;
 use sightline_core::filter::TextField;
 use sightline_core::row::{
     MAX_FILENAME_BYTES, MAX_ID_BYTES, MAX_JSON_BYTES, MAX_LABEL_BYTES, MAX_LABELS, MAX_PATH_BYTES, MAX_TEXT_BYTES,
@@ -21,9 +22,6 @@ pub(crate) fn max_bytes(field: TextField) -> usize {
         TextField::ContentHash | TextField::SourceDigest => 128,
     }
 }
-
-/// What `{"attribute_names":}` adds to a list.
-const JSON_FRAME_BYTES: usize = 20;
 
 /// Names of the attributes that count as there: those that are not null.
 pub(crate) fn attribute_names(row: &Row) -> Vec<&str> {
@@ -86,22 +84,18 @@ fn check_row(dimensions: &Dimensions, row: &Row) -> Result<(), String> {
     for label in &row.labels {
         at_most("a label", "bytes", label.len(), MAX_LABEL_BYTES)?;
     }
-    let json_bytes = |json: serde_json::Result<Vec<u8>>| json.map(|json| json.len()).map_err(|e| e.to_string());
-    at_most(
-        "boxes",
-        "bytes",
-        json_bytes(serde_json::to_vec(&row.boxes))?,
-        MAX_JSON_BYTES,
-    )?;
-    at_most(
-        "attributes",
-        "bytes",
-        json_bytes(serde_json::to_vec(&row.attributes))?,
-        MAX_JSON_BYTES,
-    )?;
+    at_most("boxes", "bytes", json_bytes(&row.boxes)?, MAX_JSON_BYTES)?;
+    at_most("labels", "bytes", json_bytes(&row.labels)?, MAX_JSON_BYTES)?;
+    at_most("attributes", "bytes", json_bytes(&row.attributes)?, MAX_JSON_BYTES)?;
     i64::try_from(row.indexed_at.0)
         .map(|_| ())
         .map_err(|_| "indexed_at is beyond 2^63 - 1".to_owned())
+}
+
+/// Length of a value as JSON.
+fn json_bytes(value: &impl Serialize) -> Result<usize, String> {
+    let json = serde_json::to_vec(value).map_err(|error| error.to_string())?;
+    Ok(json.len())
 }
 
 fn check_vector(dimension: u32, vector: &[f32]) -> Result<(), String> {

@@ -2,7 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "addresses of test servers come from the environment"
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "addresses of test servers come from the environment, and a test fails by panicking"
 )]
 
 use sightline_core::VectorField;
@@ -15,6 +17,7 @@ async fn embedded(fields: &[VectorField]) -> Subject {
     Subject {
         index: open(&address, &OpenOptions::default()).await.unwrap(),
         fields: fields.into(),
+        line_breaks_in_filters: true,
         guard: Box::new(folder),
     }
 }
@@ -26,6 +29,7 @@ async fn server(variable: &str, fields: &[VectorField]) -> Subject {
     Subject {
         index: open(&address, &OpenOptions::default()).await.unwrap(),
         fields: fields.into(),
+        line_breaks_in_filters: true,
         guard: Box::new(()),
     }
 }
@@ -38,12 +42,20 @@ async fn sqlite_image_only() -> Subject {
     embedded(&[VectorField::Image]).await
 }
 
+async fn milvus_lite(fields: &[VectorField]) -> Subject {
+    Subject {
+        // Its grammar has no escape for them.
+        line_breaks_in_filters: false,
+        ..server("SIGHTLINE_TEST_MILVUS_LITE_URL", fields).await
+    }
+}
+
 async fn milvus_lite_two_fields() -> Subject {
-    server("SIGHTLINE_TEST_MILVUS_LITE_URL", &VectorField::ALL).await
+    milvus_lite(&VectorField::ALL).await
 }
 
 async fn milvus_lite_image_only() -> Subject {
-    server("SIGHTLINE_TEST_MILVUS_LITE_URL", &[VectorField::Image]).await
+    milvus_lite(&[VectorField::Image]).await
 }
 
 // The 2.3 line has one vector field a collection.

@@ -134,8 +134,11 @@ fn attributes(number: u64) -> BTreeMap<String, Value> {
         3 => put("age", json!(-5)),
         _ => None,
     };
-    if number % 2 == 0 {
-        put("View Position", json!(if number % 4 == 0 { "PA" } else { "AP" }));
+    if number.is_multiple_of(2) {
+        put(
+            "View Position",
+            json!(if number.is_multiple_of(4) { "PA" } else { "AP" }),
+        );
     }
     match number % 7 {
         0 => put("smoker", json!(true)),
@@ -143,10 +146,10 @@ fn attributes(number: u64) -> BTreeMap<String, Value> {
         2 => put("smoker", json!("true")),
         _ => None,
     };
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         put("note", json!(hostile));
     }
-    if number % 11 == 0 {
+    if number.is_multiple_of(11) {
         put("list", json!(["a", "b"]));
     }
     // A name for each hostile text that can be one.

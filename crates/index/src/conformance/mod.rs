@@ -4,6 +4,14 @@
 //! stamps one test a case, so that a failure names the case and the implementation. Cases make collections of their
 //! own, named by a random number, and drop them when they pass.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::cast_possible_truncation,
+    reason = "a case fails by panicking, and its numbers are small"
+)]
+
 #[expect(missing_docs, reason = "a case's name is its sentence")]
 pub mod collections;
 #[expect(missing_docs, reason = "a case's name is its sentence")]
@@ -29,6 +37,8 @@ pub struct Subject {
     pub index: Arc<dyn VectorIndex>,
     /// The vector fields that a collection of it can have at once.
     pub fields: Vec<VectorField>,
+    /// Whether a filter's value may hold a line break; where not, such a filter is refused.
+    pub line_breaks_in_filters: bool,
     /// What lives as long as the subject: a temporary folder, say.
     pub guard: Box<dyn Any + Send + Sync>,
 }

@@ -133,6 +133,10 @@ pub async fn a_row_that_no_index_could_hold_is_refused(subject: &Subject) {
             ..row()
         },
         Row {
+            labels: (0..200).map(|_| long(400)).collect(),
+            ..row()
+        },
+        Row {
             indexed_at: Timestamp(1 << 63),
             ..row()
         },

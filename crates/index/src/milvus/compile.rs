@@ -2,7 +2,7 @@
 
 use super::client::{Client, Dialect};
 use super::error::index_error;
-use super::filter::{Expression, joined, leaf, literal};
+use super::filter::{Expression, among, joined, leaf};
 use crate::IndexError;
 use milvus::v2::prelude::FieldData;
 use sightline_core::CollectionDescription;
@@ -48,7 +48,7 @@ fn with_negations(
                 Dialect::Lite => negations.get(&inner.text).cloned().ok_or(inner),
             }
         }
-        condition => Ok(leaf(condition)),
+        condition => Ok(leaf(condition, dialect)),
     }
 }
 
@@ -61,7 +61,7 @@ async fn excluding(
     let mut ids: Vec<String> = Vec::new();
     loop {
         let after = ids.last().map_or("", String::as_str);
-        let page = Expression::new(format!("id > {}", literal(after))).and(condition.clone());
+        let page = Expression::new(format!("id > \"{after}\"")).and(condition.clone());
         let page = page
             .checked()
             .map_err(|message| IndexError::refused("read rows", collection, message))?;
@@ -83,6 +83,6 @@ async fn excluding(
     if ids.is_empty() {
         return Ok(Expression::everything());
     }
-    let literals: Vec<String> = ids.iter().map(|id| literal(id)).collect();
-    Ok(Expression::new(format!("(id not in [{}])", literals.join(", "))))
+    let ids = among(ids.iter().map(String::as_str));
+    Ok(Expression::new(format!("(id not in {ids})")))
 }

@@ -4,9 +4,9 @@
 //! Milvus holds `attribute != value` for true where the attribute is missing or of another type; it is therefore
 //! never used on attributes.
 
+use super::client::Dialect;
 use super::schema::{ATTRIBUTE_NAMES, ATTRIBUTES, INDEXED_AT, LABELS};
 use sightline_core::filter::{Comparison, Field, Filter, IntegerTest, Literal};
-use std::fmt::Write;
 
 // An id is never empty. Milvus has no literal for these two.
 const TRUE: &str = r#"id != """#;
@@ -90,23 +90,23 @@ pub(super) fn joined(mut parts: Vec<Expression>, all: bool) -> Expression {
 }
 
 /// The expression of a condition on one field.
-pub(super) fn leaf(filter: &Filter) -> Expression {
+pub(super) fn leaf(filter: &Filter, dialect: Dialect) -> Expression {
     let contains = |column: &str, text: &str| {
-        let text = literal(text);
+        let text = literal(text, dialect);
         Expression::new(format!("json_contains({column}[\"{column}\"], {text})"))
     };
     match filter {
         Filter::HasLabel(label) => contains(LABELS, label),
         Filter::HasAttribute(name) => contains(ATTRIBUTE_NAMES, name),
-        Filter::Compare { field, op, value } => compare(field, *op, value),
+        Filter::Compare { field, op, value } => compare(field, *op, value, dialect),
         Filter::And(_) | Filter::Or(_) | Filter::Not(_) => Expression::nothing(),
     }
 }
 
-fn compare(field: &Field, op: Comparison, value: &Literal) -> Expression {
+fn compare(field: &Field, op: Comparison, value: &Literal, dialect: Dialect) -> Expression {
     Expression::new(match (field, value) {
         (Field::Text(field), Literal::Text(text)) => {
-            format!("{} {} {}", field.as_str(), operator(op), literal(text))
+            format!("{} {} {}", field.as_str(), operator(op), literal(text, dialect))
         }
         (Field::HasImage, Literal::Bool(value)) => flag("has_image", op, *value),
         (Field::HasText, Literal::Bool(value)) => flag("has_text", op, *value),
@@ -123,7 +123,7 @@ fn compare(field: &Field, op: Comparison, value: &Literal) -> Expression {
         (Field::Attribute(name), Literal::Number(number)) if !number.is_nan() => {
             return on_attribute(name, op, &format!("{number:?}"));
         }
-        (Field::Attribute(name), Literal::Text(text)) => return on_attribute(name, op, &literal(text)),
+        (Field::Attribute(name), Literal::Text(text)) => return on_attribute(name, op, &literal(text, dialect)),
         _ => FALSE.into(),
     })
 }
@@ -152,28 +152,23 @@ fn operator(op: Comparison) -> &'static str {
     }
 }
 
+/// An attribute's place. The engine compares names as they are written in JSON.
 fn attribute(name: &str) -> String {
-    format!("{ATTRIBUTES}[{}]", literal(name))
+    format!("{ATTRIBUTES}[{}]", literal(name, Dialect::Milvus))
 }
 
-/// A text as a literal: quotes, backslashes and control characters escaped, anything else as it is.
-pub(super) fn literal(text: &str) -> String {
-    let mut literal = String::with_capacity(text.len() + 2);
-    literal.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => literal.push_str("\\\""),
-            '\\' => literal.push_str("\\\\"),
-            '\n' => literal.push_str("\\n"),
-            '\r' => literal.push_str("\\r"),
-            '\t' => literal.push_str("\\t"),
-            c if c.is_control() => {
-                // Writing into a String cannot fail.
-                write!(literal, "\\u{:04x}", u32::from(c)).unwrap_or_default();
-            }
-            c => literal.push(c),
-        }
+/// A text as a literal: what could end it is escaped, so that a value stays a value.
+pub(super) fn literal(text: &str, dialect: Dialect) -> String {
+    match dialect {
+        // Milvus knows the escapes of Go, of which those of JSON are a part.
+        Dialect::Milvus => serde_json::Value::from(text).to_string(),
+        // milvus-lite knows these two only; a line break it refuses.
+        Dialect::Lite => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
     }
-    literal.push('"');
-    literal
+}
+
+/// The expression that names rows by their ids.
+pub(super) fn among<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(|id| format!("\"{id}\"")).collect();
+    format!("[{}]", ids.join(", "))
 }

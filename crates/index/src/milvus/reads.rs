@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::compile::compile;
 use super::error::{Meaning, index_error, meaning};
-use super::filter::{Expression, literal};
+use super::filter::{Expression, among};
 use super::{collections, rows, schema};
 use crate::check::dimensions;
 use crate::{FieldHits, FieldSearch, IndexError, MAX_HITS, Projection, ScoredId};
@@ -33,8 +33,7 @@ fn page_rows(description: &CollectionDescription, projection: Projection) -> usi
 }
 
 fn names(ids: &[RowId]) -> String {
-    let ids: Vec<String> = ids.iter().map(|id| literal(id.as_str())).collect();
-    format!("id in [{}]", ids.join(", "))
+    format!("id in {}", among(ids.iter().map(RowId::as_str)))
 }
 
 /// Queries, and once more after loading the collection where it was not in memory.
@@ -121,7 +120,7 @@ pub(super) async fn scan(
     let mut page = page_rows(description, projection);
     while rows.len() < limit {
         let after = rows.last().map(|row| &row.id).or(after).map_or("", RowId::as_str);
-        let from_here = format!("id > {} and {condition}", literal(after));
+        let from_here = format!("id > \"{after}\" and {condition}");
         let wanted = page.min(limit - rows.len());
         match read(client, description, from_here, Some(wanted), projection).await? {
             Page::Rows(mut found) => {
