@@ -87,7 +87,7 @@ pub(crate) async fn run(args: &SearchArgs, servers: &Servers, console: Console) 
 
 /// Asks the gateway.
 pub(crate) async fn ask(client: &Searching, query: &Query) -> Result<v1::SearchResponse, CliError> {
-    let answer = client.clone().search(query.to_api()?).await;
+    let answer = client.clone().search(query.to_api()).await;
     Ok(answer.map_err(|status| CliError::call("search", &status))?.into_inner())
 }
 
@@ -120,5 +120,6 @@ async fn query_of(args: &SearchArgs) -> Result<Query, CliError> {
         effort: args.effort.unwrap_or_default(),
         thumbnail_pixels: if args.html.is_some() { SHEET_PIXELS } else { 0 },
     };
+    query.check()?;
     Ok(query)
 }

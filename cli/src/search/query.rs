@@ -66,11 +66,8 @@ impl Picture {
 }
 
 impl Query {
-    /// The request.
-    ///
-    /// # Errors
-    /// Where parts of it contradict each other.
-    pub(crate) fn to_api(&self) -> Result<v1::SearchRequest, CliError> {
+    /// Whether parts of it contradict each other: told before any server is asked.
+    pub(crate) fn check(&self) -> Result<(), CliError> {
         let wrong = |text: &str| Err(CliError::Usage(text.to_owned()));
         let both = self.picture.is_some() && self.text.is_some();
         if self.alpha.is_some() && !both {
@@ -79,6 +76,11 @@ impl Query {
         if self.against.is_some() && both {
             return wrong("--against is for a lone picture or text: leave out one of them, or --against");
         }
+        Ok(())
+    }
+
+    /// The request.
+    pub(crate) fn to_api(&self) -> v1::SearchRequest {
         let mut request = v1::SearchRequest {
             collection: resource("collections", &self.collection),
             top_k: self.top_k,
@@ -90,7 +92,7 @@ impl Query {
         };
         if let Some(field) = self.against {
             request.legs = vec![self.leg(field)];
-            return Ok(request);
+            return request;
         }
         request.image = self.picture.as_ref().map(|picture| {
             let source = match picture {
@@ -101,7 +103,7 @@ impl Query {
         });
         request.text = self.text.clone().unwrap_or_default();
         request.alpha = self.alpha;
-        Ok(request)
+        request
     }
 
     fn leg(&self, field: FieldArg) -> v1::Leg {
@@ -144,8 +146,7 @@ mod tests {
             alpha: Some(0.25),
             ..by_words()
         }
-        .to_api()
-        .unwrap();
+        .to_api();
         assert_eq!(request.collection, "collections/stamps");
         assert_eq!(
             (request.text.as_str(), request.alpha, request.top_k),
@@ -162,8 +163,7 @@ mod tests {
             against: Some(FieldArg::Image),
             ..by_words()
         }
-        .to_api()
-        .unwrap();
+        .to_api();
         assert!(request.text.is_empty() && request.image.is_none());
         let leg = &request.legs[0];
         assert_eq!((leg.field.as_str(), leg.weight), ("image_embedding", 1.0));
@@ -176,7 +176,7 @@ mod tests {
             alpha: Some(0.5),
             ..by_words()
         }
-        .to_api()
+        .check()
         .unwrap_err();
         assert!(alone.to_string().contains("--alpha"), "{alone}");
         let both = Query {
@@ -184,7 +184,7 @@ mod tests {
             against: Some(FieldArg::Text),
             ..by_words()
         };
-        assert!(both.to_api().unwrap_err().to_string().contains("--against"));
+        assert!(both.check().unwrap_err().to_string().contains("--against"));
     }
 
     #[tokio::test]

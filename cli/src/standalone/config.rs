@@ -115,6 +115,17 @@ impl StandaloneConfig {
         }
     }
 
+    /// Threads of each model on a processor: half of the cores where it is not said. Engine, gateway and decoding share
+    /// this machine, and libtorch's threads spin while they wait for each other: with more of them than free cores
+    /// that is most of what they do.
+    fn threads(&self) -> u16 {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        match self.model.threads {
+            0 => u16::try_from(cores() / 2).unwrap_or(u16::MAX).max(1),
+            threads => threads,
+        }
+    }
+
     /// The gateway's configuration.
     pub(super) fn gateway(&self) -> GatewayConfig {
         GatewayConfig {
@@ -128,7 +139,7 @@ impl StandaloneConfig {
                     DeviceName::Cpu => "cpu".into(),
                     DeviceName::Cuda => "cuda:0".into(),
                 },
-                threads: Some(self.model.threads).filter(|threads| *threads > 0),
+                threads: Some(self.threads()),
             },
             s3: self.s3.clone(),
             limits: LimitsConfig {
@@ -159,7 +170,10 @@ impl StandaloneConfig {
                 url: Some(SecretUrl::parse("sqlite:/index.db")?),
             },
             s3: self.s3.clone(),
-            model: self.model.clone(),
+            model: ModelSettings {
+                threads: self.threads(),
+                ..self.model.clone()
+            },
             pipeline: self.pipeline.clone(),
             telemetry: self.telemetry.clone(),
             shutdown: self.shutdown.clone(),

@@ -9,6 +9,14 @@ pub(super) const PREFIX: &str = "SIGHTLINE_";
 pub(super) const CONFIG_FILE: &str = "SIGHTLINE_CONFIG";
 /// What tests need; no configuration of a service.
 const TESTS: &str = "SIGHTLINE_TEST_";
+/// What the client needs; a person who exports them may start a service in the same shell.
+const CLIENT: [&str; 5] = [
+    "SIGHTLINE_SERVER",
+    "SIGHTLINE_COORDINATOR",
+    "SIGHTLINE_WORKER",
+    "SIGHTLINE_GATEWAY",
+    "SIGHTLINE_CA_CERT",
+];
 
 /// Environment variables, those of Sightline alone.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +46,9 @@ impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
         let named = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self(
             named
-                .filter(|(name, _)| name.starts_with(PREFIX) && !name.starts_with(TESTS))
+                .filter(|(name, _)| {
+                    name.starts_with(PREFIX) && !name.starts_with(TESTS) && !CLIENT.contains(&name.as_str())
+                })
                 .collect(),
         )
     }
@@ -83,6 +93,19 @@ pub(super) fn is_service_link(variable: &str, value: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_client_reads_is_no_key_of_a_service() {
+        let names = [
+            "SIGHTLINE_SERVER",
+            "SIGHTLINE_GATEWAY",
+            "SIGHTLINE_TEST_AMQP_URL",
+            "SIGHTLINE_QUEUE__URL",
+        ];
+        let environment: Environment = names.into_iter().map(|name| (name, "x")).collect();
+        let keys: Vec<&String> = environment.keys().map(|(name, _)| name).collect();
+        assert_eq!(keys, ["SIGHTLINE_QUEUE__URL"]);
+    }
 
     #[test]
     fn a_key_and_its_variable_name_each_other() {

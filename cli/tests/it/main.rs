@@ -1,0 +1,13 @@
+//! The program as people and programs run it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests may; clippy exempts only the bodies of test functions"
+)]
+
+mod client;
+mod pictures;
+mod program;
+mod standalone;

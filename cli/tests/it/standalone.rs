@@ -1,0 +1,248 @@
+//! From pictures in a folder to searches, through the program alone.
+
+use crate::pictures::dataset;
+use crate::program::{Server, model, run};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn ingest<'a>(data: &'a Path, model: &'a Path, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec![
+        "ingest",
+        "--root",
+        text(data),
+        "--dataset",
+        "patterns",
+        "--manifest",
+        "table.csv",
+    ];
+    args.extend(["--collection", "patterns", "--model", text(model), "--shard-items", "8"]);
+    args.extend(more);
+    args
+}
+
+/// The keys of hits, best first.
+fn keys(response: &Value) -> Vec<&str> {
+    let hits = response["hits"].as_array().unwrap();
+    hits.iter().map(|hit| hit["item"]["key"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn pictures_are_indexed_searched_listed_and_deleted() {
+    let (data, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    dataset(pictures.path());
+    let model = model();
+    let server = Server::start(data.path(), Some(&model));
+
+    let ran = server.run(&ingest(pictures.path(), &model, &["--json"]));
+    assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
+    let states = ran.json();
+    let last = states.last().unwrap();
+    assert_eq!(
+        (&last["state"], &last["counts"]["indexed"]),
+        (&"PARTIALLY_SUCCEEDED".into(), &30.into()),
+        "{last}"
+    );
+    assert_eq!(
+        last["failures"],
+        serde_json::json!([{ "reason": "corrupt_image", "count": 1 }])
+    );
+    let run_name = last["name"].as_str().unwrap();
+
+    let again = server.run(&ingest(pictures.path(), &model, &[]));
+    assert_eq!(again.code, 3, "{}", again.err);
+    assert!(
+        again.out.contains("unchanged         30") && again.out.contains("sightline runs failures"),
+        "{}",
+        again.out
+    );
+
+    let failures = server.run(&["runs", "failures", run_name, "--csv"]);
+    let lines: Vec<&str> = failures.out.lines().collect();
+    assert_eq!(lines[0], "key,reason,message,line,stale");
+    assert!(
+        lines[1].starts_with("pictures/broken.png,corrupt_image,") && lines.len() == 2,
+        "{}",
+        failures.out
+    );
+
+    search_all_ways(&server, pictures.path(), data.path());
+
+    let collection = server
+        .run(&["collections", "get", "patterns", "--json"])
+        .json()
+        .remove(0);
+    assert_eq!(
+        (&collection["row_count"], &collection["image_count"]),
+        (&30.into(), &30.into()),
+        "{collection}"
+    );
+    let status = server.run(&["worker", "status", "--json"]).json().remove(0);
+    assert_eq!(status["state"], "SERVING", "{status}");
+    let refused = server.run(&["collections", "delete", "patterns"]);
+    assert!(refused.code == 2 && refused.err.contains("--yes"), "{}", refused.err);
+    assert_eq!(server.run(&["collections", "delete", "patterns", "--yes"]).code, 0);
+    let gone = server.run(&["search", "--collection", "patterns", "--text", "x"]);
+    assert!(
+        gone.code == 1 && gone.err.contains("patterns") && gone.err.lines().count() == 1,
+        "{}",
+        gone.err
+    );
+    assert_eq!(server.end(), 0);
+}
+
+fn search_all_ways(server: &Server, pictures: &Path, data: &Path) {
+    let picture = pictures.join("pictures/07.bmp");
+    let sheet = data.join("sheets/new/hits.html");
+    let base = ["search", "--collection", "patterns", "--json", "--top-k", "5"];
+    let by_picture = server.run(&[&base[..], &["--image", text(&picture), "--html", text(&sheet)]].concat());
+    assert_eq!(by_picture.code, 0, "{}", by_picture.err);
+    let found = by_picture.json().remove(0);
+    assert_eq!(keys(&found)[0], "pictures/07.bmp");
+    assert!(found["hits"][0]["score"].as_f64().unwrap() > 0.9999, "{found}");
+    assert_eq!(found["ranking"], "EXACT");
+    let page = std::fs::read_to_string(&sheet).unwrap();
+    assert_eq!(page.matches("<li class=\"hit\">").count(), 5);
+    // Five thumbnails and the query.
+    assert_eq!(page.matches("src=\"data:image/").count(), 6);
+
+    let words = server
+        .run(&[&base[..], &["--text", "Pattern number 12."]].concat())
+        .json()
+        .remove(0);
+    assert_eq!(keys(&words)[0], "pictures/12.bmp", "{words}");
+    let filter = [
+        "--text",
+        "Pattern number 12.",
+        "--filter",
+        "attributes.parity = \"odd\" AND labels:\"pattern\"",
+    ];
+    let odd = server.run(&[&base[..], &filter].concat()).json().remove(0);
+    assert!(
+        keys(&odd).len() == 5 && keys(&odd).iter().all(|key| key[9..11].parse::<u32>().unwrap() % 2 == 1),
+        "{odd}"
+    );
+
+    let both = [
+        "--image",
+        text(&picture),
+        "--text",
+        "Pattern number 7.",
+        "--alpha",
+        "0.25",
+    ];
+    let both = server.run(&[&base[..], &both].concat()).json().remove(0);
+    let best = &both["hits"][0];
+    assert_eq!(best["item"]["key"], "pictures/07.bmp");
+    let parts = best["parts"].as_array().unwrap();
+    let sum: f64 = parts
+        .iter()
+        .map(|part| part["score"].as_f64().unwrap() * part["weight"].as_f64().unwrap())
+        .sum();
+    assert!(
+        parts.len() == 2 && (sum - best["score"].as_f64().unwrap()).abs() < 1e-9,
+        "{best}"
+    );
+
+    let id = best["item"]["id"].as_str().unwrap();
+    let by_item = server.run(&[&base[..], &["--item", id]].concat()).json().remove(0);
+    assert_eq!(keys(&by_item)[0], "pictures/07.bmp");
+    let item = server
+        .run(&["items", "get", id, "--collection", "patterns", "--json"])
+        .json()
+        .remove(0);
+    assert_eq!(
+        (&item["report_text"], &item["attributes"]["parity"]),
+        (&"Pattern number 7.".into(), &"odd".into())
+    );
+    let table = server.run(&["search", "--collection", "patterns", "--image", text(&picture)]);
+    assert!(
+        table.out.contains("RANK") && table.out.contains("pictures/07.bmp"),
+        "{}",
+        table.out
+    );
+}
+
+#[test]
+fn a_run_that_had_not_ended_goes_on_after_a_restart_and_a_cancelled_one_does_not() {
+    let (data, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    dataset(pictures.path());
+    let model = model();
+    // Without a model nobody works on what is planned.
+    let server = Server::start(data.path(), None);
+    let other = run(&["standalone", "--data", text(data.path()), "--listen", "127.0.0.1:0"]);
+    assert!(
+        other.code == 1 && other.err.contains("in use by another sightline"),
+        "{}",
+        other.err
+    );
+
+    let created = server.run(&ingest(
+        pictures.path(),
+        &model,
+        &["--json", "--no-wait", "--request-id", "first"],
+    ));
+    assert_eq!(created.code, 0, "{}", created.err);
+    let first = created.json()[0]["name"].as_str().unwrap().to_owned();
+    let same = server.run(&ingest(
+        pictures.path(),
+        &model,
+        &["--json", "--no-wait", "--request-id", "first"],
+    ));
+    assert_eq!(same.json()[0]["name"], *first);
+    let second = server
+        .run(&ingest(
+            pictures.path(),
+            &model,
+            &["--no-wait", "--request-id", "second"],
+        ))
+        .out;
+    let cancelled = server
+        .run(&["runs", "cancel", second.trim(), "--json"])
+        .json()
+        .remove(0);
+    assert_eq!(cancelled["state"], "CANCELLED");
+    assert_eq!(server.run(&["runs", "watch", second.trim()]).code, 1);
+
+    // The run is planned and waits for a worker: what is in the queue is lost with the process.
+    let mut watching = server
+        .command(&["runs", "watch", &first, "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let states = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let waits = |state: &Value| state["state"] == "WAITING" && state["plan_complete"] == true;
+    let waiting = states
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .find(waits)
+        .unwrap();
+    assert!(
+        waiting["state_message"]
+            .as_str()
+            .unwrap()
+            .starts_with("no worker serves model"),
+        "{waiting}"
+    );
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+    assert_eq!(server.end(), 0);
+
+    let server = Server::start(data.path(), Some(&model));
+    let watched = server.run(&["runs", "watch", &first, "--json"]);
+    assert_eq!(watched.code, 3, "{}{}", watched.out, watched.err);
+    let last = watched.json().pop().unwrap();
+    assert_eq!(
+        (&last["counts"]["indexed"], &last["done_shards"]),
+        (&30.into(), &4.into()),
+        "{last}"
+    );
+    let runs = server.run(&["runs", "list", "--json"]).json();
+    let states: Vec<&Value> = runs.iter().map(|run| &run["state"]).collect();
+    assert_eq!(states, ["CANCELLED", "PARTIALLY_SUCCEEDED"]);
+    assert_eq!(server.end(), 0);
+}
