@@ -54,8 +54,15 @@ test-setup: setup-test ## Tests of the set-up programs
 
 .PHONY: test-rust
 test-rust: setup-test ## Unit, conformance and integration tests, on real servers
-	$(DEV) --data .local/dev-test run rabbitmq milvus milvus-lite moto -- \
-		cargo test --locked --workspace --all-features
+	$(DEV) run rabbitmq milvus milvus-lite moto -- \
+		cargo test --locked --workspace
+
+.PHONY: e2e-small
+e2e-small: setup-test ## The whole system from outside on 100 pictures, S3 by moto (target/e2e-small.json)
+	$(SETUP) python-clients
+	cargo build --locked --workspace --bins
+	$(DEV) run rabbitmq milvus milvus-lite moto -- \
+		.local/venv-clients/bin/python tests/e2e/run.py --items 100 --shards 20 --report target/e2e-small.json
 
 .PHONY: up
 up: setup-test ## Start the real servers for tests by hand; then: eval "$$(deploy/dev/dev.py env)"
@@ -66,6 +73,19 @@ down: ## End the servers
 	$(DEV) down
 
 ## Slow parts
+
+.PHONY: e2e
+e2e: setup-test ## The whole system from outside on every picture, on a real S3 server (target/e2e.json)
+	$(SETUP) python-clients s3
+	cargo build --locked --workspace --bins
+	$(DEV) run rabbitmq milvus milvus-lite s3 -- .local/venv-clients/bin/python tests/e2e/run.py
+
+.PHONY: coverage
+coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
+	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin
+	$(DEV) run rabbitmq milvus milvus-lite moto -- cargo tarpaulin --locked --workspace --engine ptrace \
+		--target-dir target/coverage --out json --output-dir target --timeout 900 --follow-exec
+	python3 deploy/setup/coverage_by_crate.py target/tarpaulin-report.json
 
 .PHONY: doc
 doc: setup ## Documentation, warnings denied

@@ -66,7 +66,6 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
     let listener = TcpListener::bind(config.listen.address)
         .await
         .with_context(|| format!("cannot listen on {} (listen.address)", config.listen.address))?;
-    tracing::info!(address = %listener.local_addr()?, "serving sightline.v1.Coordinator");
     let server = GrpcServer::new(&config.grpc, &context.metrics, &context.readiness)?
         .with_tls_of(&config.listen)?
         .with_descriptors(sightline_proto::FILE_DESCRIPTOR_SET)

@@ -46,7 +46,7 @@ def main(arguments: List[str]) -> int:
 def _do(parsed: argparse.Namespace, command: Optional[List[str]]) -> int:
     if not Path("/proc/self/environ").exists():
         raise DevError("the components are Linux programs, and found by /proc: run this on Linux")
-    chosen = parsed.data or os.environ.get("SIGHTLINE_DEV_DATA")
+    chosen = parsed.data or os.environ.get("SIGHTLINE_TEST_DEV_DATA")
     if parsed.action == "run":
         if not command:
             raise DevError("name the command to run after `--`")
@@ -114,7 +114,7 @@ def _status_of_all() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--data", type=Path, help="the folder of their data (default: $SIGHTLINE_DEV_DATA, else "
+    common.add_argument("--data", type=Path, help="the folder of their data (default: $SIGHTLINE_TEST_DEV_DATA, else "
                                                   "<repo>/.local/dev; for run: a new one)")
     tuned = argparse.ArgumentParser(add_help=False)
     tuned.add_argument("--rabbitmq-conf", metavar="KEY=VALUE", action="append", default=[],

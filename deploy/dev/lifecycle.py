@@ -84,7 +84,7 @@ def environment(data: DataFolder) -> Dict[str, str]:
         if data.is_running(name):
             variables.update(component.environment(data.instance(name)))
     if variables:
-        variables["SIGHTLINE_DEV_DATA"] = str(data.root)
+        variables["SIGHTLINE_TEST_DEV_DATA"] = str(data.root)
     return variables
 
 

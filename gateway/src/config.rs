@@ -52,7 +52,8 @@ pub struct ModelConfig {
     pub name: Option<String>,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: String,
-    /// Threads that the model computes with on a processor; libtorch's own choice where not given.
+    /// Threads that the model computes with on a processor. More than one only helps large models on free cores:
+    /// libtorch's threads spin while they wait for each other.
     pub threads: Option<u16>,
 }
 
@@ -62,7 +63,7 @@ impl Default for ModelConfig {
             folder: None,
             name: None,
             device: DeviceChoice::Auto.to_string(),
-            threads: None,
+            threads: Some(1),
         }
     }
 }

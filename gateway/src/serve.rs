@@ -99,10 +99,6 @@ pub async fn serve(
         .with_tls_of(&config.listen)?
         .with_descriptors(FILE_DESCRIPTOR_SET);
     let server = gateway.add_to(server);
-    match listener.local_addr() {
-        Ok(address) => tracing::info!(%address, "serving searches"),
-        Err(error) => tracing::warn!(%error, "serving searches at an unknown address"),
-    }
     let watching = watch_index(|| gateway.check_index(), &index);
     tokio::select! {
         result = server.serve(listener, context.shutdown, context.drain) => Ok(result?),

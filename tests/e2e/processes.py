@@ -19,14 +19,16 @@ class Process:
     def __init__(self, name: str, command: List[str], environment: Dict[str, str], logs: Path) -> None:
         self.name = name
         self.log = logs / f"{name}.log"
+        # A service refuses what it does not know, and must not see what was meant for this program.
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith("SIGHTLINE_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                command, env={**inherited, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
 
     def address(self) -> str:
         """Where its gRPC service listens, as its log says."""
-        return self.wait_for(r"address=(127\.0\.0\.1:\d+).*serving sightline|serving sightline.*address=(127\.0\.0\.1:\d+)")
+        return self.wait_for(r'serving gRPC address="?(127\.0\.0\.1:\d+)')
 
     def wait_for(self, pattern: str) -> str:
         """The first group of the first line that matches."""

@@ -32,13 +32,15 @@ def of_sqlite(path: Path, collection: str) -> Rows:
     """Every row of an embedded collection, by id."""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     connection.row_factory = sqlite3.Row
-    table = table_of(connection, collection)
-    return {row["id"]: plain(dict(row)) for row in connection.execute(f'SELECT * FROM "{table}"')}
-
-
-def table_of(connection: sqlite3.Connection, collection: str) -> str:
-    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    return next(name for name in names if name.endswith(collection))
+    (number,) = connection.execute("SELECT number FROM collections WHERE name = ?", (collection,)).fetchone()
+    rows = {row["id"]: dict(row) for row in connection.execute(f"SELECT * FROM rows_{number}")}
+    for row in rows.values():
+        del row["number"]
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for field in (field for field in VECTORS if f"{field}_{number}" in tables):
+        for key, vector in connection.execute(f"SELECT id, vector FROM {field}_{number}"):
+            rows[key][field] = vector
+    return {key: plain(row) for key, row in rows.items()}
 
 
 def plain(row: Dict[str, Any]) -> Dict[str, Any]:
@@ -48,7 +50,9 @@ def plain(row: Dict[str, Any]) -> Dict[str, Any]:
         if name in VECTORS:
             result[name] = vector(value)
         elif name in ("labels", "boxes", "attributes"):
-            result[name] = json.loads(value) if isinstance(value, (str, bytes)) else as_list(value)
+            parsed = json.loads(value) if isinstance(value, (str, bytes)) else value
+            # Milvus takes objects only where JSON is meant, so a list lies in one under its field's name.
+            result[name] = parsed[name] if isinstance(parsed, dict) and set(parsed) == {name} else as_list(parsed)
         elif name in ("has_image", "has_text"):
             result[name] = bool(value)
         else:
@@ -79,7 +83,7 @@ def compare(ours: Rows, theirs: Rows, fields: List[str]) -> Dict[str, Any]:
     min_cosine = 1.0
     for key in set(ours) & set(theirs):
         mine, other = ours[key], theirs[key]
-        names = (set(mine) & set(other)) - set(PROVENANCE) - set(VECTORS) - ({"has_text"} if len(fields) == 1 else set())
+        names = (set(mine) & set(other)) - set(PROVENANCE) - set(VECTORS)
         for name in sorted(names):
             if mine[name] != other[name]:
                 different.append(f"{key}.{name}: {mine[name]!r} != {other[name]!r}")

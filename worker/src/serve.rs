@@ -73,7 +73,6 @@ pub async fn serve(config: WorkerConfig, context: Context) -> anyhow::Result<()>
     let listener = TcpListener::bind(config.listen.address)
         .await
         .with_context(|| format!("cannot listen on {} (listen.address)", config.listen.address))?;
-    tracing::info!(address = %listener.local_addr()?, "serving sightline.v1.Worker");
     let server = GrpcServer::new(&config.grpc, &context.metrics, &context.readiness)?
         .with_tls_of(&config.listen)?
         .with_descriptors(sightline_proto::FILE_DESCRIPTOR_SET)

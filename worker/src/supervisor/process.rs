@@ -10,6 +10,11 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
+/// libtorch's threads spin while they wait for each other, and with fewer free cores than threads that is most of what
+/// they do (measured: seven times the time per picture beside other work on two cores). They read this once, when a
+/// process starts.
+const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
+
 /// Frames that may wait to be written.
 const WAITING_FRAMES: usize = 256;
 
@@ -92,8 +97,12 @@ fn keep(
     generation: Generation,
     events: &mpsc::Sender<(Generation, EngineEvent)>,
 ) -> std::io::Result<std::process::ExitStatus> {
-    let mut child = Command::new(&command.program)
-        .args(&command.args)
+    let mut engine = Command::new(&command.program);
+    engine.args(&command.args);
+    if std::env::var_os(WAIT_POLICY).is_none() {
+        engine.env(WAIT_POLICY, "passive");
+    }
+    let mut child = engine
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
