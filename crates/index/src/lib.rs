@@ -76,7 +76,9 @@ pub struct FieldHits {
 ///   with another it is [`IndexError::Conflict`].
 /// - `upsert` replaces rows by id; of one id twice in a batch the last counts; durable and visible on return.
 ///   Vectors must be finite and of the field's dimension, or the batch is [`IndexError::Refused`] whole.
-/// - `get`, `scan` and `count` are strongly consistent with upserts that have returned.
+/// - `get`, `scan` and `count` are strongly consistent with upserts that have returned, from any process. `search` is
+///   with those of this process; those of others it sees within a second or so.
+/// - Where rows of equal score lie on both sides of a search's limit, those with the smaller ids are hits.
 /// - `scan` pages in the order of ids: no row is lost or repeated however many there are.
 #[async_trait]
 pub trait VectorIndex: Send + Sync + Debug {

@@ -129,6 +129,7 @@ macro_rules! conformance_suite {
                 a_row_without_a_side_is_no_hit_of_it,
                 a_filter_restricts_a_search_and_nothing_else,
                 a_query_that_cannot_be_one_is_refused,
+                inverted_lists_and_graphs_are_built_and_find_what_is_there,
             ],
         );
     };

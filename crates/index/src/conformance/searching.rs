@@ -3,7 +3,7 @@
 use super::{Subject, fixture};
 use crate::{FieldHits, FieldSearch, IndexError, ScoredId};
 use sightline_core::filter::{Filter, parse};
-use sightline_core::{CollectionName, Row, VectorField, vector};
+use sightline_core::{CollectionName, IndexKind, Row, VectorField, vector};
 
 /// Engines sum in f32 and in an order of their own.
 const SCORE_TOLERANCE: f32 = 1e-5;
@@ -166,4 +166,43 @@ pub async fn a_query_that_cannot_be_one_is_refused(subject: &Subject) {
         );
     }
     subject.drop(&description.name).await;
+}
+
+pub async fn inverted_lists_and_graphs_are_built_and_find_what_is_there(subject: &Subject) {
+    let kinds = [
+        (IndexKind::IvfFlat { nlist: 8 }, 8),
+        (
+            IndexKind::Hnsw {
+                m: 16,
+                ef_construction: 200,
+            },
+            300,
+        ),
+    ];
+    for (kind, effort) in kinds {
+        let mut description = subject.description(16);
+        description.index = kind;
+        match subject.index.create(&description).await {
+            Ok(()) => {}
+            // milvus-lite has no graphs. What is refused is not left behind.
+            Err(error) => {
+                assert!(matches!(error, IndexError::Refused { .. }), "{kind:?}: {error}");
+                assert!(matches!(kind, IndexKind::Hnsw { .. }), "{error}");
+                assert_eq!(subject.index.describe(&description.name).await.unwrap(), None);
+                continue;
+            }
+        }
+        let rows = fixture::rows(300, &subject.fields, 16);
+        subject.index.upsert(&description.name, &rows).await.unwrap();
+        for row in &rows[..10] {
+            let mut search = search(VectorField::Image, row.image_embedding.clone().unwrap(), 10, None);
+            search.effort = Some(effort);
+            if matches!(kind, IndexKind::IvfFlat { .. }) {
+                check(subject, &description.name, &rows, &search).await;
+            }
+            let found = subject.index.search(&description.name, &search).await.unwrap();
+            assert_eq!(found.hits[0].id, row.id, "{kind:?}");
+        }
+        subject.drop(&description.name).await;
+    }
 }

@@ -18,7 +18,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 pub(super) async fn create(client: &Client, description: &CollectionDescription) -> Result<(), IndexError> {
     let collection = &description.name;
     let mut refusal = None;
-    if stored_description(client, collection).await?.is_none() {
+    let is_new = stored_description(client, collection).await?.is_none();
+    if is_new {
         let call = async {
             let request = CreateCollectionRequest::builder()
                 .collection_name(collection.as_str())
@@ -46,7 +47,13 @@ pub(super) async fn create(client: &Client, description: &CollectionDescription)
             });
         }
     }
-    prepare(client, description).await
+    let prepared = prepare(client, description).await;
+    if is_new && matches!(prepared, Err(IndexError::Refused { .. })) {
+        // An index that the server does not have: nothing was written yet, and a collection that cannot be searched
+        // would only be in the way of another try.
+        drop(client, collection).await?;
+    }
+    prepared
 }
 
 /// Sees to it that a collection's fields are indexed and that it is in memory. Can be done twice.

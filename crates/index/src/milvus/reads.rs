@@ -225,7 +225,9 @@ async fn best(
             .filter(condition.clone())
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
             .extra_params(breadth.parameters.clone())
-            .consistency_level(ConsistencyLevel::Strong)
+            // Strong costs a tick of the server's clock, 200 ms. This sees every write of this process, and those of
+            // others as soon as the server does by itself, within a tick or two.
+            .consistency_level(ConsistencyLevel::Session)
             .build()?;
         client.sdk.search(request).await
     };
