@@ -1,6 +1,10 @@
 //! The coordinator over the embedded seams, with a worker that only writes results.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
 
 use bytes::Bytes;
 use sightline_coordinator::{Coordinator, CoordinatorService, PlannerOptions, Seams};

@@ -1,7 +1,11 @@
 //! Frozen samples of every durable format: what an older Sightline wrote must be read for ever, and what this one
 //! writes must not change by accident. A sample is never edited; a new version adds a file.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says so and ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so and ends"
+)]
 
 use sightline_core::document::{Document, DocumentError};
 use sightline_core::message::Envelope;
