@@ -26,6 +26,10 @@ class Process:
                 command, env={**inherited, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def address(self) -> str:
         """Where its gRPC service listens, as its log says."""
         return self.wait_for(r'serving gRPC address="?(127\.0\.0\.1:\d+)')

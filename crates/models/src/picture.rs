@@ -81,7 +81,10 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeErro
             essential = Cow::Owned(parts.bytes);
             exif = parts.exif;
         }
-        Format::WebP => webp::check_length(bytes)?,
+        Format::WebP => {
+            webp::check_length(bytes)?;
+            webp::check_size(bytes, limits)?;
+        }
         Format::Gif | Format::Tiff | Format::Bmp => {}
     }
     let decoded = codec::decode(format, &essential, coefficient_bytes, limits)?;

@@ -138,6 +138,14 @@ fn what_is_no_picture_is_named() {
 }
 
 #[test]
+fn a_lossless_webp_of_the_largest_size_there_is_is_refused_by_its_header() {
+    let mut bytes = b"RIFF\x11\0\0\0WEBPVP8L\x05\0\0\0\x2f\xff\xff\xff\x0f".to_vec();
+    let claimed = u8::try_from(bytes.len() - 8).unwrap();
+    bytes[4] = claimed;
+    assert_eq!(reason(&bytes), FailureReason::ImageTooLarge);
+}
+
+#[test]
 fn a_header_that_claims_too_much_is_refused_at_once() {
     for name in ["claims_65000.png", "megapixels_196.png"] {
         let bytes = fixture(name);

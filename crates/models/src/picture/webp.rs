@@ -1,7 +1,8 @@
-//! What a WebP's first bytes say of its length.
+//! What a WebP's first bytes say of its length and size.
 
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
+use crate::picture::limits::DecodeLimits;
 
 /// Refuses a file that is shorter than it says: what is missing may be its orientation, which the decoder would not
 /// notice.
@@ -15,4 +16,17 @@ pub(super) fn check_length(bytes: &[u8]) -> Result<(), DecodeError> {
         return Err(DecodeError::corrupt(Format::WebP, detail));
     }
     Ok(())
+}
+
+/// Refuses by its header a lossless picture over the limit. The decoder refuses the largest that the format can say,
+/// 16,384 on a side, as inconsistent before it says its size.
+pub(super) fn check_size(bytes: &[u8], limits: &DecodeLimits) -> Result<(), DecodeError> {
+    const SIDE: u32 = (1 << 14) - 1;
+    match bytes.get(12..25) {
+        Some([b'V', b'P', b'8', b'L', _, _, _, _, 0x2f, b0, b1, b2, b3]) => {
+            let sides = u32::from_le_bytes([*b0, *b1, *b2, *b3]);
+            limits.check_size((sides & SIDE) + 1, (sides >> 14 & SIDE) + 1)
+        }
+        _ => Ok(()),
+    }
 }
