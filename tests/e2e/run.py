@@ -18,13 +18,14 @@ import time
 import uuid
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Set
 
 import boto3
 
 import rows
 from processes import REPOSITORY, Process, Processes
 from reflection import Service
+from traces import Collector
 
 STAMPS = REPOSITORY / ".local/pictures/stamps"
 MODEL = REPOSITORY / ".local/models/sightline-demo"
@@ -32,6 +33,8 @@ MIN_COSINE = 0.99999
 # Each of two workers does at least this share of the shards, though one is killed.
 MIN_SHARE = 0.3
 LIMIT_SECONDS = 1800
+# One trace spans request, planning, the shard in the supervisor, the shard in the engine, and the index.
+ONE_TRACE = {"sightline.v1.Coordinator/CreateRun", "plan link", "shard", "embed shard", "upsert"}
 ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED"}
 
 
@@ -80,7 +83,7 @@ def main() -> int:
     for problem in problems:
         print(f"e2e: {problem}", file=sys.stderr)
     # The closing line that says how many checks there were.
-    checks = 6 * len(CASES)
+    checks = 7 * len(CASES)
     print(f"e2e: {checks - len(problems)} passed, {len(problems)} failed")
     return 1 if problems else 0
 
@@ -126,6 +129,7 @@ class Dataset:
 
 
 def s3_environment() -> Dict[str, str]:
+    """What every service is told."""
     return {
         "SIGHTLINE_S3__ENDPOINT": os.environ["SIGHTLINE_TEST_S3_ENDPOINT"],
         "SIGHTLINE_S3__PATH_STYLE": "true",
@@ -161,6 +165,8 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
     model = {"SIGHTLINE_INDEX__URL": index, "SIGHTLINE_MODEL__FOLDER": str(MODEL), "SIGHTLINE_MODEL__THREADS": "1"}
     gateway_environment = {key: value for key, value in environment.items()
                            if not key.startswith(("SIGHTLINE_STATE", "SIGHTLINE_QUEUE"))}
+    collector = Collector()
+    environment["SIGHTLINE_TELEMETRY__OTLP_ENDPOINT"] = collector.url
     coordinator = processes.start(f"{case.name}-coordinator", ["sightline-coordinator"], environment)
     workers = [processes.start(f"{case.name}-worker-{name}", ["sightline-worker"],
                                {**environment, **model, "SIGHTLINE_NAME": f"worker-{name}"}) for name in "ab"]
@@ -176,6 +182,9 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
     found = search(Service(gateway.address(), "sightline.v1.Search"), dataset, collection, case)
     for process in [gateway, workers[1], coordinator]:
         require(process.end() == 0, f"{process.name} did not end in order")
+    # A service sends its last spans when it ends.
+    trace = collector.names_by_service("sightline.v1.Coordinator/CreateRun")
+    collector.close()
     for line in compared["different"][:20]:
         print(f"e2e: {case.name}: {line}", file=sys.stderr)
     return {
@@ -189,6 +198,7 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
         "smallest_share": round(min(shares.values()) / sum(shares.values()), 3),
         "killed": killer.killed,
         "found_itself": found,
+        "one_trace": {service: sorted(names) for service, names in sorted(trace.items())},
     }
 
 
@@ -257,9 +267,14 @@ def verdict(report: Dict[str, Any], dataset: Dataset) -> List[str]:
             f"shares of the workers: {case['smallest_share']}, killed: {case['killed']}":
                 not case["killed"] or case["workers"] != 2 or case["smallest_share"] <= MIN_SHARE,
             "a picture does not find itself": not case["found_itself"],
+            f"no one trace from request to index: {case['one_trace']}": not ONE_TRACE <= spans(case["one_trace"]),
         }
         problems += [f"{name}: {what}" for what, is_wrong in wrong.items() if is_wrong]
     return problems
+
+
+def spans(trace: Dict[str, List[str]]) -> Set[str]:
+    return {name for names in trace.values() for name in names}
 
 
 def require(condition: bool, message: str) -> None:
