@@ -19,8 +19,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .open_files(&protos)?;
     let path = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptors.bin");
     std::fs::write(&path, compiler.encode_file_descriptor_set())?;
-    tonic_prost_build::configure()
-        .bytes("sightline.v1")
-        .compile_fds(compiler.file_descriptor_set())?;
+    tonic_prost_build::configure().compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

@@ -5,16 +5,19 @@
 //! never counted up. Leaves to others: the work on shards (`sightline-worker`), search (`sightline-gateway`). It does
 //! not link libtorch.
 
+mod answer;
 mod config;
-mod convert;
 mod coordinator;
 mod failures;
 mod plan_loop;
 mod planner;
 mod progress;
+mod publish;
+mod request;
 mod resume;
 mod serve;
 mod service;
+mod shard_writer;
 mod tracker;
 mod waiting;
 

@@ -1,17 +1,14 @@
 //! Following one link of a planning tree: list a bounded part of the dataset, write its shards, then the node, then
 //! publish what the node names.
 
+use crate::publish::{publish_link, publish_shard, shard_queue};
+use crate::shard_writer::ShardWriter;
 use crate::tracker::Tracker;
-use bytes::Bytes;
 use futures::future::try_join_all;
-use sightline_core::message::{Envelope, queues};
-use sightline_core::{
-    Clock, Link, Manifest, ManifestEntry, PlanMessage, PlanNode, PlannedShard, RunDocument, RunId, ShardId,
-    ShardMessage, StopDocument, StopReason,
-};
+use sightline_core::{Clock, Link, PlanMessage, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
 use sightline_datasets::DatasetError;
 use sightline_objects::{ObjectError, Stores};
-use sightline_queue::{JobQueue, Message, QueueError};
+use sightline_queue::{JobQueue, QueueError};
 use sightline_state::{State, StateError};
 use std::sync::Arc;
 
@@ -264,67 +261,6 @@ impl Planner {
     }
 }
 
-/// Publishes a shard of a run into its (declared) queue.
-///
-/// # Errors
-/// When the queue did not take it.
-pub(crate) async fn publish_shard(
-    queue: &dyn JobQueue,
-    document: &RunDocument,
-    shard: &ShardId,
-    traceparent: Option<&str>,
-) -> Result<(), QueueError> {
-    let message = ShardMessage {
-        kind: document.spec.kind,
-        run: document.run.clone(),
-        shard: shard.clone(),
-        attempt: 1,
-        traceparent: traceparent.map(Into::into),
-    };
-    let id = format!("{}/{shard}", document.run);
-    queue
-        .publish(&shard_queue(document), envelope(id, &message, traceparent))
-        .await
-}
-
-/// Publishes a link of a run.
-///
-/// # Errors
-/// When the queue did not take it.
-pub(crate) async fn publish_link(
-    queue: &dyn JobQueue,
-    document: &RunDocument,
-    link: &Link,
-    traceparent: Option<&str>,
-) -> Result<(), QueueError> {
-    let message = PlanMessage {
-        kind: document.spec.kind,
-        run: document.run.clone(),
-        link: link.clone(),
-        attempt: 1,
-        traceparent: traceparent.map(Into::into),
-    };
-    let id = format!("{}/{}", document.run, link.id(&document.run));
-    queue.publish(queues::PLAN, envelope(id, &message, traceparent)).await
-}
-
-fn envelope(id: String, message: &impl Envelope, traceparent: Option<&str>) -> Message {
-    Message {
-        id,
-        body: Bytes::from(message.to_bytes()),
-        traceparent: traceparent.map(Into::into),
-    }
-}
-
-/// The queue that a run's shards go through.
-pub(crate) fn shard_queue(document: &RunDocument) -> String {
-    document
-        .spec
-        .model
-        .as_ref()
-        .map_or_else(|| queues::SHARDS_ANY.to_owned(), queues::shards)
-}
-
 /// An error with its causes, in one line.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -337,79 +273,4 @@ pub(crate) fn describe(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Cuts entries into shards and stores each as soon as it is full, so that memory holds one shard at a time.
-struct ShardWriter<'a> {
-    state: &'a State,
-    document: &'a RunDocument,
-    shard_bytes: usize,
-    open: Vec<ManifestEntry>,
-    open_bytes: usize,
-    written: Vec<PlannedShard>,
-    entries: usize,
-}
-
-impl<'a> ShardWriter<'a> {
-    fn new(state: &'a State, document: &'a RunDocument, shard_bytes: usize) -> Self {
-        Self {
-            state,
-            document,
-            shard_bytes,
-            open: Vec::new(),
-            open_bytes: 0,
-            written: Vec::new(),
-            entries: 0,
-        }
-    }
-
-    fn entries(&self) -> usize {
-        self.entries
-    }
-
-    fn written(&self) -> usize {
-        self.written.len()
-    }
-
-    async fn add(&mut self, entry: ManifestEntry) -> Result<(), StateError> {
-        self.open_bytes += weight(&entry);
-        self.entries += 1;
-        self.open.push(entry);
-        if self.open.len() >= self.document.spec.shard_items as usize || self.open_bytes >= self.shard_bytes {
-            self.close().await?;
-        }
-        Ok(())
-    }
-
-    async fn close(&mut self) -> Result<(), StateError> {
-        if self.open.is_empty() {
-            return Ok(());
-        }
-        let entries = std::mem::take(&mut self.open);
-        self.open_bytes = 0;
-        let bytes = entries.iter().map(ManifestEntry::object_bytes).sum();
-        let items = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        let manifest = Manifest {
-            run: self.document.run.clone(),
-            kind: self.document.spec.kind,
-            entries,
-        };
-        let id = self.state.put_manifest(&manifest).await?;
-        self.written.push(PlannedShard { id, items, bytes });
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<Vec<PlannedShard>, StateError> {
-        self.close().await?;
-        Ok(self.written)
-    }
-}
-
-/// About how many bytes an entry takes in its manifest.
-fn weight(entry: &ManifestEntry) -> usize {
-    const OVERHEAD: usize = 200;
-    match entry {
-        ManifestEntry::Ended(_) => OVERHEAD,
-        ManifestEntry::Item(item) => OVERHEAD + item.text.as_ref().map_or(0, String::len) + item.boxes.len() * 80,
-    }
 }

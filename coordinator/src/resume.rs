@@ -1,7 +1,8 @@
 //! Rebuilding of messages from objects: after the broker is lost for good, and at each start of a standalone, whose
 //! queue is in memory.
 
-use crate::planner::{PlanError, publish_link, publish_shard, shard_queue};
+use crate::planner::PlanError;
+use crate::publish::{publish_link, publish_shard, shard_queue};
 use crate::tracker::Tracker;
 use sightline_core::RunId;
 use sightline_core::message::queues;

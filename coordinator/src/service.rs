@@ -1,9 +1,11 @@
 //! The gRPC service.
 
-use crate::convert;
+use crate::answer;
 use crate::failures::{self, FailuresCursor};
-use crate::planner::{describe, publish_link, shard_queue};
+use crate::planner::describe;
 use crate::progress::RunSnapshot;
+use crate::publish::{publish_link, shard_queue};
+use crate::request::{self, Violations};
 use crate::tracker::Tracker;
 use crate::waiting::Waiting;
 use sightline_core::message::queues;
@@ -65,7 +67,7 @@ fn queue_error(error: QueueError) -> ServiceError {
     }
 }
 
-fn violations(wrong: convert::Violations) -> ServiceError {
+fn violations(wrong: Violations) -> ServiceError {
     let mut fields = wrong.0.into_iter();
     let (field, description) = fields.next().unwrap_or_default();
     fields.fold(
@@ -99,7 +101,7 @@ impl CoordinatorService {
     }
 
     async fn api_run(&self, snapshot: &RunSnapshot) -> v1::Run {
-        convert::run(snapshot, self.waits_for(snapshot).await)
+        answer::run(snapshot, self.waits_for(snapshot).await)
     }
 
     /// What a run waits for; none where it goes on.
@@ -133,7 +135,7 @@ impl CoordinatorService {
     }
 
     async fn create(&self, request: v1::CreateRunRequest) -> Result<v1::Run, ServiceError> {
-        let mut wrong = convert::Violations::default();
+        let mut wrong = Violations::default();
         let characters = request.request_id.chars().count();
         if !(1..=MAX_REQUEST_ID).contains(&characters) {
             wrong.add(
@@ -141,7 +143,7 @@ impl CoordinatorService {
                 format!("has {characters} characters: use 1 to {MAX_REQUEST_ID}"),
             );
         }
-        let spec = match convert::run_spec(request.spec.as_ref()) {
+        let spec = match request::run_spec(request.spec.as_ref()) {
             Ok(spec) if wrong.0.is_empty() => spec,
             Ok(_) => return Err(violations(wrong)),
             Err(more) => {
@@ -152,7 +154,7 @@ impl CoordinatorService {
         self.check_root(&spec).await?;
         if request.validate_only {
             return Ok(v1::Run {
-                spec: Some(convert::api_spec(&spec)),
+                spec: Some(answer::api_spec(&spec)),
                 ..v1::Run::default()
             });
         }
@@ -262,7 +264,7 @@ impl CoordinatorService {
             .await
             .map_err(state_error)?;
         Ok(v1::ListFailuresResponse {
-            failures: failures.into_iter().filter_map(convert::failure).collect(),
+            failures: failures.into_iter().filter_map(answer::failure).collect(),
             next_page_token: next.map(|cursor| cursor.to_token()).unwrap_or_default(),
         })
     }

@@ -83,7 +83,7 @@ impl Query {
     pub(crate) fn to_api(&self) -> v1::SearchRequest {
         let mut request = v1::SearchRequest {
             collection: resource("collections", &self.collection),
-            top_k: self.top_k,
+            top_k: Some(self.top_k),
             filter: self.filter.clone(),
             fields: self.fields.clone(),
             effort: self.effort,
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(request.collection, "collections/stamps");
         assert_eq!(
             (request.text.as_str(), request.alpha, request.top_k),
-            ("a red apple", Some(0.25), 5)
+            ("a red apple", Some(0.25), Some(5))
         );
         let source = request.image.unwrap().source.unwrap();
         assert_eq!(source, v1::image_query::Source::Content(b"png".to_vec()));

@@ -96,9 +96,9 @@ impl Query {
     }
 }
 
-fn top_k(top_k: i32, violations: &mut Violations) -> usize {
+fn top_k(asked: Option<i32>, violations: &mut Violations) -> usize {
+    let Some(top_k) = asked else { return DEFAULT_TOP_K };
     match usize::try_from(top_k) {
-        Ok(0) => DEFAULT_TOP_K,
         Ok(top_k @ 1..=MAX_HITS) => top_k,
         _ => {
             violations.add("top_k", format!("is {top_k}: give 1 to {MAX_HITS}"));

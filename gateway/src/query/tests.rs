@@ -91,16 +91,16 @@ fn an_alpha_outside_0_to_1_is_refused() {
 
 #[test]
 fn a_top_k_outside_its_range_is_refused() {
-    for top_k in [-1, 16_385, i32::MAX, i32::MIN] {
+    for top_k in [0, -1, 16_385, i32::MAX, i32::MIN] {
         let request = v1::SearchRequest {
-            top_k,
+            top_k: Some(top_k),
             ..text_request()
         };
         assert_eq!(fields(parse(request)), ["top_k"], "{top_k}");
     }
     assert_eq!(
         parse(v1::SearchRequest {
-            top_k: 16_384,
+            top_k: Some(16_384),
             ..text_request()
         })
         .unwrap()
@@ -133,7 +133,7 @@ fn all_mistakes_are_reported_together_each_at_its_field() {
     use v1::leg::Query as Asked;
     let request = v1::SearchRequest {
         collection: "stamps".into(),
-        top_k: -5,
+        top_k: Some(-5),
         filter: "labels:".into(),
         fields: vec!["labels".into(), "secrets".into()],
         effort: -1,
@@ -207,7 +207,7 @@ fn thumbnails_are_bounded_in_size_and_number() {
     }
     let request = v1::SearchRequest {
         thumbnail_pixels: 64,
-        top_k: 257,
+        top_k: Some(257),
         ..text_request()
     };
     assert_eq!(fields(parse(request)), ["thumbnail_pixels"]);

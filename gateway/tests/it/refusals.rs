@@ -82,7 +82,7 @@ async fn mistakes_reach_the_caller_as_field_violations() {
         image: picture("a"),
         text: "b".into(),
         alpha: Some(f64::NAN),
-        top_k: 16_385,
+        top_k: Some(16_385),
         filter: "nonsense".into(),
         ..request("stamps")
     };

@@ -1,0 +1,178 @@
+//! From the domain to the API's answers.
+
+use crate::progress::{RunSnapshot, RunState};
+use sightline_core::{
+    DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, RunSpec, Source, Timestamp,
+};
+use sightline_proto::v1;
+
+/// A run as the API has it. `waiting` is what it waits for, where nothing moves.
+pub(crate) fn run(snapshot: &RunSnapshot, waiting: Option<String>) -> v1::Run {
+    use v1::run::State;
+    let state = match snapshot.state {
+        RunState::Planning | RunState::Running if waiting.is_some() => State::Waiting,
+        RunState::Planning => State::Planning,
+        RunState::Running => State::Running,
+        RunState::Succeeded => State::Succeeded,
+        RunState::PartiallySucceeded => State::PartiallySucceeded,
+        RunState::Failed => State::Failed,
+        RunState::Cancelled => State::Cancelled,
+    };
+    let stopped = snapshot.stop.as_ref().map(|stop| stop.message.clone());
+    let ended = snapshot.counts.total();
+    v1::Run {
+        name: format!("runs/{}", snapshot.document.run),
+        spec: Some(api_spec(&snapshot.document.spec)),
+        state: state.into(),
+        state_message: stopped.or(waiting).unwrap_or_default(),
+        create_time: Some(timestamp(snapshot.document.created_at)),
+        end_time: snapshot.ended_at.map(timestamp),
+        plan_complete: snapshot.plan_complete,
+        planned_items: int(snapshot.planned_items),
+        planned_shards: int(snapshot.planned_shards),
+        done_shards: int(snapshot.done_shards),
+        counts: Some(v1::run::Counts {
+            indexed: int(snapshot.counts.indexed),
+            unchanged: int(snapshot.counts.unchanged),
+            skipped: int(snapshot.counts.skipped),
+            failed: int(snapshot.counts.failed),
+            stale: int(snapshot.counts.stale),
+        }),
+        failures: snapshot
+            .failures
+            .iter()
+            .map(|(reason, count)| reason_count(reason.as_str(), *count))
+            .collect(),
+        skips: snapshot
+            .skips
+            .iter()
+            .map(|(reason, count)| reason_count(reason.as_str(), *count))
+            .collect(),
+        items_per_second: snapshot.items_per_second,
+        unprocessed_items: if snapshot.stop.is_some() {
+            int(snapshot.planned_items.saturating_sub(ended))
+        } else {
+            0
+        },
+    }
+}
+
+fn reason_count(reason: &str, count: u64) -> v1::run::ReasonCount {
+    v1::run::ReasonCount {
+        reason: reason.to_owned(),
+        count: int(count),
+    }
+}
+
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at.0 % 1000 * 1_000_000).unwrap_or(0);
+    prost_types::Timestamp {
+        seconds: int(at.0 / 1000),
+        nanos,
+    }
+}
+
+/// A specification as the API has it.
+pub(crate) fn api_spec(spec: &RunSpec) -> v1::RunSpec {
+    v1::RunSpec {
+        kind: match spec.kind {
+            JobKind::Embed => v1::JobKind::Embed,
+            JobKind::Import => v1::JobKind::Import,
+            JobKind::Caption => v1::JobKind::Caption,
+            JobKind::Regions => v1::JobKind::Regions,
+        }
+        .into(),
+        dataset: Some(api_dataset(&spec.dataset)),
+        collection: format!("collections/{}", spec.collection),
+        model: spec.model.as_ref().map(ToString::to_string).unwrap_or_default(),
+        fingerprints: spec
+            .fingerprints
+            .iter()
+            .map(|(field, print)| (field.to_string(), print.to_string()))
+            .collect(),
+        fields: spec.fields.iter().map(ToString::to_string).collect(),
+        index: spec.index.map(api_index),
+        shard_items: int32(spec.shard_items),
+        window_shards: int32(spec.window_shards),
+        max_failures: int(spec.max_failures.unwrap_or(0)),
+    }
+}
+
+fn int32(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+fn api_index(index: IndexKind) -> v1::IndexSpec {
+    let spec = |name: &str, nlist, m, ef_construction| v1::IndexSpec {
+        r#type: name.into(),
+        nlist: int32(nlist),
+        m: int32(m),
+        ef_construction: int32(ef_construction),
+    };
+    match index {
+        IndexKind::Flat => spec("FLAT", 0, 0, 0),
+        IndexKind::IvfFlat { nlist } => spec("IVF_FLAT", nlist, 0, 0),
+        IndexKind::IvfSq8 { nlist } => spec("IVF_SQ8", nlist, 0, 0),
+        IndexKind::IvfPq { nlist, m } => spec("IVF_PQ", nlist, m, 0),
+        IndexKind::Hnsw { m, ef_construction } => spec("HNSW", 0, m, ef_construction),
+        IndexKind::Diskann => spec("DISKANN", 0, 0, 0),
+    }
+}
+
+fn api_dataset(dataset: &DatasetSpec) -> v1::Dataset {
+    use v1::dataset::Source as Api;
+    use v1::manifest_source::Format;
+    let source = match &dataset.source {
+        Source::Prefix {} => Api::Prefix(v1::PrefixSource {}),
+        Source::NihBoxes {
+            boxes,
+            images,
+            descriptions,
+        } => Api::NihBoxes(v1::NihBoxesSource {
+            boxes: boxes.clone(),
+            images: images.clone(),
+            descriptions: descriptions.clone().into_iter().collect(),
+        }),
+        Source::Manifest { path, format, columns } => Api::Manifest(v1::ManifestSource {
+            path: path.clone(),
+            format: match format {
+                ManifestFormat::Csv => Format::Csv,
+                ManifestFormat::Jsonl => Format::Jsonl,
+                ManifestFormat::Parquet => Format::Parquet,
+            }
+            .into(),
+            columns: Some(v1::manifest_source::Columns {
+                key: columns.key.clone().unwrap_or_default(),
+                image: columns.image.clone().unwrap_or_default(),
+                text: columns.text.clone().unwrap_or_default(),
+                image_id: columns.image_id.clone().unwrap_or_default(),
+                uid: columns.uid.clone().unwrap_or_default(),
+                labels: columns.labels.clone().unwrap_or_default(),
+                attributes: columns.attributes.clone(),
+            }),
+        }),
+    };
+    v1::Dataset {
+        name: dataset.name.to_string(),
+        root: dataset.root.clone(),
+        source: Some(source),
+    }
+}
+
+/// A failed item as the API has it; none for an item that did not fail.
+pub(crate) fn failure(item: ItemOutcome) -> Option<v1::Failure> {
+    match item.outcome {
+        Outcome::Failed { reason, message, stale } => Some(v1::Failure {
+            key: item.key.to_string(),
+            reason: reason.as_str().to_owned(),
+            message,
+            line: int(item.line.unwrap_or(0)),
+            stale,
+        }),
+        Outcome::Indexed { .. } | Outcome::Unchanged { .. } | Outcome::Skipped { .. } => None,
+    }
+}

@@ -1,0 +1,67 @@
+//! Messages of a run, and the queues that they go into.
+
+use bytes::Bytes;
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{Link, PlanMessage, RunDocument, ShardId, ShardMessage};
+use sightline_queue::{JobQueue, Message, QueueError};
+
+/// Publishes a shard of a run into its (declared) queue.
+///
+/// # Errors
+/// When the queue did not take it.
+pub(crate) async fn publish_shard(
+    queue: &dyn JobQueue,
+    document: &RunDocument,
+    shard: &ShardId,
+    traceparent: Option<&str>,
+) -> Result<(), QueueError> {
+    let message = ShardMessage {
+        kind: document.spec.kind,
+        run: document.run.clone(),
+        shard: shard.clone(),
+        attempt: 1,
+        traceparent: traceparent.map(Into::into),
+    };
+    let id = format!("{}/{shard}", document.run);
+    queue
+        .publish(&shard_queue(document), envelope(id, &message, traceparent))
+        .await
+}
+
+/// Publishes a link of a run.
+///
+/// # Errors
+/// When the queue did not take it.
+pub(crate) async fn publish_link(
+    queue: &dyn JobQueue,
+    document: &RunDocument,
+    link: &Link,
+    traceparent: Option<&str>,
+) -> Result<(), QueueError> {
+    let message = PlanMessage {
+        kind: document.spec.kind,
+        run: document.run.clone(),
+        link: link.clone(),
+        attempt: 1,
+        traceparent: traceparent.map(Into::into),
+    };
+    let id = format!("{}/{}", document.run, link.id(&document.run));
+    queue.publish(queues::PLAN, envelope(id, &message, traceparent)).await
+}
+
+fn envelope(id: String, message: &impl Envelope, traceparent: Option<&str>) -> Message {
+    Message {
+        id,
+        body: Bytes::from(message.to_bytes()),
+        traceparent: traceparent.map(Into::into),
+    }
+}
+
+/// The queue that a run's shards go through.
+pub(crate) fn shard_queue(document: &RunDocument) -> String {
+    document
+        .spec
+        .model
+        .as_ref()
+        .map_or_else(|| queues::SHARDS_ANY.to_owned(), queues::shards)
+}

@@ -1,0 +1,178 @@
+//! A coordinator over the embedded seams, and a worker that only writes results.
+
+use sightline_coordinator::{Coordinator, CoordinatorService, PlannerOptions, Seams};
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{
+    FailureReason, ItemOutcome, ManifestEntry, ModelName, Outcome, OutcomeCounts, ShardMessage, ShardResult,
+    SystemClock, Timestamp,
+};
+use sightline_objects::{FileAccess, LocalStore, OpenOptions, Stores};
+use sightline_proto::v1;
+use sightline_proto::v1::coordinator_server::Coordinator as Api;
+use sightline_queue::{Consumer, JobQueue, QueueOptions};
+use sightline_state::State;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
+use tonic::Request;
+
+/// Nothing here takes longer on a loaded machine.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) struct Fixture {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) state: State,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) coordinator: Arc<Coordinator>,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Fixture {
+    /// A dataset of so many files, and a coordinator that plans.
+    pub(crate) async fn new(files: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = folder.path().join("dataset");
+        std::fs::create_dir(&dataset).unwrap();
+        for at in 0..files {
+            std::fs::write(dataset.join(format!("{at:04}.png")), format!("picture {at}")).unwrap();
+        }
+        std::fs::create_dir(folder.path().join("state")).unwrap();
+        let queue = sightline_queue::open("memory:", QueueOptions::default()).unwrap();
+        let mut fixture = Self::over(folder, queue).await;
+        fixture.start();
+        fixture
+    }
+
+    pub(crate) async fn over(folder: tempfile::TempDir, queue: Arc<dyn JobQueue>) -> Self {
+        let store = LocalStore::open(folder.path().join("state")).await.unwrap();
+        let state = State::new(Arc::new(store));
+        let datasets = Arc::new(Stores::new(OpenOptions {
+            files: FileAccess::Allowed,
+            ..OpenOptions::default()
+        }));
+        let seams = Seams {
+            state: state.clone(),
+            datasets,
+            queue: Arc::clone(&queue),
+            clock: Arc::new(SystemClock),
+        };
+        let options = PlannerOptions {
+            shards_per_link: 2,
+            page_entries: 7,
+            ..PlannerOptions::default()
+        };
+        let coordinator = Arc::new(Coordinator::new(seams, options));
+        Self {
+            folder,
+            state,
+            queue,
+            coordinator,
+            shutdown: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) fn start(&mut self) {
+        let (coordinator, shutdown) = (Arc::clone(&self.coordinator), self.shutdown.clone());
+        tokio::spawn(async move { coordinator.plan(shutdown).await.unwrap() });
+    }
+
+    pub(crate) fn api(&self) -> CoordinatorService {
+        let shutdown = self.shutdown.clone();
+        let coordinator = Arc::clone(&self.coordinator);
+        coordinator.api(shutdown)
+    }
+
+    pub(crate) fn spec(&self) -> v1::RunSpec {
+        v1::RunSpec {
+            kind: v1::JobKind::Embed.into(),
+            dataset: Some(v1::Dataset {
+                name: "pictures".into(),
+                root: format!("file://{}", self.folder.path().join("dataset").display()),
+                source: Some(v1::dataset::Source::Prefix(v1::PrefixSource {})),
+            }),
+            collection: "collections/pictures".into(),
+            model: "test-model".into(),
+            shard_items: 10,
+            ..v1::RunSpec::default()
+        }
+    }
+
+    pub(crate) async fn create(&self, request_id: &str, spec: v1::RunSpec) -> Result<v1::Run, tonic::Status> {
+        let request = v1::CreateRunRequest {
+            spec: Some(spec),
+            request_id: request_id.into(),
+            validate_only: false,
+        };
+        Ok(self.api().create_run(Request::new(request)).await?.into_inner())
+    }
+
+    pub(crate) async fn consumer(&self) -> Box<dyn Consumer> {
+        let queue = queues::shards(&ModelName::new("test-model").unwrap());
+        self.queue.declare(&queue).await.unwrap();
+        self.queue.consume(&queue, 10).await.unwrap()
+    }
+
+    /// Waits until a run looks as wanted.
+    pub(crate) async fn until(&self, run: &str, wanted: impl Fn(&v1::Run) -> bool) -> v1::Run {
+        let request = v1::WatchRunRequest { name: run.into() };
+        let mut states = self.api().watch_run(Request::new(request)).await.unwrap().into_inner();
+        let found = tokio::time::timeout(LIMIT, async {
+            while let Some(state) = states.next().await {
+                let run = state.unwrap().run.unwrap();
+                if wanted(&run) {
+                    return run;
+                }
+            }
+            panic!("the stream ended before the run looked as wanted");
+        });
+        found.await.unwrap()
+    }
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Takes one shard as a worker would, with every item indexed but those whose key `fails` names.
+pub(crate) async fn work(fixture: &Fixture, consumer: &mut dyn Consumer, fails: &str) -> Vec<String> {
+    let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().unwrap();
+    let message = ShardMessage::from_bytes(&delivery.message.body).unwrap();
+    let manifest = fixture.state.manifest(&message.run, &message.shard).await.unwrap();
+    let outcome = |entry: &ManifestEntry| match entry {
+        ManifestEntry::Ended(ended) => ended.outcome.clone(),
+        ManifestEntry::Item(item) if item.key.as_str() == fails => Outcome::failed(FailureReason::CorruptImage, "cut"),
+        ManifestEntry::Item(_) => Outcome::Indexed { digest: "d".into() },
+    };
+    let items: Vec<ItemOutcome> = manifest
+        .entries
+        .iter()
+        .map(|entry| ItemOutcome {
+            key: entry.key().clone(),
+            line: None,
+            outcome: outcome(entry),
+        })
+        .collect();
+    let mut counts = OutcomeCounts::default();
+    items.iter().for_each(|item| counts.add(&item.outcome));
+    let keys = items.iter().map(|item| item.key.to_string()).collect();
+    let result = ShardResult {
+        run: message.run.clone(),
+        shard: message.shard.clone(),
+        worker: "w".into(),
+        started_at: Timestamp(1),
+        finished_at: Timestamp(2),
+        stage_ms: Default::default(),
+        counts,
+        items,
+    };
+    fixture
+        .state
+        .put_result(&result, &format!("{:04}-w", message.attempt))
+        .await
+        .unwrap();
+    delivery.receipt.ack().await.unwrap();
+    keys
+}
