@@ -54,6 +54,7 @@ test-setup: setup-test ## Tests of the set-up programs
 
 .PHONY: test-rust
 test-rust: setup-test ## Unit, conformance and integration tests, on real servers
+	cargo test --locked --workspace --no-run
 	$(DEV) run rabbitmq milvus milvus-lite moto -- \
 		cargo test --locked --workspace
 
@@ -82,9 +83,10 @@ down: ## End the servers
 
 .PHONY: e2e
 e2e: setup-test ## The whole system from outside on every picture, on a real S3 server (target/e2e.json)
-	$(SETUP) python-clients s3
+	$(SETUP) python-clients s3 grpcurl
 	cargo build --locked --workspace --bins
 	$(DEV) run rabbitmq milvus milvus-lite s3 -- .local/venv-clients/bin/python tests/e2e/run.py
+	python3 tests/e2e/grpcurl.py
 
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)

@@ -27,6 +27,7 @@ COMPONENTS: Dict[str, str] = {
     "milvus-lite": "milvus_lite",
     "s3": "s3",
     "moto": "moto",
+    "grpcurl": "grpcurl",
     "python-clients": "python_clients",
     "models": "models",
     "pictures": "pictures",

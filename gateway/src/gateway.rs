@@ -4,6 +4,7 @@ use crate::embedding_service::EmbeddingService;
 use crate::encoder::{Encoder, QueryEncoder};
 use crate::metrics::GatewayMetrics;
 use crate::search_service::SearchService;
+use crate::texts::KnownTexts;
 use crate::thumbnails::Thumbnails;
 use sightline_index::VectorIndex;
 use sightline_models::DecodeLimits;
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) thumbnails: Thumbnails,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) limits: Limits,
+    pub(crate) known_texts: KnownTexts,
 }
 
 impl Gateway {
@@ -80,6 +82,7 @@ impl Gateway {
             thumbnails,
             metrics: GatewayMetrics::new(metrics)?,
             limits,
+            known_texts: KnownTexts::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),

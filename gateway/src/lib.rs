@@ -22,6 +22,7 @@ mod search_service;
 mod searching;
 mod serve;
 mod spaces;
+mod texts;
 mod thumbnails;
 
 pub use encoder::{EncodeError, QueryEncoder};

@@ -33,6 +33,7 @@ pub(crate) async fn search(
         index: &*shared.index,
         encoder: shared.encoder.as_ref(),
         description: &description,
+        known_texts: &shared.known_texts,
     };
     let queries = resolver.resolve(query.legs.clone()).await?;
     let retrieval = Retrieval {

@@ -149,7 +149,9 @@ impl Fusion {
             }
         };
         let terms = parts.iter().zip(&self.legs);
-        let score: f64 = terms.filter_map(|(part, leg)| part.map(|part| part * leg.weight)).sum();
+        let sum: f64 = terms.filter_map(|(part, leg)| part.map(|part| part * leg.weight)).sum();
+        // Of −0 and 0 neither is better: adding 0 makes them one, so that their ids decide.
+        let score = sum + 0.0;
         *candidate = Candidate::Scored { score, parts };
         let entry = (score, id.clone());
         let place = self.best.partition_point(|other| by_score(other, &entry).is_lt());

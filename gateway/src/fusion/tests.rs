@@ -186,3 +186,11 @@ fn a_candidate_that_is_gone_when_it_is_read_is_no_hit() {
     let (answer, proof) = fusion.finish();
     assert_eq!((answer.len(), answer[0].id.clone(), proof), (1, id(1), Proof::Exact));
 }
+
+#[test]
+fn of_minus_zero_and_zero_neither_is_better_and_the_smaller_id_comes_first() {
+    let rows = [[Some(-0.0), None], [Some(0.0), None]];
+    let (found, ..) = run(Fusion::new(&[1.0, 1.0], 2, 100, true), 2, &rows, true);
+    let ids: Vec<RowId> = found.into_iter().map(|row| row.id).collect();
+    assert_eq!(ids, [id(0), id(1)]);
+}

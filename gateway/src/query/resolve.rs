@@ -7,6 +7,7 @@ use crate::encoder::{Encoder, EncoderInput};
 use crate::error::GatewayError;
 use crate::retrieval::{FieldQuery, vector_of};
 use crate::spaces::check_space;
+use crate::texts::KnownTexts;
 use sightline_core::vector::normalize;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId, VectorField};
 use sightline_index::{Projection, VectorIndex};
@@ -17,12 +18,13 @@ pub(crate) struct Resolver<'a> {
     pub(crate) index: &'a dyn VectorIndex,
     pub(crate) encoder: Option<&'a Encoder>,
     pub(crate) description: &'a CollectionDescription,
+    pub(crate) known_texts: &'a KnownTexts,
 }
 
 impl Resolver<'_> {
     /// One query a field.
     pub(crate) async fn resolve(&self, legs: Vec<Leg>) -> Result<Vec<FieldQuery>, GatewayError> {
-        let legs = self.choose_fields(legs)?;
+        let legs = self.choose_fields(legs).await?;
         let rows = self.items(&legs).await?;
         let mut violations = Violations::default();
         let mut encoded: Vec<Option<EncodedLeg>> = Vec::with_capacity(legs.len());
@@ -69,15 +71,15 @@ impl Resolver<'_> {
         })
     }
 
-    fn choose_fields(&self, legs: Vec<Leg>) -> Result<Vec<(Leg, VectorField)>, GatewayError> {
+    async fn choose_fields(&self, legs: Vec<Leg>) -> Result<Vec<(Leg, VectorField)>, GatewayError> {
         let fields = &self.description.fields;
         let mut violations = Violations::default();
         let mut chosen = Vec::with_capacity(legs.len());
         for leg in legs {
             let field = match leg.field {
                 LegField::Named(field) => field,
-                LegField::TextOrImage if fields.contains_key(&VectorField::Text) => VectorField::Text,
-                LegField::TextOrImage => VectorField::Image,
+                LegField::TextOrImage if self.words_ask_pictures().await? => VectorField::Image,
+                LegField::TextOrImage => VectorField::Text,
             };
             if fields.contains_key(&field) {
                 chosen.push((leg, field));
@@ -90,6 +92,20 @@ impl Resolver<'_> {
         }
         violations.check()?;
         Ok(chosen)
+    }
+
+    /// Whether a text that names no field is held against pictures: where the collection has no texts, and the
+    /// model's two sides share a space.
+    async fn words_ask_pictures(&self) -> Result<bool, GatewayError> {
+        let fields = &self.description.fields;
+        if !fields.contains_key(&VectorField::Text) {
+            return Ok(true);
+        }
+        let shared = self
+            .encoder
+            .is_some_and(|encoder| encoder.model().sides_share_a_space());
+        let pictures = fields.contains_key(&VectorField::Image);
+        Ok(shared && pictures && !self.known_texts.any(self.index, &self.description.name).await?)
     }
 
     async fn items(&self, legs: &[(Leg, VectorField)]) -> Result<Vec<Row>, GatewayError> {

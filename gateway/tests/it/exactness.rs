@@ -82,7 +82,8 @@ fn brute_force(case: &Case) -> Vec<(f64, RowId)> {
             .filter_map(|query| Some(query.weight * dot(side(row, query.field)?, &query.vector)))
             .collect();
         if !terms.is_empty() {
-            all.push((terms.iter().sum(), row.id.clone()));
+            // −0 and 0 are equal scores.
+            all.push((terms.iter().sum::<f64>() + 0.0, row.id.clone()));
         }
     }
     all.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));

@@ -177,6 +177,24 @@ async fn a_text_finds_pictures_where_the_model_s_sides_share_a_space_and_is_refu
 }
 
 #[tokio::test]
+async fn words_alone_find_pictures_until_the_collection_holds_a_text() {
+    let world = World::with_encoder(Some(Arc::new(CountingEncoder::new("counter", true)))).await;
+    let rows = [row("a", Some("aab"), None), row("d", Some("ddd"), None)];
+    let both = described("pictures", &VectorField::ALL);
+    world.fill(&both, &rows).await;
+    let asked = || v1::SearchRequest {
+        text: "ddd".into(),
+        ..request("pictures")
+    };
+    let answer = world.search().await.search(asked()).await.unwrap().into_inner();
+    assert_eq!(keys(&answer), ["d", "a"]);
+    world.fill(&both, &[row("t", None, Some("ddd"))]).await;
+    let answer = world.search().await.search(asked()).await.unwrap().into_inner();
+    assert_eq!(keys(&answer), ["t"]);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_filter_and_a_mask_say_which_rows_and_which_of_their_fields() {
     let world = world().await;
     let asked = v1::SearchRequest {

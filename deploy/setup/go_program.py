@@ -1,0 +1,69 @@
+"""Programs that the machine's Go toolchain builds from a pinned module."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Dict
+
+import paths
+import stamp
+from download import say
+from errors import SetupError
+from lock import Artefact, artefacts
+from process import run
+
+_GO = "install Go 1.24.8 or later"
+
+
+def build(component: str, recipe: str, package: str, binary: Path, announce: str) -> None:
+    """Builds `package` (a folder of the component's module) into `binary`, unless it stands there already."""
+    module = artefacts(component)[0]
+    key = stamp.key(recipe, [module])
+    if stamp.holds(component, key) and binary.exists():
+        return
+    started = time.monotonic()
+    say(announce)
+    # Kept when the build is interrupted, so that the next one goes on from there.
+    folder = paths.LOCAL / f"{component}.build"
+    env = _environment(str(folder))
+    source = Path(_source(component, module, env))
+    stamp.clear(component)
+    binary.parent.mkdir(parents=True, exist_ok=True)
+    # Built in its own folder, so that its go.sum, which the pinned sum covers, pins every dependency.
+    run(["nice", "go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(binary), package],
+        what=f"building {component}", remedy=_GO, cwd=source, env=env)
+    shutil.copyfile(source / "LICENSE", binary.parent / "LICENSE")
+    stamp.write(component, key)
+    shutil.rmtree(folder, ignore_errors=True)
+    seconds = time.monotonic() - started
+    say(f"  {component} {module.version}: {binary.stat().st_size} bytes, built in {seconds:.0f} s")
+
+
+def _source(component: str, module: Artefact, env: Dict[str, str]) -> str:
+    """The module's unpacked source, verified by its Go sum: a SHA-256 over the names and bytes of its files."""
+    answer = json.loads(run(
+        ["go", "mod", "download", "-json", f"{module.package}@{module.version}"],
+        what=f"downloading {module.package} {module.version}",
+        remedy=f"see that Go reaches its module proxy, and {_GO}", cwd=paths.LOCAL, env=env,
+    ))
+    if answer["Sum"] != module.sha256:
+        raise SetupError(
+            f"{answer['Zip']} is another file than the one pinned in deploy/setup/lock.json\n"
+            f"    expected {module.sha256}\n    got      {answer['Sum']}\n"
+            f"    remedy: delete {paths.LOCAL / (component + '.build')} and run setup again; if it happens twice, do not use it"
+        )
+    return str(answer["Dir"])
+
+
+def _environment(build: str) -> Dict[str, str]:
+    return {
+        **os.environ,
+        "GOMODCACHE": f"{build}/mod",
+        "GOCACHE": f"{build}/cache",
+        "GOFLAGS": "-modcacherw -buildvcs=false",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "CGO_ENABLED": "0",
+    }
