@@ -56,7 +56,7 @@ test-setup: setup-test ## Tests of the set-up programs
 test-rust: setup-test ## Unit, conformance and integration tests, on real servers
 	cargo test --locked --workspace --no-run
 	$(DEV) run rabbitmq milvus milvus-lite moto -- \
-		cargo test --locked --workspace
+		cargo test --locked --workspace --no-fail-fast
 
 .PHONY: e2e-small
 e2e-small: setup-test ## The whole system from outside on 100 pictures, S3 by moto (target/e2e-small.json)

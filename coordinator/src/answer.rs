@@ -19,12 +19,14 @@ pub(crate) fn run(snapshot: &RunSnapshot, waiting: Option<String>) -> v1::Run {
         RunState::Cancelled => State::Cancelled,
     };
     let stopped = snapshot.stop.as_ref().map(|stop| stop.message.clone());
+    let empty = (snapshot.state == RunState::Succeeded && snapshot.planned_items == 0)
+        .then(|| "the dataset holds no items: is its root or manifest the one that was meant?".to_owned());
     let ended = snapshot.counts.total();
     v1::Run {
         name: format!("runs/{}", snapshot.document.run),
         spec: Some(api_spec(&snapshot.document.spec)),
         state: state.into(),
-        state_message: stopped.or(waiting).unwrap_or_default(),
+        state_message: stopped.or(waiting).or(empty).unwrap_or_default(),
         create_time: Some(timestamp(snapshot.document.created_at)),
         end_time: snapshot.ended_at.map(timestamp),
         plan_complete: snapshot.plan_complete,

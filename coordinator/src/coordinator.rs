@@ -1,6 +1,7 @@
 //! A coordinator put together: planning loop, tracker and gRPC service over the seams that it is given.
 
-use crate::plan_loop;
+use crate::metrics::CoordinatorMetrics;
+use crate::plan_loop::{self, PlanLoop};
 use crate::planner::{PlanError, Planner, PlannerOptions};
 use crate::resume::resume_unfinished;
 use crate::service::CoordinatorService;
@@ -11,6 +12,7 @@ use sightline_objects::Stores;
 use sightline_proto::v1::coordinator_server::CoordinatorServer;
 use sightline_queue::{JobQueue, QueueError};
 use sightline_state::State;
+use sightline_telemetry::{Metrics, MetricsError};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -34,12 +36,16 @@ pub struct Coordinator {
     tracker: Arc<Tracker>,
     waiting: Arc<Waiting>,
     planner: Arc<Planner>,
+    metrics: CoordinatorMetrics,
 }
 
 impl Coordinator {
     /// A coordinator that does nothing yet.
-    #[must_use]
-    pub fn new(seams: Seams, options: PlannerOptions) -> Self {
+    ///
+    /// # Errors
+    /// Where the names of its metrics are taken by other types.
+    pub fn new(seams: Seams, options: PlannerOptions, metrics: &Metrics) -> Result<Self, MetricsError> {
+        let metrics = CoordinatorMetrics::new(metrics)?;
         let tracker = Arc::new(Tracker::new(seams.state.clone(), Arc::clone(&seams.clock)));
         let planner = Arc::new(Planner::new(
             seams.state.clone(),
@@ -49,12 +55,13 @@ impl Coordinator {
             Arc::clone(&seams.clock),
             options,
         ));
-        Self {
+        Ok(Self {
             seams,
             tracker,
             waiting: Arc::default(),
             planner,
-        }
+            metrics,
+        })
     }
 
     /// The gRPC service, to be offered on a server. Streams end with `shutdown`.
@@ -79,6 +86,7 @@ impl Coordinator {
             tracker: Arc::clone(&self.tracker),
             waiting: Arc::clone(&self.waiting),
             clock: Arc::clone(&self.seams.clock),
+            metrics: self.metrics.clone(),
             shutdown,
         }
     }
@@ -98,7 +106,13 @@ impl Coordinator {
     pub async fn plan(&self, shutdown: CancellationToken) -> Result<(), QueueError> {
         let queue = Arc::clone(&self.seams.queue);
         let listening = waiting::listen(Arc::clone(&queue), Arc::clone(&self.waiting), shutdown.clone());
-        let planning = plan_loop::run(Arc::clone(&self.planner), queue, Arc::clone(&self.waiting), shutdown);
+        let plan = PlanLoop {
+            planner: Arc::clone(&self.planner),
+            queue,
+            waiting: Arc::clone(&self.waiting),
+            metrics: self.metrics.clone(),
+        };
+        let planning = plan_loop::run(Arc::new(plan), shutdown);
         let ((), planned) = tokio::join!(listening, planning);
         planned
     }

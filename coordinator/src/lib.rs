@@ -9,6 +9,7 @@ mod answer;
 mod config;
 mod coordinator;
 mod failures;
+mod metrics;
 mod plan_loop;
 mod planner;
 mod progress;

@@ -1,5 +1,6 @@
 //! Takes planning links from the queue until shutdown.
 
+use crate::metrics::CoordinatorMetrics;
 use crate::planner::{Followed, Planner, describe};
 use crate::waiting::Waiting;
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use sightline_queue::{Delivery, JobQueue, Message, QueueError};
 use sightline_telemetry::TraceparentExt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Links that one coordinator follows at a time.
@@ -21,19 +23,22 @@ const HAND_BACK_DELAY: Duration = Duration::from_secs(15);
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY_DELAY: Duration = Duration::from_secs(60);
 
+/// What following links takes.
+#[derive(Debug)]
+pub(crate) struct PlanLoop {
+    pub(crate) planner: Arc<Planner>,
+    pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) metrics: CoordinatorMetrics,
+}
+
 /// Follows links until shutdown; those in hand are followed to their end.
 ///
 /// # Errors
 /// When the queue refuses to be consumed for good.
-pub(crate) async fn run(
-    planner: Arc<Planner>,
-    queue: Arc<dyn JobQueue>,
-    waiting: Arc<Waiting>,
-    shutdown: CancellationToken,
-) -> Result<(), QueueError> {
-    let mut links = tokio::task::JoinSet::new();
+pub(crate) async fn run(plan: Arc<PlanLoop>, shutdown: CancellationToken) -> Result<(), QueueError> {
     while !shutdown.is_cancelled() {
-        match consume(&planner, &queue, &waiting, &shutdown, &mut links).await {
+        match consume(&plan, &shutdown).await {
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, "cannot take planning links: trying again");
                 tokio::select! {
@@ -44,50 +49,54 @@ pub(crate) async fn run(
             other => other?,
         }
     }
-    while links.join_next().await.is_some() {}
     Ok(())
 }
 
-async fn consume(
-    planner: &Arc<Planner>,
-    queue: &Arc<dyn JobQueue>,
-    waiting: &Arc<Waiting>,
-    shutdown: &CancellationToken,
-    links: &mut tokio::task::JoinSet<()>,
-) -> Result<(), QueueError> {
-    queue.declare(queues::PLAN).await?;
-    let mut consumer = queue.consume(queues::PLAN, CONCURRENT_LINKS).await?;
+async fn consume(plan: &Arc<PlanLoop>, shutdown: &CancellationToken) -> Result<(), QueueError> {
+    plan.queue.declare(queues::PLAN).await?;
+    let mut consumer = plan.queue.consume(queues::PLAN, CONCURRENT_LINKS).await?;
+    let mut links = JoinSet::new();
     loop {
         let delivery = tokio::select! {
             delivery = consumer.next() => delivery?,
             Some(_) = links.join_next() => continue,
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => break,
         };
-        let (planner, queue, waiting) = (Arc::clone(planner), Arc::clone(queue), Arc::clone(waiting));
+        let plan = Arc::clone(plan);
         links.spawn(async move {
-            if let Err(error) = take(&planner, queue.as_ref(), &waiting, delivery).await {
+            if let Err(error) = take(&plan, delivery).await {
                 tracing::warn!(%error, "a planning link will be delivered again");
             }
         });
     }
+    // Handed back as copies, so that no delivery is counted. Receipts live as long as their consumer.
+    for Delivery { message, receipt, .. } in consumer.stop().await {
+        plan.queue.publish(queues::PLAN, message).await?;
+        receipt.ack().await?;
+    }
+    while links.join_next().await.is_some() {}
+    Ok(())
 }
 
 /// Follows one delivered link and answers it: acked only after what it planned is safe.
-async fn take(
-    planner: &Planner,
-    queue: &dyn JobQueue,
-    waiting: &Waiting,
-    delivery: Delivery,
-) -> Result<(), QueueError> {
+async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
+    let PlanLoop {
+        planner,
+        queue,
+        waiting,
+        metrics,
+    } = plan;
     let Delivery { message, receipt, .. } = delivery;
     let link = match PlanMessage::from_bytes(&message.body) {
         Ok(link) => link,
         Err(error) if error.hand_back() => {
+            metrics.link("handed_back");
             tracing::warn!(%error, id = message.id, "a planning link is handed back");
             queue.publish_after(queues::PLAN, message, HAND_BACK_DELAY).await?;
             return receipt.ack().await;
         }
         Err(error) => {
+            metrics.link("dead_lettered");
             tracing::error!(%error, id = message.id, "a planning link goes to the dead letters");
             return receipt.reject().await;
         }
@@ -102,12 +111,17 @@ async fn take(
         planner.follow(&link).instrument(span.clone()).await
     };
     match followed {
-        Ok(Followed::Done | Followed::Stopped) => waiting.planning(&link.run, None),
+        Ok(Followed::Done | Followed::Stopped) => {
+            metrics.link("followed");
+            waiting.planning(&link.run, None);
+        }
         Ok(Followed::WindowFull) => {
+            metrics.link("window_full");
             waiting.planning(&link.run, None);
             queue.publish_after(queues::PLAN, message, WINDOW_DELAY).await?;
         }
         Err(error) if error.is_retryable() => {
+            metrics.link("waiting");
             let delay = RETRY_DELAY
                 .saturating_mul(1 << link.attempt.min(6))
                 .min(LONGEST_RETRY_DELAY);
@@ -125,9 +139,11 @@ async fn take(
         }
         // The run is stopped with the reason, if the dataset is to blame; nothing else is left to do with the link.
         Err(error) if error.dataset_is_unreadable() => {
+            metrics.link("dataset_unreadable");
             tracing::error!(parent: &span, error = describe(&error), "the dataset cannot be read");
         }
         Err(error) => {
+            metrics.link("dead_lettered");
             tracing::error!(parent: &span, error = describe(&error), "a planning link goes to the dead letters");
             return receipt.reject().await;
         }

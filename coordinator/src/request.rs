@@ -146,17 +146,23 @@ fn vector_field(name: &str, field: &str, wrong: &mut Violations) -> Option<Vecto
 }
 
 fn index_kind(index: &v1::IndexSpec, wrong: &mut Violations) -> Option<IndexKind> {
-    let mut positive = |field: &str, value: i32, default: u32| match u32::try_from(value) {
+    let mut within = |field: &str, value: i32, default: u32, highest: u32| match u32::try_from(value) {
         Ok(0) => default,
-        Ok(value) => value,
-        Err(_) => {
-            wrong.add(field, format!("{value} is negative"));
+        Ok(value) if value <= highest => value,
+        _ => {
+            wrong.add(field, format!("{value} is not in 1 to {highest}"));
             default
         }
     };
-    let nlist = positive("spec.index.nlist", index.nlist, 128);
-    let ef_construction = positive("spec.index.ef_construction", index.ef_construction, 200);
-    let m = positive("spec.index.m", index.m, if index.r#type == "IVF_PQ" { 8 } else { 16 });
+    // The ranges that Milvus takes.
+    let nlist = within("spec.index.nlist", index.nlist, 128, 65_536);
+    let ef_construction = within("spec.index.ef_construction", index.ef_construction, 200, 65_535);
+    let (m, most) = if index.r#type == "IVF_PQ" {
+        (8, 65_536)
+    } else {
+        (16, 2048)
+    };
+    let m = within("spec.index.m", index.m, m, most);
     Some(match index.r#type.as_str() {
         "FLAT" => IndexKind::Flat,
         "IVF_FLAT" => IndexKind::IvfFlat { nlist },
@@ -209,6 +215,8 @@ fn source(source: Option<&v1::dataset::Source>, wrong: &mut Violations) -> Optio
                     "is required: the path of BBox_List_2017.csv",
                 );
             }
+            check_path("spec.dataset.nih_boxes.boxes", &nih.boxes, wrong);
+            check_path("spec.dataset.nih_boxes.images", &nih.images, wrong);
             let descriptions = nih.descriptions.clone().into_iter().collect();
             Some(Source::NihBoxes {
                 boxes: nih.boxes.clone(),
@@ -217,6 +225,7 @@ fn source(source: Option<&v1::dataset::Source>, wrong: &mut Violations) -> Optio
             })
         }
         Some(Api::Manifest(manifest)) => {
+            check_path("spec.dataset.manifest.path", &manifest.path, wrong);
             let format = manifest_format(manifest, wrong)?;
             let columns = manifest.columns.as_ref().map(columns).unwrap_or_default();
             Some(Source::Manifest {
@@ -225,6 +234,13 @@ fn source(source: Option<&v1::dataset::Source>, wrong: &mut Violations) -> Optio
                 columns,
             })
         }
+    }
+}
+
+/// Paths stay below the dataset's root.
+fn check_path(field: &str, path: &str, wrong: &mut Violations) {
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") {
+        wrong.add(field, "leads out of the dataset's root: give a path below it");
     }
 }
 

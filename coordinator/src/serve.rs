@@ -62,7 +62,7 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
         queue: sightline_queue::open(&queue_url, options)?,
         clock: Arc::new(SystemClock),
     };
-    let coordinator = Coordinator::new(seams, PlannerOptions::default());
+    let coordinator = Coordinator::new(seams, PlannerOptions::default(), &context.metrics)?;
     let listener = TcpListener::bind(config.listen.address)
         .await
         .with_context(|| format!("cannot listen on {} (listen.address)", config.listen.address))?;

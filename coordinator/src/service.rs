@@ -2,6 +2,7 @@
 
 use crate::answer;
 use crate::failures::{self, FailuresCursor};
+use crate::metrics::CoordinatorMetrics;
 use crate::planner::describe;
 use crate::progress::RunSnapshot;
 use crate::publish::{publish_link, shard_queue};
@@ -48,6 +49,7 @@ pub struct CoordinatorService {
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) metrics: CoordinatorMetrics,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -152,6 +154,8 @@ impl CoordinatorService {
             }
         };
         self.check_root(&spec).await?;
+        let run = RunId::of_request(ANONYMOUS, &request.request_id);
+        self.check_no_other(&run, &spec).await?;
         if request.validate_only {
             return Ok(v1::Run {
                 spec: Some(answer::api_spec(&spec)),
@@ -159,7 +163,7 @@ impl CoordinatorService {
             });
         }
         let document = RunDocument {
-            run: RunId::of_request(ANONYMOUS, &request.request_id),
+            run,
             caller: ANONYMOUS.into(),
             request_id: request.request_id,
             spec,
@@ -185,6 +189,7 @@ impl CoordinatorService {
         }
         let snapshot = self.snapshot(&document.run).await?;
         tracing::info!(run = %document.run, dataset = %stored.spec.dataset.name, "run created");
+        self.metrics.run_created();
         Ok(self.api_run(&snapshot).await)
     }
 
@@ -194,6 +199,33 @@ impl CoordinatorService {
             Ok(_) => Ok(()),
             Err(error) if error.is_retryable() => Ok(()),
             Err(error) => Err(ServiceError::invalid_argument("spec.dataset.root", describe(&error))),
+        }
+    }
+
+    /// Two runs over one dataset and collection at once would undo each other's work. Where two slip through, side by
+    /// side, their rows have the same keys.
+    async fn check_no_other(&self, run: &RunId, spec: &RunSpec) -> Result<(), ServiceError> {
+        let mut after = None;
+        loop {
+            let page = self.state.list_runs(after).await.map_err(state_error)?;
+            for other in page.runs.iter().filter(|other| *other != run) {
+                let Some(document) = self.tracker.document(other).await.map_err(state_error)? else {
+                    continue;
+                };
+                let same =
+                    document.spec.dataset.name == spec.dataset.name && document.spec.collection == spec.collection;
+                if same && !self.snapshot(other).await?.state.is_final() {
+                    let message = format!(
+                        "runs/{other} is working on dataset {} and collection {} already: wait for its end, or cancel it",
+                        spec.dataset.name, spec.collection
+                    );
+                    return Err(ServiceError::failed_precondition("RUN_IN_PROGRESS", message));
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::progress::{RunProgress, RunSnapshot, ShardSummary};
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{Clock, Link, RunId, ShardId, StopDocument, StopReason};
+use sightline_core::{Clock, Link, RunDocument, RunId, ShardId, StopDocument, StopReason};
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -80,13 +80,27 @@ impl Tracker {
         tracked.asked_at = Instant::now();
         let interval = MIN_INTERVAL.max(tracked.reading_took * 10);
         let fresh = tracked.read_at.is_some_and(|at| at.elapsed() < interval);
-        if !fresh && !tracked.progress.state().is_final() {
+        // Shards in hand when a run is stopped still end, and count.
+        let closed = tracked.progress.state().is_final() && tracked.progress.missing().is_empty();
+        if !fresh && !closed {
             let started = Instant::now();
             self.refresh(&mut tracked.progress).await?;
             tracked.reading_took = started.elapsed();
             tracked.read_at = Some(Instant::now());
         }
         Ok(Some(reader(&tracked.progress)))
+    }
+
+    /// What was asked of a run; none where there is no such run.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) async fn document(&self, run: &RunId) -> Result<Option<Arc<RunDocument>>, StateError> {
+        let Some(tracked) = self.tracked(run).await? else {
+            return Ok(None);
+        };
+        let document = Arc::clone(&tracked.lock().await.progress.document);
+        Ok(Some(document))
     }
 
     /// That something of a run changed: the next reading looks at once.

@@ -144,7 +144,7 @@ impl Services {
             queue,
             clock,
         };
-        let coordinator = Coordinator::new(seams, PlannerOptions::default());
+        let coordinator = Coordinator::new(seams, PlannerOptions::default(), &context.metrics)?;
         let parts = Parts {
             index: Arc::clone(&index),
             encoder: encoder(config).await?,

@@ -11,6 +11,7 @@ use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use sightline_queue::{Consumer, JobQueue, QueueOptions};
 use sightline_state::State;
+use sightline_telemetry::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_stream::StreamExt;
@@ -62,7 +63,7 @@ impl Fixture {
             page_entries: 7,
             ..PlannerOptions::default()
         };
-        let coordinator = Arc::new(Coordinator::new(seams, options));
+        let coordinator = Arc::new(Coordinator::new(seams, options, &Metrics::new("test", "0")).unwrap());
         Self {
             folder,
             state,

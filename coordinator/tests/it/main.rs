@@ -259,6 +259,71 @@ async fn a_run_of_an_empty_dataset_succeeds_with_nothing() {
     let run = fixture.create("r", fixture.spec()).await.unwrap();
     let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
     assert_eq!((ended.state(), ended.planned_items), (v1::run::State::Succeeded, 0));
+    assert!(ended.state_message.contains("no items"), "{}", ended.state_message);
+}
+
+#[tokio::test]
+async fn a_second_live_run_over_one_dataset_and_collection_is_refused_by_the_first_one_s_name() {
+    let fixture = Fixture::new(3).await;
+    let first = fixture.create("r1", fixture.spec()).await.unwrap();
+    let refused = fixture.create("r2", fixture.spec()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains(&first.name), "{refused}");
+    let mut consumer = fixture.consumer().await;
+    work(&fixture, consumer.as_mut(), "").await;
+    fixture.until(&first.name, |run| run.end_time.is_some()).await;
+    fixture.create("r2", fixture.spec()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shard_that_ends_after_the_run_was_cancelled_still_counts() {
+    let fixture = Fixture::new(20).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    let request = v1::CancelRunRequest { name: run.name.clone() };
+    fixture.api().cancel_run(Request::new(request)).await.unwrap();
+    let mut consumer = fixture.consumer().await;
+    work(&fixture, consumer.as_mut(), "").await;
+    let counted = async {
+        loop {
+            let request = v1::GetRunRequest { name: run.name.clone() };
+            let now = fixture.api().get_run(Request::new(request)).await.unwrap().into_inner();
+            if now.done_shards == 1 {
+                return now;
+            }
+        }
+    };
+    let now = tokio::time::timeout(LIMIT, counted).await.unwrap();
+    assert_eq!((now.state(), now.unprocessed_items), (v1::run::State::Cancelled, 10));
+}
+
+#[tokio::test]
+async fn paths_that_leave_the_root_and_indexes_that_no_engine_takes_are_refused() {
+    use tonic_types::StatusExt;
+    let fixture = Fixture::new(0).await;
+    let mut spec = fixture.spec();
+    let manifest = v1::ManifestSource {
+        path: "../other.csv".into(),
+        ..v1::ManifestSource::default()
+    };
+    spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Manifest(manifest));
+    spec.index = Some(v1::IndexSpec {
+        r#type: "HNSW".into(),
+        m: 1_000_000,
+        ..v1::IndexSpec::default()
+    });
+    let status = fixture.create("r", spec).await.unwrap_err();
+    let wrong = status.get_details_bad_request().unwrap().field_violations;
+    let fields: BTreeSet<&str> = wrong.iter().map(|wrong| wrong.field.as_str()).collect();
+    assert_eq!(fields, ["spec.dataset.manifest.path", "spec.index.m"].into());
+}
+
+#[test]
+fn the_coordinator_s_program_does_not_link_libtorch() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_sightline-coordinator")).unwrap();
+    let holds = |text: &[u8]| program.windows(text.len()).any(|window| window == text);
+    assert!(holds(b"libc.so.6"), "the names of libraries are found this way");
+    assert!(!holds(b"libtorch_cpu.so") && !holds(b"libtorch.so"));
 }
 
 #[tokio::test]
@@ -319,7 +384,11 @@ async fn runs_are_listed_newest_first_and_page_by_page() {
     let fixture = Fixture::new(1).await;
     let mut created = Vec::new();
     for at in 0..5 {
-        created.push(fixture.create(&format!("r{at}"), fixture.spec()).await.unwrap().name);
+        let spec = v1::RunSpec {
+            collection: format!("collections/pictures_{at}"),
+            ..fixture.spec()
+        };
+        created.push(fixture.create(&format!("r{at}"), spec).await.unwrap().name);
     }
     let mut listed: Vec<v1::Run> = Vec::new();
     let mut page_token = String::new();

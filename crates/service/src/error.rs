@@ -10,6 +10,23 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// The domain of every `google.rpc.ErrorInfo` of ours.
 pub const ERROR_DOMAIN: &str = "sightline";
 
+/// Wrong fields that are named at most.
+const MAX_FIELDS: usize = 8;
+/// Longest path of a field that is told.
+const MAX_FIELD_BYTES: usize = 80;
+/// Longest description of one field, name or value that is told.
+const MAX_DESCRIPTION_BYTES: usize = 240;
+/// Longest message.
+const MAX_MESSAGE_BYTES: usize = 1200;
+
+/// A text cut at a character's border, with a mark where something is missing.
+fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(limit)])
+}
+
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Why a call fails. `Status::from` adds the details: `ErrorInfo` always, `BadRequest`, `ResourceInfo` and `RetryInfo`
@@ -99,12 +116,6 @@ impl ServiceError {
     #[must_use]
     pub fn and_field(mut self, field: impl Into<String>, message: impl Into<String>) -> Self {
         self.fields.push((field.into(), message.into()));
-        let described: Vec<String> = self
-            .fields
-            .iter()
-            .map(|(field, message)| format!("{field}: {message}"))
-            .collect();
-        self.message = described.join("; ");
         self
     }
 
@@ -134,6 +145,46 @@ impl ServiceError {
         self.retry_after.is_some()
     }
 
+    /// What a caller is told, in a size that every client takes: a status travels in headers, of which some clients
+    /// and proxies take no more than 8 KiB.
+    fn cut(mut self) -> Self {
+        let told = self.told();
+        self.message = cut(&told, MAX_MESSAGE_BYTES);
+        self.fields.truncate(MAX_FIELDS);
+        for (field, message) in &mut self.fields {
+            *field = cut(field, MAX_FIELD_BYTES);
+            *message = cut(message, MAX_DESCRIPTION_BYTES);
+        }
+        if let Some((_, name)) = &mut self.resource {
+            *name = cut(name, MAX_DESCRIPTION_BYTES);
+        }
+        for value in self.metadata.values_mut() {
+            *value = cut(value, MAX_DESCRIPTION_BYTES);
+        }
+        self
+    }
+
+    /// The message; of wrong fields the first few, and how many there are besides.
+    fn told(&self) -> String {
+        if self.fields.is_empty() {
+            return self.message.clone();
+        }
+        let shown = self.fields.iter().take(MAX_FIELDS);
+        let described: Vec<String> = shown
+            .map(|(field, message)| {
+                format!(
+                    "{}: {}",
+                    cut(field, MAX_FIELD_BYTES),
+                    cut(message, MAX_DESCRIPTION_BYTES)
+                )
+            })
+            .collect();
+        match self.fields.len().saturating_sub(MAX_FIELDS) {
+            0 => described.join("; "),
+            more => format!("{}; and {more} more", described.join("; ")),
+        }
+    }
+
     fn on_resource(mut self, kind: &'static str, name: String) -> Self {
         self.resource = Some((kind, name));
         self
@@ -147,7 +198,7 @@ impl ServiceError {
 
 impl std::fmt::Display for ServiceError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(&self.message)
+        formatter.write_str(&self.told())
     }
 }
 
@@ -160,7 +211,8 @@ impl StdError for ServiceError {
 }
 
 impl From<ServiceError> for Status {
-    fn from(mut error: ServiceError) -> Self {
+    fn from(error: ServiceError) -> Self {
+        let mut error = error.cut();
         if error.code == Code::Internal {
             let id = current_trace_id();
             let source = error
@@ -235,6 +287,25 @@ mod tests {
         let paths: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
         assert_eq!(paths, ["alpha", "top_k"]);
         assert_eq!(reason(&status).as_deref(), Some("INVALID_ARGUMENT"));
+    }
+
+    #[test]
+    fn a_request_wrong_in_a_thousand_long_ways_is_refused_in_a_few_kilobytes() {
+        let long = "가".repeat(10_000);
+        let first = ServiceError::invalid_argument(long.as_str(), long.as_str());
+        let error = (1..1000).fold(first, |error, _| error.and_field(long.as_str(), long.as_str()));
+        let status = Status::from(error.with_metadata("name", long.as_str()));
+        assert!(
+            status.message().ends_with('…') && status.message().len() < 1300,
+            "{}",
+            status.message().len()
+        );
+        assert!(status.details().len() < 4096, "{}", status.details().len());
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations.len(), 8);
+        let few = (1..11).fold(ServiceError::invalid_argument("a", "is wrong"), |error, _| {
+            error.and_field("b", "too")
+        });
+        assert!(Status::from(few).message().ends_with("; and 3 more"));
     }
 
     #[test]

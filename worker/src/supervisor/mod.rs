@@ -45,8 +45,6 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Part of the grace period that is kept for handing back.
 const HAND_BACK_SHARE: u32 = 5;
-/// How long a delivery that the broker has sent may take to be seen when the worker ends.
-const LAST_DELIVERY: Duration = Duration::from_millis(100);
 
 /// What a worker works with.
 #[derive(Debug, Clone)]
@@ -188,7 +186,6 @@ impl Worker {
             model,
             circuit: Circuit::new(config.pause, config.max_pause, Arc::clone(&status), changed),
             status,
-            stop_every: config.stop_cached.max(Duration::from_millis(100)),
             hand_back: CancellationToken::new(),
             turn: RwLock::new(()),
         });
@@ -196,7 +193,10 @@ impl Worker {
         let Some(mut consumer) = self.consume(&shards, &stop_taking).await? else {
             return Ok(());
         };
-        self.status.phase(Phase::Serving);
+        // Drained before the model was loaded, it never serves.
+        if !self.drain.is_cancelled() {
+            self.status.phase(Phase::Serving);
+        }
         if let Some(ready) = &self.ready {
             ready.ready();
         }
@@ -264,8 +264,9 @@ impl Worker {
             let delivery = tokio::select! {
                 delivery = consumer.next() => delivery,
                 () = self.drain.cancelled() => {
-                    std::future::pending::<()>().await;
-                    return Ok(());
+                    return_unopened(shards, consumer).await;
+                    // What is in hand ends as it would; the process waits to be ended.
+                    return std::future::pending().await;
                 }
                 () = tokio::time::sleep(idle), if self.status.read().waiting_for.is_some() => {
                     shards.circuit.well();
@@ -290,13 +291,7 @@ impl Worker {
     /// The way out: what fits in the grace period ends, the rest goes back.
     async fn finish(&self, shards: &Shards, consumer: &mut dyn Consumer, in_hand: &mut JoinSet<()>) {
         let time = self.config.grace - self.config.grace / HAND_BACK_SHARE;
-        // What the broker has sent and nobody has looked at goes back unopened, so that no delivery is counted.
-        for _ in in_hand.len()..usize::from(self.config.prefetch) {
-            match tokio::time::timeout(LAST_DELIVERY, consumer.next()).await {
-                Ok(Ok(delivery)) => shards.return_unopened(delivery).await,
-                _ => break,
-            }
-        }
+        return_unopened(shards, consumer).await;
         let all = async { while in_hand.join_next().await.is_some() {} };
         tokio::pin!(all);
         if tokio::time::timeout(time, &mut all).await.is_ok() {
@@ -307,6 +302,13 @@ impl Worker {
         if tokio::time::timeout(rest, all).await.is_err() {
             tracing::warn!("some shards could not be handed back in time: the broker will deliver them again");
         }
+    }
+}
+
+/// Takes no more. What the broker has sent and nobody has looked at goes back unopened, so that no delivery is counted.
+async fn return_unopened(shards: &Shards, consumer: &mut dyn Consumer) {
+    for delivery in consumer.stop().await {
+        shards.return_unopened(delivery).await;
     }
 }
 

@@ -55,8 +55,6 @@ pub(crate) struct Shards {
     pub(crate) model: LoadedModel,
     pub(crate) status: Arc<Status>,
     pub(crate) circuit: Circuit,
-    /// How often the stop of a run is looked for while its shard is worked on.
-    pub(crate) stop_every: Duration,
     /// Cancelled when what is in hand has to be handed back.
     pub(crate) hand_back: CancellationToken,
     /// Held shared by shards, and alone by one that was redelivered often.
@@ -235,7 +233,7 @@ impl Shards {
         }
     }
 
-    /// Gives the items to the engine; stops when the run is stopped meanwhile.
+    /// Gives the items to the engine. A run that is stopped meanwhile lets this shard end: its rows are counted then.
     async fn embed(
         &self,
         document: &RunDocument,
@@ -262,21 +260,9 @@ impl Shards {
             entries,
             Arc::clone(&progress),
         );
-        let mut work = std::pin::pin!(self.engine.work(job, tally.items(manifest), progress));
-        let mut poll = tokio::time::interval(self.stop_every);
-        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                end = &mut work => {
-                    drop(in_hand);
-                    return Ok(end);
-                }
-                // Where the state cannot be read now, the shard's own end will show it.
-                _ = poll.tick() => if let Ok(true) = self.runs.is_stopped(&message.run).await {
-                    return Err(Obstacle::Stopped);
-                },
-            }
-        }
+        let end = self.engine.work(job, tally.items(manifest), progress).await;
+        drop(in_hand);
+        Ok(end)
     }
 
     /// An item that was condemned never came to be looked up: says whether it has an older row.

@@ -1,0 +1,35 @@
+//! What a coordinator counts. Progress of runs is not among it: that is derived from objects, by any coordinator.
+
+use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family};
+use sightline_telemetry::{Metrics, MetricsError};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LinkLabels {
+    outcome: &'static str,
+}
+
+/// The coordinator's series.
+#[derive(Debug, Clone)]
+pub(crate) struct CoordinatorMetrics {
+    runs_created: Counter,
+    links: Family<LinkLabels, Counter>,
+}
+
+impl CoordinatorMetrics {
+    /// Registers the series.
+    pub(crate) fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
+        Ok(Self {
+            runs_created: metrics.counter("coordinator_runs_created", "Requests that created or found a run")?,
+            links: metrics.counters("coordinator_links", "Planning links taken, by what became of them")?,
+        })
+    }
+
+    pub(crate) fn run_created(&self) {
+        self.runs_created.inc();
+    }
+
+    /// One of `followed`, `window_full`, `waiting`, `dataset_unreadable`, `handed_back`, `dead_lettered`.
+    pub(crate) fn link(&self, outcome: &'static str) {
+        self.links.get_or_create(&LinkLabels { outcome }).inc();
+    }
+}
