@@ -60,7 +60,10 @@ fn brute_force(rows: &[Sides], weights: &[f64]) -> Vec<(f64, RowId)> {
         .map(|(number, sides)| {
             let terms = sides.iter().zip(weights);
             (
-                terms.filter_map(|(side, weight)| side.map(|side| side * weight)).sum::<f64>() + 0.0,
+                terms
+                    .filter_map(|(side, weight)| side.map(|side| side * weight))
+                    .sum::<f64>()
+                    + 0.0,
                 id(number),
             )
         })
