@@ -207,7 +207,7 @@ class Run(DevCase):
     def test_it_gives_the_variables_and_ends_everything(self) -> None:
         done = self.run_command("sh", "-c", "echo $SIGHTLINE_TEST_MILVUS_LITE_URL $SIGHTLINE_TEST_S3_ENDPOINT; exit 7")
         self.assertEqual(done.returncode, 7, done.stderr)
-        self.assertEqual(done.stdout.count("http://127.0.0.1:"), 2)
+        self.assertRegex(done.stdout, "milvus://127.0.0.1:[0-9]+ http://127.0.0.1:[0-9]+")
         self.assertTrue((self.data / "moto.log").exists())
         self.assertEqual([folder for folder in processes.marked() if folder.startswith(f"{self.top}/")], [])
 

@@ -161,7 +161,7 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
         "SIGHTLINE_QUEUE__URL": broker,
         "SIGHTLINE_LISTEN__ADDRESS": "127.0.0.1:0",
     }
-    index = os.environ[case.index_variable].replace("http://", "milvus://")
+    index = os.environ[case.index_variable]
     model = {"SIGHTLINE_INDEX__URL": index, "SIGHTLINE_MODEL__FOLDER": str(MODEL), "SIGHTLINE_MODEL__THREADS": "1"}
     gateway_environment = {key: value for key, value in environment.items()
                            if not key.startswith(("SIGHTLINE_STATE", "SIGHTLINE_QUEUE"))}

@@ -195,13 +195,12 @@ fn a_run_that_had_not_ended_goes_on_after_a_restart_and_a_cancelled_one_does_not
         &["--json", "--no-wait", "--request-id", "first"],
     ));
     assert_eq!(same.json()[0]["name"], *first);
-    let second = server
-        .run(&ingest(
-            pictures.path(),
-            &model,
-            &["--no-wait", "--request-id", "second"],
-        ))
-        .out;
+    let mut other = ingest(pictures.path(), &model, &["--no-wait", "--request-id", "second"]);
+    let refused = server.run(&other);
+    assert!(refused.code == 1 && refused.err.contains(&first), "{}", refused.err);
+    let collection = other.iter().position(|arg| *arg == "--collection").unwrap() + 1;
+    other[collection] = "elsewhere";
+    let second = server.run(&other).out;
     let cancelled = server
         .run(&["runs", "cancel", second.trim(), "--json"])
         .json()

@@ -15,9 +15,9 @@ const MAX_FIELDS: usize = 8;
 /// Longest path of a field that is told.
 const MAX_FIELD_BYTES: usize = 80;
 /// Longest description of one field, name or value that is told.
-const MAX_DESCRIPTION_BYTES: usize = 240;
+const MAX_DESCRIPTION_BYTES: usize = 180;
 /// Longest message.
-const MAX_MESSAGE_BYTES: usize = 1200;
+const MAX_MESSAGE_BYTES: usize = 900;
 
 /// A text cut at a character's border, with a mark where something is missing.
 fn cut(text: &str, limit: usize) -> String {
@@ -296,7 +296,7 @@ mod tests {
         let error = (1..1000).fold(first, |error, _| error.and_field(long.as_str(), long.as_str()));
         let status = Status::from(error.with_metadata("name", long.as_str()));
         assert!(
-            status.message().ends_with('…') && status.message().len() < 1300,
+            status.message().ends_with('…') && status.message().len() < 1000,
             "{}",
             status.message().len()
         );

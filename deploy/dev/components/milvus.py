@@ -52,7 +52,7 @@ class Milvus(Component):
         list_collections(port)
 
     def environment(self, instance: Instance) -> Dict[str, str]:
-        return {"SIGHTLINE_TEST_MILVUS_URL": f"http://127.0.0.1:{instance.ports['proxy_port']}"}
+        return {"SIGHTLINE_TEST_MILVUS_URL": f"milvus://127.0.0.1:{instance.ports['proxy_port']}"}
 
     def tidy(self, instance: Instance, main: int) -> None:
         Path(f"/tmp/milvus/server_id_{main}").unlink(missing_ok=True)

@@ -27,4 +27,4 @@ class MilvusLite(Component):
         list_collections(instance.ports["grpc"])
 
     def environment(self, instance: Instance) -> Dict[str, str]:
-        return {"SIGHTLINE_TEST_MILVUS_LITE_URL": f"http://127.0.0.1:{instance.ports['grpc']}"}
+        return {"SIGHTLINE_TEST_MILVUS_LITE_URL": f"milvus://127.0.0.1:{instance.ports['grpc']}"}
