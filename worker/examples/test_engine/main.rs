@@ -140,8 +140,8 @@ impl EmbeddingModel for DigestModel {
         }
         if bytes.starts_with(b"BLOCK") {
             std::fs::write(self.folder.join("blocked"), "").expect("the folder is writable");
-            loop {
-                std::thread::park();
+            while !self.folder.join("released").exists() {
+                std::thread::park_timeout(std::time::Duration::from_millis(5));
             }
         }
         if bytes.starts_with(b"PANIC") {

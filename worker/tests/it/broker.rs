@@ -118,7 +118,7 @@ async fn a_worker_that_is_told_to_end_hands_back_what_does_not_fit_and_no_delive
 }
 
 #[tokio::test]
-async fn a_run_that_is_stopped_while_its_shard_is_worked_on_is_given_up() {
+async fn a_shard_that_is_worked_on_when_its_run_is_stopped_ends_and_no_other_is_started() {
     use sightline_core::{StopDocument, Timestamp};
     let bench = Bench::new().await;
     let picture = bench.picture("p", "BLOCK").await;
@@ -134,13 +134,23 @@ async fn a_run_that_is_stopped_while_its_shard_is_worked_on_is_given_up() {
         stopped_at: Timestamp(1),
     };
     bench.state.stop_run(&stop).await.unwrap();
-    eventually("nothing is in hand", async || {
-        worker.service.status().shards.is_empty().then_some(())
+    let other = bench.picture("q", "picture").await;
+    let later = bench.plan("cancelled", entries(vec![other])).await;
+    assert_eq!(later.run, message.run);
+    bench.publish(&later).await;
+    bench.switch_on("released");
+    let result = eventually("the shard has a result", async || {
+        bench.state.result(&message.run, &message.shard).await.unwrap()
+    })
+    .await;
+    assert_eq!(result.counts.indexed, 1);
+    eventually("nothing is in hand or waits", async || {
+        let waits = bench.queue.depth(&queues::shards(&model())).await.unwrap().ready;
+        (waits == 0 && worker.service.status().shards.is_empty()).then_some(())
     })
     .await;
     worker.end().await.unwrap();
-    assert!(!bench.state.has_result(&message.run, &message.shard).await.unwrap());
-    assert_eq!(bench.queue.depth(&queues::shards(&model())).await.unwrap().ready, 0);
+    assert!(!bench.state.has_result(&later.run, &later.shard).await.unwrap());
 }
 
 #[tokio::test]
