@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
 use crate::failures::{self, FailuresArgs};
+use crate::ingest;
 use crate::json;
 use crate::servers::Servers;
 use crate::text::{count, id_of, is_final, plain, resource, short, state, time};
@@ -38,6 +39,22 @@ pub(crate) enum RunsCommand {
         /// Its id, or runs/ID.
         run: String,
     },
+    /// Try the failed items of an ended run again, as a run of their own, and watch it.
+    Retry {
+        /// Its id, or runs/ID.
+        run: String,
+        /// Your name for this request: repeating it finds the run that it made. Random by default.
+        #[arg(long, value_name = "ID")]
+        request_id: Option<String>,
+        /// Only create the run: print it and end.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Rebuild every message of a run from what is stored of it, after the broker was lost for good.
+    Resume {
+        /// Its id, or runs/ID.
+        run: String,
+    },
     /// List the failed items of a run with reasons.
     Failures(FailuresArgs),
 }
@@ -68,6 +85,34 @@ pub(crate) async fn run(command: RunsCommand, servers: &Servers, console: Consol
             show(
                 &answer
                     .map_err(|status| CliError::call("cancel the run", &status))?
+                    .into_inner(),
+                servers,
+                console,
+            )
+        }
+        RunsCommand::Retry {
+            run,
+            request_id,
+            no_wait,
+        } => {
+            let request = v1::RetryFailedRequest {
+                name: resource("runs", &run),
+                request_id: request_id.unwrap_or_else(ingest::random_id),
+            };
+            let answer = servers.coordinator().await?.retry_failed(request).await;
+            let run = answer
+                .map_err(|status| CliError::call("try the failed items again", &status))?
+                .into_inner();
+            ingest::created(&run, no_wait, servers, console).await
+        }
+        RunsCommand::Resume { run } => {
+            let request = v1::ResumeRunRequest {
+                name: resource("runs", &run),
+            };
+            let answer = servers.coordinator().await?.resume_run(request).await;
+            show(
+                &answer
+                    .map_err(|status| CliError::call("resume the run", &status))?
                     .into_inner(),
                 servers,
                 console,

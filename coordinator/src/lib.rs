@@ -16,6 +16,8 @@ mod progress;
 mod publish;
 mod request;
 mod resume;
+mod retry;
+mod selection;
 mod serve;
 mod service;
 mod shard_writer;

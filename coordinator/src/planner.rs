@@ -2,6 +2,7 @@
 //! publish what the node names.
 
 use crate::publish::{publish_link, publish_shard, shard_queue};
+use crate::selection;
 use crate::shard_writer::ShardWriter;
 use crate::tracker::Tracker;
 use futures::future::try_join_all;
@@ -38,6 +39,12 @@ pub enum PlanError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A link over another run's items whose cursor is none.
+    #[error("the cursor {cursor:?} of a link is no shard's id: the link was not written by this version")]
+    Cursor {
+        /// The cursor.
+        cursor: String,
+    },
     /// The dataset's root.
     #[error("cannot open the dataset's root {root}")]
     Root {
@@ -57,6 +64,7 @@ impl PlanError {
             Self::Queue(error) => error.is_retryable(),
             Self::Dataset(error) => error.is_retryable(),
             Self::Root { source, .. } => source.is_retryable(),
+            Self::Cursor { .. } => false,
         }
     }
 
@@ -182,15 +190,19 @@ impl Planner {
         let mut children = Vec::new();
         let mut cursor = link.start_after.clone();
         let next = loop {
-            let wanted = self.options.shards_per_link * document.spec.shard_items as usize - shards.entries();
-            let page = sightline_datasets::read_page(
-                Arc::clone(&store),
-                &dataset.source,
-                &link.range,
-                cursor.as_deref(),
-                wanted.min(self.options.page_entries),
-            )
-            .await?;
+            let wanted =
+                (self.options.shards_per_link * document.spec.shard_items as usize).saturating_sub(shards.entries());
+            let start_after = cursor.as_deref();
+            let page = match &document.spec.selection {
+                Some(selection) => {
+                    selection::page(&self.state, &self.tracker, store.as_ref(), selection, start_after).await?
+                }
+                None => {
+                    let limit = wanted.min(self.options.page_entries);
+                    let (store, source) = (Arc::clone(&store), &dataset.source);
+                    sightline_datasets::read_page(store, source, &link.range, start_after, limit).await?
+                }
+            };
             children.extend(page.children.into_iter().map(|range| Link {
                 range,
                 start_after: None,

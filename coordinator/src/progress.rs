@@ -234,6 +234,18 @@ impl RunProgress {
         missing
     }
 
+    /// Shards of the tree with items that failed, in the order of their ids.
+    #[must_use]
+    pub(crate) fn failed_shards(&self) -> Vec<ShardId> {
+        let failed = self
+            .done
+            .iter()
+            .filter(|(shard, summary)| summary.counts.failed > 0 && self.planned.contains_key(*shard));
+        let mut shards: Vec<_> = failed.map(|(shard, _)| shard.clone()).collect();
+        shards.sort_unstable();
+        shards
+    }
+
     fn planned_items(&self) -> u64 {
         self.planned.values().map(|(items, _)| u64::from(*items)).sum()
     }

@@ -101,6 +101,7 @@ pub(crate) fn run_spec(spec: Option<&v1::RunSpec>) -> Result<RunSpec, Violations
             shard_items,
             window_shards,
             max_failures: (max_failures > 0).then_some(max_failures),
+            selection: None,
         }),
         _ => Err(wrong),
     }

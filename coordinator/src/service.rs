@@ -53,7 +53,7 @@ pub struct CoordinatorService {
     pub(crate) shutdown: CancellationToken,
 }
 
-fn state_error(error: StateError) -> ServiceError {
+pub(crate) fn state_error(error: StateError) -> ServiceError {
     if error.is_retryable() {
         ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER)
     } else {
@@ -61,7 +61,7 @@ fn state_error(error: StateError) -> ServiceError {
     }
 }
 
-fn queue_error(error: QueueError) -> ServiceError {
+pub(crate) fn queue_error(error: QueueError) -> ServiceError {
     if error.is_retryable() {
         ServiceError::unavailable("QUEUE_UNAVAILABLE", describe(&error), RETRY_AFTER)
     } else {
@@ -69,13 +69,24 @@ fn queue_error(error: QueueError) -> ServiceError {
     }
 }
 
-fn violations(wrong: Violations) -> ServiceError {
+pub(crate) fn violations(wrong: Violations) -> ServiceError {
     let mut fields = wrong.0.into_iter();
     let (field, description) = fields.next().unwrap_or_default();
     fields.fold(
         ServiceError::invalid_argument(field, description),
         |error, (field, text)| error.and_field(field, text),
     )
+}
+
+/// Notes what is wrong with a caller's name for a request.
+pub(crate) fn check_request_id(request_id: &str, wrong: &mut Violations) {
+    let characters = request_id.chars().count();
+    if !(1..=MAX_REQUEST_ID).contains(&characters) {
+        wrong.add(
+            "request_id",
+            format!("has {characters} characters: use 1 to {MAX_REQUEST_ID}"),
+        );
+    }
 }
 
 /// The run in `runs/{run}`.
@@ -97,12 +108,12 @@ fn page_size(asked: i32, default: usize) -> Result<usize, ServiceError> {
 }
 
 impl CoordinatorService {
-    async fn snapshot(&self, run: &RunId) -> Result<RunSnapshot, ServiceError> {
+    pub(crate) async fn snapshot(&self, run: &RunId) -> Result<RunSnapshot, ServiceError> {
         let snapshot = self.tracker.snapshot(run).await.map_err(state_error)?;
         snapshot.ok_or_else(|| ServiceError::not_found("run", format!("runs/{run}")))
     }
 
-    async fn api_run(&self, snapshot: &RunSnapshot) -> v1::Run {
+    pub(crate) async fn api_run(&self, snapshot: &RunSnapshot) -> v1::Run {
         answer::run(snapshot, self.waits_for(snapshot).await)
     }
 
@@ -138,13 +149,7 @@ impl CoordinatorService {
 
     async fn create(&self, request: v1::CreateRunRequest) -> Result<v1::Run, ServiceError> {
         let mut wrong = Violations::default();
-        let characters = request.request_id.chars().count();
-        if !(1..=MAX_REQUEST_ID).contains(&characters) {
-            wrong.add(
-                "request_id",
-                format!("has {characters} characters: use 1 to {MAX_REQUEST_ID}"),
-            );
-        }
+        check_request_id(&request.request_id, &mut wrong);
         let spec = match request::run_spec(request.spec.as_ref()) {
             Ok(spec) if wrong.0.is_empty() => spec,
             Ok(_) => return Err(violations(wrong)),
@@ -153,19 +158,27 @@ impl CoordinatorService {
                 return Err(violations(wrong));
             }
         };
-        self.check_root(&spec).await?;
-        let run = RunId::of_request(ANONYMOUS, &request.request_id);
-        self.check_no_other(&run, &spec).await?;
         if request.validate_only {
+            self.check_root(&spec).await?;
+            let run = RunId::of_request(ANONYMOUS, &request.request_id);
+            self.check_no_other(&run, &spec).await?;
             return Ok(v1::Run {
                 spec: Some(answer::api_spec(&spec)),
                 ..v1::Run::default()
             });
         }
+        self.store_and_start(spec, request.request_id).await
+    }
+
+    /// Stores a run and publishes its first link. Doing it twice has the effect of once.
+    pub(crate) async fn store_and_start(&self, spec: RunSpec, request_id: String) -> Result<v1::Run, ServiceError> {
+        self.check_root(&spec).await?;
+        let run = RunId::of_request(ANONYMOUS, &request_id);
+        self.check_no_other(&run, &spec).await?;
         let document = RunDocument {
             run,
             caller: ANONYMOUS.into(),
-            request_id: request.request_id,
+            request_id,
             spec,
             created_at: self.clock.now(),
             traceparent: current_traceparent(),
@@ -355,6 +368,17 @@ impl Coordinator for CoordinatorService {
 
     async fn create_run(&self, request: Request<v1::CreateRunRequest>) -> Result<Response<v1::Run>, Status> {
         Ok(Response::new(self.create(request.into_inner()).await?))
+    }
+
+    async fn retry_failed(&self, request: Request<v1::RetryFailedRequest>) -> Result<Response<v1::Run>, Status> {
+        let request = request.into_inner();
+        let run = run_id("name", &request.name)?;
+        Ok(Response::new(self.retry(&run, request.request_id).await?))
+    }
+
+    async fn resume_run(&self, request: Request<v1::ResumeRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let run = run_id("name", &request.into_inner().name)?;
+        Ok(Response::new(self.resume(&run).await?))
     }
 
     async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {

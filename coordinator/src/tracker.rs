@@ -72,6 +72,14 @@ impl Tracker {
         Ok(self.read(run, read).await?.unwrap_or_default())
     }
 
+    /// Shards of a run's tree with items that failed, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) async fn failed_shards(&self, run: &RunId) -> Result<Vec<ShardId>, StateError> {
+        Ok(self.read(run, RunProgress::failed_shards).await?.unwrap_or_default())
+    }
+
     async fn read<T>(&self, run: &RunId, reader: impl FnOnce(&RunProgress) -> T) -> Result<Option<T>, StateError> {
         let Some(tracked) = self.tracked(run).await? else {
             return Ok(None);

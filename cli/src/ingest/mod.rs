@@ -78,9 +78,14 @@ pub(crate) async fn run(args: &IngestArgs, servers: &Servers, console: Console) 
     let spec = spec(args).await?;
     let request_id = args.request_id.clone().unwrap_or_else(random_id);
     let run = create(servers, spec, request_id).await?;
-    if args.no_wait {
+    created(&run, args.no_wait, servers, console).await
+}
+
+/// Watches a new run to its end, or only names it.
+pub(crate) async fn created(run: &v1::Run, no_wait: bool, servers: &Servers, console: Console) -> Outcome {
+    if no_wait {
         if console.is_json() {
-            console.json(&json::of(&run)?)?;
+            console.json(&json::of(run)?)?;
         } else {
             console.say(&run.name)?;
             console.note(&format!(
@@ -123,7 +128,7 @@ async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
 }
 
 /// 128 random bits, in hexadecimal digits.
-fn random_id() -> String {
+pub(crate) fn random_id() -> String {
     let mut bits = [0; 16];
     rand::rng().fill_bytes(&mut bits);
     bits.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -137,14 +137,16 @@ impl Drop for Fixture {
     }
 }
 
-/// Takes one shard as a worker would, with every item indexed but those whose key `fails` names.
-pub(crate) async fn work(fixture: &Fixture, consumer: &mut dyn Consumer, fails: &str) -> Vec<String> {
+/// Takes one shard as a worker would, with every item indexed but those whose keys `fails` names.
+pub(crate) async fn work(fixture: &Fixture, consumer: &mut dyn Consumer, fails: &[&str]) -> Vec<String> {
     let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().unwrap();
     let message = ShardMessage::from_bytes(&delivery.message.body).unwrap();
     let manifest = fixture.state.manifest(&message.run, &message.shard).await.unwrap();
     let outcome = |entry: &ManifestEntry| match entry {
         ManifestEntry::Ended(ended) => ended.outcome.clone(),
-        ManifestEntry::Item(item) if item.key.as_str() == fails => Outcome::failed(FailureReason::CorruptImage, "cut"),
+        ManifestEntry::Item(item) if fails.contains(&item.key.as_str()) => {
+            Outcome::failed(FailureReason::CorruptImage, "cut")
+        }
         ManifestEntry::Item(_) => Outcome::Indexed { digest: "d".into() },
     };
     let items: Vec<ItemOutcome> = manifest

@@ -7,6 +7,7 @@
 )]
 
 mod fixture;
+mod retry;
 
 use bytes::Bytes;
 use fixture::{Fixture, LIMIT, work};
@@ -27,7 +28,7 @@ async fn every_object_is_in_exactly_one_shard_and_the_run_ends_when_each_has_a_r
     let mut consumer = fixture.consumer().await;
     let mut keys = Vec::new();
     while keys.len() < 46 {
-        keys.extend(work(&fixture, consumer.as_mut(), "0007.png").await);
+        keys.extend(work(&fixture, consumer.as_mut(), &["0007.png"]).await);
     }
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 46, "each once");
     let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
@@ -125,7 +126,7 @@ async fn a_run_has_no_more_shards_outstanding_than_its_window_and_one_link() {
     let mut consumer = fixture.consumer().await;
     let mut keys = 0;
     while keys < 100 {
-        keys += work(&fixture, consumer.as_mut(), "").await.len();
+        keys += work(&fixture, consumer.as_mut(), &[]).await.len();
         let request = v1::GetRunRequest { name: run.name.clone() };
         let now = fixture.api().get_run(Request::new(request)).await.unwrap().into_inner();
         assert!(now.planned_shards - now.done_shards <= 3, "{now:?}");
@@ -185,7 +186,7 @@ async fn a_cancelled_run_reports_what_it_did_not_process_and_an_ended_one_is_not
     let run = fixture.create("r", fixture.spec()).await.unwrap();
     fixture.until(&run.name, |run| run.plan_complete).await;
     let mut consumer = fixture.consumer().await;
-    let processed = work(&fixture, consumer.as_mut(), "").await.len();
+    let processed = work(&fixture, consumer.as_mut(), &[]).await.len();
     let cancel = |name: &str| Request::new(v1::CancelRunRequest { name: name.into() });
     fixture.until(&run.name, |run| run.done_shards == 1).await;
     let cancelled = fixture.api().cancel_run(cancel(&run.name)).await.unwrap().into_inner();
@@ -205,8 +206,8 @@ async fn a_cancelled_run_reports_what_it_did_not_process_and_an_ended_one_is_not
     let queue = queues::shards(&ModelName::new("other").unwrap());
     fixture.queue.declare(&queue).await.unwrap();
     let mut consumer = fixture.queue.consume(&queue, 10).await.unwrap();
-    work(&fixture, consumer.as_mut(), "").await;
-    work(&fixture, consumer.as_mut(), "").await;
+    work(&fixture, consumer.as_mut(), &[]).await;
+    work(&fixture, consumer.as_mut(), &[]).await;
     fixture.until(&ended.name, |run| run.end_time.is_some()).await;
     let still = fixture
         .api()
@@ -226,7 +227,7 @@ async fn a_run_without_a_worker_for_its_model_says_that_it_waits() {
         .await;
     assert_eq!(waiting.state_message, "no worker serves model test-model");
     let mut consumer = fixture.consumer().await;
-    work(&fixture, consumer.as_mut(), "").await;
+    work(&fixture, consumer.as_mut(), &[]).await;
     fixture
         .until(&run.name, |run| run.state() == v1::run::State::Succeeded)
         .await;
@@ -270,7 +271,7 @@ async fn a_second_live_run_over_one_dataset_and_collection_is_refused_by_the_fir
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains(&first.name), "{refused}");
     let mut consumer = fixture.consumer().await;
-    work(&fixture, consumer.as_mut(), "").await;
+    work(&fixture, consumer.as_mut(), &[]).await;
     fixture.until(&first.name, |run| run.end_time.is_some()).await;
     fixture.create("r2", fixture.spec()).await.unwrap();
 }
@@ -283,7 +284,7 @@ async fn a_shard_that_ends_after_the_run_was_cancelled_still_counts() {
     let request = v1::CancelRunRequest { name: run.name.clone() };
     fixture.api().cancel_run(Request::new(request)).await.unwrap();
     let mut consumer = fixture.consumer().await;
-    work(&fixture, consumer.as_mut(), "").await;
+    work(&fixture, consumer.as_mut(), &[]).await;
     let counted = async {
         loop {
             let request = v1::GetRunRequest { name: run.name.clone() };
@@ -337,7 +338,7 @@ async fn a_run_stops_itself_after_too_many_failures() {
     let run = fixture.create("r", spec).await.unwrap();
     let mut consumer = fixture.consumer().await;
     for fails in ["0000.png", "0001.png"] {
-        let keys = work(&fixture, consumer.as_mut(), fails).await;
+        let keys = work(&fixture, consumer.as_mut(), &[fails]).await;
         assert_eq!(keys, [fails]);
     }
     let stopped = fixture.until(&run.name, |run| run.end_time.is_some()).await;
@@ -359,7 +360,7 @@ async fn when_the_queue_is_lost_every_message_is_rebuilt_from_the_objects() {
     let run = fixture.create("r", spec).await.unwrap();
     fixture.until(&run.name, |run| run.planned_shards == 2).await;
     let mut consumer = fixture.consumer().await;
-    let mut keys = work(&fixture, consumer.as_mut(), "").await;
+    let mut keys = work(&fixture, consumer.as_mut(), &[]).await;
     fixture.shutdown.cancel();
 
     let folder = std::mem::replace(&mut fixture.folder, tempfile::tempdir().unwrap());
@@ -372,7 +373,7 @@ async fn when_the_queue_is_lost_every_message_is_rebuilt_from_the_objects() {
     after.start();
     let mut consumer = after.consumer().await;
     while keys.len() < 35 {
-        keys.extend(work(&after, consumer.as_mut(), "").await);
+        keys.extend(work(&after, consumer.as_mut(), &[]).await);
     }
     assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 35, "each once");
     let ended = after.until(&run.name, |run| run.end_time.is_some()).await;

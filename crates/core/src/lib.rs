@@ -35,4 +35,7 @@ pub use outcome::{FailureReason, ItemOutcome, Outcome, OutcomeCounts, SkipReason
 pub use plan::{Link, PlanComplete, PlanNode, PlannedShard, Range};
 pub use result::ShardResult;
 pub use row::Row;
-pub use run::{DatasetSpec, JobKind, ManifestFormat, RunDocument, RunSpec, Source, StopDocument, StopReason};
+pub use run::{
+    DatasetSpec, ItemSelection, JobKind, ManifestFormat, RunDocument, RunSpec, SelectedOutcome, Source, StopDocument,
+    StopReason,
+};

@@ -116,6 +116,24 @@ pub struct DatasetSpec {
     pub source: Source,
 }
 
+/// Which outcomes of another run are tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SelectedOutcome {
+    /// Items that failed.
+    Failed,
+}
+
+/// Items that a run takes from another one, instead of all that its dataset holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemSelection {
+    /// The run whose items they are. It has ended.
+    pub run: RunId,
+    /// Which of them.
+    pub outcome: SelectedOutcome,
+}
+
 /// What a caller asks for. Two requests with equal specifications are the same request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -145,6 +163,9 @@ pub struct RunSpec {
     /// Failed items after which the run stops itself; never where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<u64>,
+    /// Takes only some items of an earlier run over the same dataset; all of the dataset where this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<ItemSelection>,
 }
 
 impl RunSpec {

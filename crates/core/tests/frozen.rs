@@ -129,6 +129,7 @@ fn run_documents_are_frozen() {
             shard_items: 256,
             window_shards: 64,
             max_failures: Some(10),
+            selection: None,
         },
         created_at: Timestamp(1_795_000_000_000),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),

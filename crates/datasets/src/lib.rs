@@ -28,4 +28,5 @@ mod table;
 
 pub use error::DatasetError;
 pub use kind::is_picture;
+pub use pin::pin_again;
 pub use reader::{Page, Reader, ReaderOptions, read_page};

@@ -4,8 +4,8 @@ use crate::entry::{Draft, Wanted};
 use crate::kind::{extension, is_picture, other_type};
 use crate::{DatasetError, Reader};
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{FailureReason, ManifestEntry, ObjectRef, Outcome};
-use sightline_objects::ObjectError;
+use sightline_core::{FailureReason, Item, ManifestEntry, ObjectRef, Outcome, SkipReason};
+use sightline_objects::{ObjectError, ObjectStore};
 use std::collections::HashMap;
 
 /// Turns drafts into entries, in their order. Of two with one key, the later fails.
@@ -46,6 +46,60 @@ fn without_duplicates(drafts: Vec<Draft>) -> Vec<Draft> {
             }
         })
         .collect()
+}
+
+/// Looks the pictures of planned entries up again: those that changed are pinned as they are now, those that are gone
+/// end as skipped. What ended in planning stays as it is. At most `lookups` at once; the order stays.
+///
+/// # Errors
+/// When the store fails for a reason that is no item's own.
+pub async fn pin_again(
+    store: &dyn ObjectStore,
+    entries: Vec<ManifestEntry>,
+    lookups: usize,
+) -> Result<Vec<ManifestEntry>, DatasetError> {
+    stream::iter(entries)
+        .map(|entry| async move {
+            match entry {
+                ManifestEntry::Ended(ended) => Ok(ManifestEntry::Ended(ended)),
+                ManifestEntry::Item(item) => as_it_is_now(store, item).await,
+            }
+        })
+        .buffered(lookups.max(1))
+        .try_collect()
+        .await
+}
+
+async fn as_it_is_now(store: &dyn ObjectStore, mut item: Item) -> Result<ManifestEntry, DatasetError> {
+    let Some(planned) = &item.image else {
+        return Ok(ManifestEntry::Item(item));
+    };
+    let ended = |outcome| Ok(ManifestEntry::ended(item.key.clone(), item.line, outcome));
+    match store.head(&planned.key).await {
+        Ok(meta) => {
+            item.image = Some(ObjectRef {
+                key: planned.key.clone(),
+                etag: meta.etag,
+                size: meta.size,
+            });
+            Ok(ManifestEntry::Item(item))
+        }
+        Err(ObjectError::NotFound { .. }) => ended(Outcome::skipped(
+            SkipReason::Gone,
+            format!(
+                "{:?} was deleted from {} since it was planned first",
+                planned.key,
+                store.root()
+            ),
+        )),
+        Err(error @ ObjectError::AccessDenied { .. }) => {
+            ended(Outcome::failed(FailureReason::AccessDenied, error.to_string()))
+        }
+        Err(source) => Err(DatasetError::Store {
+            what: format!("picture {:?}", planned.key),
+            source,
+        }),
+    }
 }
 
 async fn look_up(reader: &Reader, wanted: Wanted) -> Result<ManifestEntry, DatasetError> {

@@ -253,6 +253,7 @@ impl Bench {
             shard_items: 256,
             window_shards: 256,
             max_failures: None,
+            selection: None,
         };
         let document = RunDocument {
             run: run.clone(),

@@ -1,0 +1,51 @@
+//! Runs made of other runs: the failed items once more, and every message once more.
+
+use crate::planner::{PlanError, describe};
+use crate::request::Violations;
+use crate::resume::resume_run;
+use crate::service::{CoordinatorService, check_request_id, queue_error, state_error, violations};
+use sightline_core::{ItemSelection, RunId, RunSpec, SelectedOutcome};
+use sightline_proto::v1;
+use sightline_service::ServiceError;
+
+impl CoordinatorService {
+    /// Creates a run of the failed items of one that has ended.
+    pub(crate) async fn retry(&self, run: &RunId, request_id: String) -> Result<v1::Run, ServiceError> {
+        let mut wrong = Violations::default();
+        check_request_id(&request_id, &mut wrong);
+        if !wrong.0.is_empty() {
+            return Err(violations(wrong));
+        }
+        let snapshot = self.snapshot(run).await?;
+        if !snapshot.state.is_final() {
+            let message = format!("runs/{run} has not ended: wait for its end, or cancel it");
+            return Err(ServiceError::failed_precondition("RUN_IN_PROGRESS", message));
+        }
+        if snapshot.counts.failed == 0 {
+            let message = format!("no item of runs/{run} failed: there is nothing to try again");
+            return Err(ServiceError::failed_precondition("NOTHING_FAILED", message));
+        }
+        let spec = RunSpec {
+            selection: Some(ItemSelection {
+                run: run.clone(),
+                outcome: SelectedOutcome::Failed,
+            }),
+            ..snapshot.document.spec.clone()
+        };
+        self.store_and_start(spec, request_id).await
+    }
+
+    /// Publishes again what a run needs to end.
+    pub(crate) async fn resume(&self, run: &RunId) -> Result<v1::Run, ServiceError> {
+        self.snapshot(run).await?;
+        let messages = resume_run(&self.state, &self.tracker, self.queue.as_ref(), run)
+            .await
+            .map_err(|error| match error {
+                PlanError::State(error) => state_error(error),
+                PlanError::Queue(error) => queue_error(error),
+                error => ServiceError::internal(describe(&error)),
+            })?;
+        tracing::info!(%run, messages, "run resumed");
+        Ok(self.api_run(&self.snapshot(run).await?).await)
+    }
+}
