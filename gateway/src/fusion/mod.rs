@@ -1,4 +1,4 @@
-//! Fusion of ranked lists by the threshold algorithm. Pure: [`crate::retrieval`] does what it asks for.
+//! Fusion of ranked lists by the threshold algorithm. Pure: `retrieval` does what it asks for.
 //!
 //! Every leg is searched to some depth. A row that a list shows is a candidate; its score is computed from its own
 //! vectors, whichever list showed it. What no list shows is bounded: in a leg it scores at most what the leg's last
