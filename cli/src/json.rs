@@ -18,7 +18,7 @@ macro_rules! named {
     };
 }
 
-named!(Run, Failure, Item, Collection, SearchResponse, WorkerStatus);
+named!(Run, RunAudit, Failure, Item, Collection, SearchResponse, WorkerStatus);
 
 /// A message in protobuf's JSON mapping, with every field that has a value or a default.
 pub(crate) fn of<M: Named>(message: &M) -> Result<Value, CliError> {

@@ -6,6 +6,7 @@
 //! neither network nor scripts. Leaves to others: everything that the services do.
 
 mod args;
+mod audit;
 mod collections;
 mod console;
 #[cfg(feature = "local")]

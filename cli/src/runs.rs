@@ -1,5 +1,6 @@
 //! `sightline runs`.
 
+use crate::audit::{self, VerifyArgs};
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
 use crate::failures::{self, FailuresArgs};
@@ -50,6 +51,8 @@ pub(crate) enum RunsCommand {
         #[arg(long)]
         no_wait: bool,
     },
+    /// Compare a run's manifests, results and rows: every item exactly once, every row as recorded.
+    Verify(VerifyArgs),
     /// Rebuild every message of a run from what is stored of it, after the broker was lost for good.
     Resume {
         /// Its id, or runs/ID.
@@ -105,6 +108,7 @@ pub(crate) async fn run(command: RunsCommand, servers: &Servers, console: Consol
                 .into_inner();
             ingest::created(&run, no_wait, servers, console).await
         }
+        RunsCommand::Verify(args) => audit::run(&args, servers, console).await,
         RunsCommand::Resume { run } => {
             let request = v1::ResumeRunRequest {
                 name: resource("runs", &run),

@@ -101,7 +101,7 @@ pub(crate) fn api_spec(spec: &RunSpec) -> v1::RunSpec {
         shard_items: int32(spec.shard_items),
         window_shards: int32(spec.window_shards),
         max_failures: int(spec.max_failures.unwrap_or(0)),
-        retried_run: spec
+        parent_run: spec
             .selection
             .as_ref()
             .map(|selection| format!("runs/{}", selection.run))

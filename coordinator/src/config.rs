@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_service::ServiceConfig;
 use sightline_service::config::{
-    Config, GrpcConfig, ListenConfig, ObservabilityConfig, Problems, QueueConfig, S3Config, ShutdownConfig,
-    StateConfig, TelemetryConfig,
+    Config, GrpcConfig, IndexConfig, ListenConfig, ObservabilityConfig, Problems, QueueConfig, S3Config,
+    ShutdownConfig, StateConfig, TelemetryConfig,
 };
 
 /// The port of a coordinator.
@@ -23,6 +23,8 @@ pub struct CoordinatorConfig {
     pub state: StateConfig,
     /// The broker.
     pub queue: QueueConfig,
+    /// The index, for audits and repairs of runs; those are refused where it is not given.
+    pub index: IndexConfig,
     /// How S3 is reached.
     pub s3: S3Config,
     /// Logs and traces.
@@ -43,6 +45,7 @@ impl Default for CoordinatorConfig {
             grpc: GrpcConfig::default(),
             state: StateConfig::default(),
             queue: QueueConfig::default(),
+            index: IndexConfig::default(),
             s3: S3Config::default(),
             telemetry: TelemetryConfig::default(),
             observability: ObservabilityConfig::default(),
@@ -58,6 +61,9 @@ impl Config for CoordinatorConfig {
         problems.within("grpc", |problems| self.grpc.check(problems));
         problems.within("state", |problems| self.state.check(problems));
         problems.within("queue", |problems| self.queue.check(problems));
+        if self.index.url.is_some() {
+            problems.within("index", |problems| self.index.check(problems));
+        }
         problems.within("s3", |problems| self.s3.check(problems));
         problems.within("telemetry", |problems| self.telemetry.check(problems));
         problems.within("observability", |problems| self.observability.check(problems));

@@ -8,6 +8,7 @@ use crate::service::CoordinatorService;
 use crate::tracker::Tracker;
 use crate::waiting::{self, Waiting};
 use sightline_core::Clock;
+use sightline_index::LazyIndex;
 use sightline_objects::Stores;
 use sightline_proto::v1::coordinator_server::CoordinatorServer;
 use sightline_queue::{JobQueue, QueueError};
@@ -25,6 +26,8 @@ pub struct Seams {
     pub datasets: Arc<Stores>,
     /// The broker.
     pub queue: Arc<dyn JobQueue>,
+    /// The index, for audits and repairs; those are refused where it is not given.
+    pub index: Option<Arc<LazyIndex>>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
 }
@@ -47,14 +50,7 @@ impl Coordinator {
     pub fn new(seams: Seams, options: PlannerOptions, metrics: &Metrics) -> Result<Self, MetricsError> {
         let metrics = CoordinatorMetrics::new(metrics)?;
         let tracker = Arc::new(Tracker::new(seams.state.clone(), Arc::clone(&seams.clock)));
-        let planner = Arc::new(Planner::new(
-            seams.state.clone(),
-            Arc::clone(&seams.datasets),
-            Arc::clone(&seams.queue),
-            Arc::clone(&tracker),
-            Arc::clone(&seams.clock),
-            options,
-        ));
+        let planner = Arc::new(Planner::new(&seams, Arc::clone(&tracker), options));
         Ok(Self {
             seams,
             tracker,
@@ -82,6 +78,7 @@ impl Coordinator {
         CoordinatorService {
             state: self.seams.state.clone(),
             queue: Arc::clone(&self.seams.queue),
+            index: self.seams.index.clone(),
             datasets: Arc::clone(&self.seams.datasets),
             tracker: Arc::clone(&self.tracker),
             waiting: Arc::clone(&self.waiting),

@@ -6,6 +6,7 @@
 //! not link libtorch.
 
 mod answer;
+mod audit;
 mod config;
 mod coordinator;
 mod failures;
@@ -22,6 +23,7 @@ mod serve;
 mod service;
 mod shard_writer;
 mod tracker;
+mod verify;
 mod waiting;
 
 pub use config::{CoordinatorConfig, DEFAULT_PORT};

@@ -1,13 +1,15 @@
 //! Following one link of a planning tree: list a bounded part of the dataset, write its shards, then the node, then
 //! publish what the node names.
 
+use crate::coordinator::Seams;
 use crate::publish::{publish_link, publish_shard, shard_queue};
-use crate::selection;
+use crate::selection::Parent;
 use crate::shard_writer::ShardWriter;
 use crate::tracker::Tracker;
 use futures::future::try_join_all;
 use sightline_core::{Clock, Link, PlanMessage, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
 use sightline_datasets::DatasetError;
+use sightline_index::{IndexError, LazyIndex};
 use sightline_objects::{ObjectError, Stores};
 use sightline_queue::{JobQueue, QueueError};
 use sightline_state::{State, StateError};
@@ -45,6 +47,12 @@ pub enum PlanError {
         /// The cursor.
         cursor: String,
     },
+    /// The index, which a run that repairs another is planned from.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// Planning such a run needs an index, and this coordinator was given none.
+    #[error("a run that repairs another is planned from the index: set index.url for every coordinator")]
+    NoIndex,
     /// The dataset's root.
     #[error("cannot open the dataset's root {root}")]
     Root {
@@ -64,6 +72,9 @@ impl PlanError {
             Self::Queue(error) => error.is_retryable(),
             Self::Dataset(error) => error.is_retryable(),
             Self::Root { source, .. } => source.is_retryable(),
+            Self::Index(error) => error.is_retryable(),
+            // Another coordinator may have one.
+            Self::NoIndex => true,
             Self::Cursor { .. } => false,
         }
     }
@@ -102,28 +113,23 @@ pub(crate) struct Planner {
     state: State,
     datasets: Arc<Stores>,
     queue: Arc<dyn JobQueue>,
+    index: Option<Arc<LazyIndex>>,
     tracker: Arc<Tracker>,
     clock: Arc<dyn Clock>,
     options: PlannerOptions,
 }
 
 impl Planner {
-    /// A planner over the three things it needs.
+    /// A planner over what a coordinator works with.
     #[must_use]
-    pub(crate) fn new(
-        state: State,
-        datasets: Arc<Stores>,
-        queue: Arc<dyn JobQueue>,
-        tracker: Arc<Tracker>,
-        clock: Arc<dyn Clock>,
-        options: PlannerOptions,
-    ) -> Self {
+    pub(crate) fn new(seams: &Seams, tracker: Arc<Tracker>, options: PlannerOptions) -> Self {
         Self {
-            state,
-            datasets,
-            queue,
+            state: seams.state.clone(),
+            datasets: Arc::clone(&seams.datasets),
+            queue: Arc::clone(&seams.queue),
+            index: seams.index.clone(),
             tracker,
-            clock,
+            clock: Arc::clone(&seams.clock),
             options,
         }
     }
@@ -195,7 +201,17 @@ impl Planner {
             let start_after = cursor.as_deref();
             let page = match &document.spec.selection {
                 Some(selection) => {
-                    selection::page(&self.state, &self.tracker, store.as_ref(), selection, start_after).await?
+                    let index = match &self.index {
+                        Some(index) => Some(index.get().await?.as_ref()),
+                        None => None,
+                    };
+                    let parent = Parent {
+                        state: &self.state,
+                        tracker: &self.tracker,
+                        store: store.as_ref(),
+                        index,
+                    };
+                    parent.page(selection, start_after).await?
                 }
                 None => {
                     let limit = wanted.min(self.options.page_entries);

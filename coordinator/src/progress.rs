@@ -234,6 +234,14 @@ impl RunProgress {
         missing
     }
 
+    /// Shards of the tree, in the order of their ids.
+    #[must_use]
+    pub(crate) fn shards(&self) -> Vec<ShardId> {
+        let mut shards: Vec<_> = self.planned.keys().cloned().collect();
+        shards.sort_unstable();
+        shards
+    }
+
     /// Shards of the tree with items that failed, in the order of their ids.
     #[must_use]
     pub(crate) fn failed_shards(&self) -> Vec<ShardId> {

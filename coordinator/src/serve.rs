@@ -5,6 +5,7 @@ use crate::coordinator::{Coordinator, Seams};
 use crate::planner::PlannerOptions;
 use anyhow::Context as _;
 use sightline_core::SystemClock;
+use sightline_index::LazyIndex;
 use sightline_objects::{FileAccess, OpenOptions, S3Options, Stores};
 use sightline_queue::QueueOptions;
 use sightline_service::Context;
@@ -60,6 +61,10 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
         state,
         datasets: Arc::new(Stores::new(OpenOptions { files, s3 })),
         queue: sightline_queue::open(&queue_url, options)?,
+        index: config.index.url.as_ref().map(|url| {
+            let address = url.expose().to_string();
+            Arc::new(LazyIndex::at(address, sightline_index::OpenOptions::default()))
+        }),
         clock: Arc::new(SystemClock),
     };
     let coordinator = Coordinator::new(seams, PlannerOptions::default(), &context.metrics)?;

@@ -11,6 +11,7 @@ use crate::tracker::Tracker;
 use crate::waiting::Waiting;
 use sightline_core::message::queues;
 use sightline_core::{Clock, Link, RunDocument, RunId, RunSpec, StopDocument, StopReason, Timestamp};
+use sightline_index::{IndexError, LazyIndex};
 use sightline_objects::Stores;
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator;
@@ -45,6 +46,7 @@ const MAX_PAGE: usize = 1000;
 pub struct CoordinatorService {
     pub(crate) state: State,
     pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) index: Option<Arc<LazyIndex>>,
     pub(crate) datasets: Arc<Stores>,
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) waiting: Arc<Waiting>,
@@ -56,6 +58,14 @@ pub struct CoordinatorService {
 pub(crate) fn state_error(error: StateError) -> ServiceError {
     if error.is_retryable() {
         ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER)
+    } else {
+        ServiceError::internal(error)
+    }
+}
+
+pub(crate) fn index_error(error: IndexError) -> ServiceError {
+    if error.is_retryable() {
+        ServiceError::unavailable("INDEX_UNAVAILABLE", describe(&error), RETRY_AFTER)
     } else {
         ServiceError::internal(error)
     }
@@ -365,6 +375,7 @@ fn parse_runs_token(token: &str) -> Result<(Timestamp, RunId), ServiceError> {
 #[tonic::async_trait]
 impl Coordinator for CoordinatorService {
     type WatchRunStream = ReceiverStream<Result<v1::WatchRunResponse, Status>>;
+    type VerifyRunStream = ReceiverStream<Result<v1::VerifyRunResponse, Status>>;
 
     async fn create_run(&self, request: Request<v1::CreateRunRequest>) -> Result<Response<v1::Run>, Status> {
         Ok(Response::new(self.create(request.into_inner()).await?))
@@ -374,6 +385,20 @@ impl Coordinator for CoordinatorService {
         let request = request.into_inner();
         let run = run_id("name", &request.name)?;
         Ok(Response::new(self.retry(&run, request.request_id).await?))
+    }
+
+    async fn verify_run(
+        &self,
+        request: Request<v1::VerifyRunRequest>,
+    ) -> Result<Response<Self::VerifyRunStream>, Status> {
+        let run = run_id("name", &request.into_inner().name)?;
+        Ok(Response::new(self.verify(&run).await?))
+    }
+
+    async fn repair_run(&self, request: Request<v1::RepairRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let request = request.into_inner();
+        let run = run_id("name", &request.name)?;
+        Ok(Response::new(self.repair(&run, request.request_id).await?))
     }
 
     async fn resume_run(&self, request: Request<v1::ResumeRunRequest>) -> Result<Response<v1::Run>, Status> {

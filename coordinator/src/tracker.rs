@@ -72,6 +72,14 @@ impl Tracker {
         Ok(self.read(run, read).await?.unwrap_or_default())
     }
 
+    /// Shards of a run's tree, in the order of their ids.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) async fn shards(&self, run: &RunId) -> Result<Vec<ShardId>, StateError> {
+        Ok(self.read(run, RunProgress::shards).await?.unwrap_or_default())
+    }
+
     /// Shards of a run's tree with items that failed, in the order of their ids.
     ///
     /// # Errors

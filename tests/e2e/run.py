@@ -167,7 +167,8 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
                            if not key.startswith(("SIGHTLINE_STATE", "SIGHTLINE_QUEUE"))}
     collector = Collector()
     environment["SIGHTLINE_TELEMETRY__OTLP_ENDPOINT"] = collector.url
-    coordinator = processes.start(f"{case.name}-coordinator", ["sightline-coordinator"], environment)
+    coordinator = processes.start(f"{case.name}-coordinator", ["sightline-coordinator"],
+                                  {**environment, "SIGHTLINE_INDEX__URL": index})
     workers = [processes.start(f"{case.name}-worker-{name}", ["sightline-worker"],
                                {**environment, **model, "SIGHTLINE_NAME": f"worker-{name}"}) for name in "ab"]
     gateway = processes.start(f"{case.name}-gateway", ["sightline-gateway"], {**gateway_environment, **model})
@@ -177,6 +178,7 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
         worker.wait_for(r"(taking shards)")
     run = ingest(Service(coordinator.address(), "sightline.v1.Coordinator"), dataset.spec(collection, case.fields), killer)
     shares = killer.shares()
+    audit = verify(Service(coordinator.address(), "sightline.v1.Coordinator"), run["name"])
     kept = rows.of_milvus(index, collection)
     compared = rows.compare(kept, standalone, case.fields)
     found = search(Service(gateway.address(), "sightline.v1.Search"), dataset, collection, case)
@@ -197,6 +199,7 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
         "workers": len(shares),
         "smallest_share": round(min(shares.values()) / sum(shares.values()), 3),
         "killed": killer.killed,
+        "verified": audit["verified"] and audit["items"] == run["planned_items"],
         "found_itself": found,
         "one_trace": {service: sorted(names) for service, names in sorted(trace.items())},
     }
@@ -240,6 +243,11 @@ def ingest(coordinator: Service, spec: Dict[str, Any], seen: Any) -> Dict[str, A
     failures = coordinator.ListFailures(parent=run["name"])["failures"]
     require([failure["reason"] for failure in failures] == ["corrupt_image"], f"failed: {failures}")
     return run
+
+
+def verify(coordinator: Service, run: str) -> Dict[str, Any]:
+    """The audit that a run's own coordinator makes of it."""
+    return list(coordinator.VerifyRun(name=run, timeout=LIMIT_SECONDS))[-1]["audit"]
 
 
 def search(gateway: Service, dataset: Dataset, collection: str, case: Case) -> bool:

@@ -16,7 +16,7 @@ use folder::DataFolder;
 use sightline_coordinator::{Coordinator, PlannerOptions};
 use sightline_core::{Clock, SystemClock};
 use sightline_gateway::{Gateway, ModelEncoder, ModelOptions, Parts, QueryEncoder};
-use sightline_index::VectorIndex;
+use sightline_index::{LazyIndex, VectorIndex};
 use sightline_models::{LoadOptions, Precision};
 use sightline_objects::Stores;
 use sightline_proto::v1::worker_server::WorkerServer;
@@ -142,6 +142,7 @@ impl Services {
             state: State::new(state),
             datasets: Arc::clone(&stores),
             queue,
+            index: Some(Arc::new(LazyIndex::of(Arc::clone(&index)))),
             clock,
         };
         let coordinator = Coordinator::new(seams, PlannerOptions::default(), &context.metrics)?;

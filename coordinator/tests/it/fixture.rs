@@ -6,6 +6,7 @@ use sightline_core::{
     FailureReason, ItemOutcome, ManifestEntry, ModelName, Outcome, OutcomeCounts, ShardMessage, ShardResult,
     SystemClock, Timestamp,
 };
+use sightline_index::{LazyIndex, VectorIndex};
 use sightline_objects::{FileAccess, LocalStore, OpenOptions, Stores};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
@@ -25,6 +26,7 @@ pub(crate) struct Fixture {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) state: State,
     pub(crate) queue: Arc<dyn JobQueue>,
+    pub(crate) index: Arc<dyn VectorIndex>,
     pub(crate) coordinator: Arc<Coordinator>,
     pub(crate) shutdown: CancellationToken,
 }
@@ -52,10 +54,12 @@ impl Fixture {
             files: FileAccess::Allowed,
             ..OpenOptions::default()
         }));
+        let index = sqlite(folder.path()).await;
         let seams = Seams {
             state: state.clone(),
             datasets,
             queue: Arc::clone(&queue),
+            index: Some(Arc::new(LazyIndex::of(Arc::clone(&index)))),
             clock: Arc::new(SystemClock),
         };
         let options = PlannerOptions {
@@ -68,6 +72,7 @@ impl Fixture {
             folder,
             state,
             queue,
+            index,
             coordinator,
             shutdown: CancellationToken::new(),
         }
@@ -129,6 +134,13 @@ impl Fixture {
         });
         found.await.unwrap()
     }
+}
+
+async fn sqlite(folder: &std::path::Path) -> Arc<dyn VectorIndex> {
+    let address = format!("sqlite:{}", folder.join("index.db").display());
+    sightline_index::open(&address, &sightline_index::OpenOptions::default())
+        .await
+        .unwrap()
 }
 
 impl Drop for Fixture {

@@ -8,6 +8,7 @@
 
 mod fixture;
 mod retry;
+mod verify;
 
 use bytes::Bytes;
 use fixture::{Fixture, LIMIT, work};

@@ -34,7 +34,7 @@ async fn a_retry_is_a_run_of_exactly_the_failed_items_with_their_objects_as_they
     std::fs::write(&changed, "a picture that was mended").unwrap();
 
     let child = retry(&fixture, &parent.name, "again").await.unwrap();
-    assert_eq!(child.spec.as_ref().unwrap().retried_run, parent.name);
+    assert_eq!(child.spec.as_ref().unwrap().parent_run, parent.name);
     let mut consumer = fixture.consumer().await;
     let mut taken = work(&fixture, consumer.as_mut(), &[]).await;
     taken.sort_unstable();

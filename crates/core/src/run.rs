@@ -122,6 +122,8 @@ pub struct DatasetSpec {
 pub enum SelectedOutcome {
     /// Items that failed.
     Failed,
+    /// Items without outcome, and those that should have a row and have none, or a wrong one.
+    Unverified,
 }
 
 /// Items that a run takes from another one, instead of all that its dataset holds.

@@ -9,11 +9,13 @@ mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod lazy;
 pub mod milvus;
 mod open;
 pub mod sqlite;
 
 pub use error::IndexError;
+pub use lazy::LazyIndex;
 pub use open::{OpenOptions, open};
 
 use async_trait::async_trait;

@@ -1,0 +1,146 @@
+//! The audit of a run: manifests, results and index compared, shard by shard.
+
+use crate::planner::PlanError;
+use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField};
+use sightline_core::{
+    ItemKey, ItemOutcome, Manifest, Outcome, OutcomeCounts, Row, RowId, RunDocument, ShardId, ShardResult,
+};
+use sightline_index::{IndexError, Projection, VectorIndex};
+use sightline_state::State;
+use std::collections::HashMap;
+
+/// What is wrong with one item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Problem {
+    /// The result says that its row is there, and it is not.
+    MissingRow,
+    /// Its row is of another version of the item than the result says, and no later run wrote it.
+    WrongRow,
+    /// The shard's result does not name it in its place.
+    NoOutcome,
+}
+
+/// What a shard's audit found.
+#[derive(Debug, Default)]
+pub(crate) struct ShardAudit {
+    /// Entries of the manifest.
+    pub(crate) items: u64,
+    /// Entries of a shard that has no result.
+    pub(crate) unprocessed: u64,
+    /// Items by how the result says that they ended.
+    pub(crate) counts: OutcomeCounts,
+    /// Rows that a later run has written since.
+    pub(crate) superseded: u64,
+    /// Rows that carry this run's id.
+    pub(crate) rows_of_run: u64,
+    /// Items that something is wrong with: their place in the manifest, and what.
+    pub(crate) problems: Vec<(usize, ItemKey, Problem)>,
+}
+
+impl ShardAudit {
+    fn note(&mut self, at: usize, key: &ItemKey, problem: Problem) {
+        self.problems.push((at, key.clone(), problem));
+    }
+}
+
+/// Compares one shard's manifest and result with each other and with the index (strongly consistent reads).
+///
+/// # Errors
+/// When state or index failed.
+pub(crate) async fn shard(
+    state: &State,
+    index: &dyn VectorIndex,
+    document: &RunDocument,
+    shard: &ShardId,
+) -> Result<(Manifest, ShardAudit), PlanError> {
+    let manifest = state.manifest(&document.run, shard).await?;
+    let mut audit = ShardAudit {
+        items: manifest.entries.len() as u64,
+        ..ShardAudit::default()
+    };
+    match state.result(&document.run, shard).await? {
+        None => audit.unprocessed = audit.items,
+        Some(result) => {
+            let rows = rows(index, document, &result).await?;
+            compare(&manifest, &result, &rows, document, &mut audit);
+        }
+    }
+    Ok((manifest, audit))
+}
+
+/// The rows of all items that a result says to be in the index.
+async fn rows(
+    index: &dyn VectorIndex,
+    document: &RunDocument,
+    result: &ShardResult,
+) -> Result<HashMap<RowId, Row>, IndexError> {
+    let dataset = &document.spec.dataset.name;
+    let there = result.items.iter().filter(|item| recorded_digest(item).is_some());
+    let ids: Vec<_> = there.map(|item| RowId::of_item(dataset, &item.key)).collect();
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    match index.get(&document.spec.collection, &ids, Projection::Metadata).await {
+        Ok(rows) => Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect()),
+        // A collection that was dropped holds none of its rows.
+        Err(IndexError::NoCollection(_)) => Ok(HashMap::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn recorded_digest(item: &ItemOutcome) -> Option<&str> {
+    match &item.outcome {
+        Outcome::Indexed { digest } | Outcome::Unchanged { digest } => Some(digest),
+        Outcome::Skipped { .. } | Outcome::Failed { .. } => None,
+    }
+}
+
+fn compare(
+    manifest: &Manifest,
+    result: &ShardResult,
+    rows: &HashMap<RowId, Row>,
+    document: &RunDocument,
+    audit: &mut ShardAudit,
+) {
+    for (at, entry) in manifest.entries.iter().enumerate() {
+        let Some(item) = result.items.get(at).filter(|item| item.key == *entry.key()) else {
+            audit.note(at, entry.key(), Problem::NoOutcome);
+            continue;
+        };
+        audit.counts.add(&item.outcome);
+        let Some(digest) = recorded_digest(item) else { continue };
+        match rows.get(&RowId::of_item(&document.spec.dataset.name, &item.key)) {
+            None => audit.note(at, &item.key, Problem::MissingRow),
+            Some(row) if row.run_id == document.run => {
+                audit.rows_of_run += 1;
+                if row.source_digest != digest {
+                    audit.note(at, &item.key, Problem::WrongRow);
+                }
+            }
+            Some(row) if row.source_digest == digest => {}
+            Some(row) if row.indexed_at > result.finished_at => audit.superseded += 1,
+            // A worker of an earlier run that woke late wrote over this run's row.
+            Some(_) => audit.note(at, &item.key, Problem::WrongRow),
+        }
+    }
+}
+
+/// How many rows carry this run's id and dataset, duplicates of one key included.
+///
+/// # Errors
+/// When the index failed.
+pub(crate) async fn count_rows(index: &dyn VectorIndex, document: &RunDocument) -> Result<u64, IndexError> {
+    let equal = |field, value: &str| Filter::Compare {
+        field: Field::Text(field),
+        op: Comparison::Equal,
+        value: Literal::Text(value.to_owned()),
+    };
+    let filter = Filter::And(vec![
+        equal(TextField::RunId, document.run.as_str()),
+        equal(TextField::Dataset, document.spec.dataset.name.as_str()),
+    ]);
+    match index.count(&document.spec.collection, Some(&filter)).await {
+        Err(IndexError::NoCollection(_)) => Ok(0),
+        counted => counted,
+    }
+}
