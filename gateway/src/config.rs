@@ -4,8 +4,9 @@ use crate::gateway::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
-use sightline_models::{DecodeLimits, DeviceChoice};
+use sightline_models::DeviceChoice;
 use sightline_objects::{FileAccess, OpenOptions, S3Options};
+use sightline_pictures::DecodeLimits;
 use sightline_service::ServiceConfig;
 use sightline_service::config::{
     Config, GrpcConfig, IndexConfig, ListenConfig, ObservabilityConfig, Problems, S3Config, ShutdownConfig,

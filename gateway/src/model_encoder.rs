@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sightline_core::{FieldDescription, ModelName, VectorField};
 use sightline_model_folder::{DigestCache, FolderError, ModelFolder};
-use sightline_models::{DecodeLimits, Embedding, LoadOptions, ModelRunner, Preprocessor, RunnerError, load, picture};
+use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, load};
+use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, picture};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -87,11 +88,7 @@ impl ModelEncoder {
         })
     }
 
-    async fn prepare(
-        &self,
-        bytes: Bytes,
-        preprocessor: Arc<Preprocessor>,
-    ) -> Result<sightline_models::PreparedPicture, EncodeError> {
+    async fn prepare(&self, bytes: Bytes, preprocessor: Arc<Preprocessor>) -> Result<PreparedPicture, EncodeError> {
         let model_error = |error: &dyn ToString| EncodeError::Model(error.to_string());
         let permit = Arc::clone(&self.decoders)
             .acquire_owned()

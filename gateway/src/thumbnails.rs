@@ -5,9 +5,9 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use sightline_core::digest::sha256_hex;
 use sightline_model_folder::Resample;
-use sightline_models::resize::{Window, resize};
-use sightline_models::{DecodeLimits, Picture, picture};
 use sightline_objects::{ObjectError, ObjectStore, Stores};
+use sightline_pictures::resize::{Window, resize};
+use sightline_pictures::{DecodeLimits, Picture, picture};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 

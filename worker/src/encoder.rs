@@ -5,9 +5,8 @@ use crate::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
 use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_model_folder::{DigestCache, ModelFolder};
-use sightline_models::{
-    DecodeLimits, DeviceChoice, LoadOptions, ModelError, ModelRunner, PreparedPicture, RunnerError,
-};
+use sightline_models::{DeviceChoice, LoadOptions, ModelError, ModelRunner, RunnerError};
+use sightline_pictures::{DecodeLimits, PreparedPicture, picture};
 use std::collections::BTreeMap;
 
 /// Batches that may wait for the model: the engine has one ready while one is computed.
@@ -80,8 +79,8 @@ impl EmbeddingModel for FolderModel {
                 message,
             });
         };
-        let picture = sightline_models::picture::decode(bytes, &self.limits);
-        let picture = picture.map_err(|error| InputError {
+        let decoded = picture::decode(bytes, &self.limits);
+        let picture = decoded.map_err(|error| InputError {
             reason: error.reason(),
             message: error.to_string(),
         })?;

@@ -2,9 +2,9 @@
 
 use crate::encoder::{Embedding, LoadedModel};
 use crate::error::ModelError;
-use crate::picture::Picture;
 use sightline_core::vector::{VectorError, cosine};
 use sightline_core::{Canary, CollectionDescription, VectorField};
+use sightline_pictures::Picture;
 use std::collections::BTreeMap;
 
 // The inputs are part of every collection's description: a change of any of them needs a new name.

@@ -2,10 +2,10 @@
 
 use crate::encoder::{Embedding, ImageEncoder, unit_rows};
 use crate::error::ModelError;
-use crate::preprocess::{PreparedPicture, Preprocessor};
 use crate::projection::ClassMixture;
 use crate::weights::Weights;
 use sightline_model_folder::{EfficientNetLite as Config, ImageNetwork, ImageSide};
+use sightline_pictures::{PreparedPicture, Preprocessor};
 use tch::{Device, Kind, Tensor};
 
 /// A convolution with its batch normalisation folded in.

@@ -112,7 +112,7 @@ pub enum ModelError {
     },
     /// Pictures were prepared for another network.
     #[error(transparent)]
-    Prepared(#[from] crate::preprocess::PrepareMismatch),
+    Prepared(#[from] sightline_pictures::PrepareMismatch),
     /// libtorch failed.
     #[error("libtorch failed: {0}")]
     Libtorch(#[from] tch::TchError),

@@ -3,8 +3,8 @@
 use crate::canary::{self, CanaryError};
 use crate::encoder::{Embedding, LoadedModel};
 use crate::error::ModelError;
-use crate::preprocess::{PreparedPicture, Preprocessor};
 use sightline_core::{Canary, CollectionDescription, ModelName, VectorField, VectorSpace};
+use sightline_pictures::{PreparedPicture, Preprocessor};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

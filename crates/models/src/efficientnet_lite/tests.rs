@@ -1,8 +1,8 @@
 use super::*;
-use crate::picture::{self, DecodeLimits};
-use crate::resize::{Window, resize};
 use crate::testing::{demo_fixture, demo_model, npy_rows, worst};
 use sightline_model_folder::Resample;
+use sightline_pictures::resize::{Window, resize};
+use sightline_pictures::{DecodeLimits, picture};
 
 /// Features lie between 0 and 6, logits between -3 and 12; the folded normalisation moves them by some 1e-6.
 const FEATURE_TOLERANCE: f32 = 5e-5;

@@ -1,7 +1,7 @@
 use super::*;
-use crate::picture::{self, DecodeLimits, Picture};
 use crate::testing::{TinyModel, demo_fixture, demo_model, npy_rows, worst};
 use sightline_core::vector::cosine;
+use sightline_pictures::{DecodeLimits, Picture, picture};
 use std::fs;
 
 /// What any two correct f32 programs agree in.

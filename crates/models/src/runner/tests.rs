@@ -79,7 +79,7 @@ async fn a_real_model_answers_from_its_thread() {
         (info.model.as_str(), info.precision.as_str(), info.spaces.len()),
         ("tiny", "f32", 2)
     );
-    let picture = crate::picture::Picture::new(2, 2, vec![9; 12]).unwrap();
+    let picture = sightline_pictures::Picture::new(2, 2, vec![9; 12]).unwrap();
     let prepared = info.preprocessor.unwrap().prepare(&picture);
     let (images, answers) = tokio::join!(
         runner.encode_images(vec![prepared; 3]),
