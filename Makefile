@@ -16,8 +16,8 @@ help: ## Show this list
 ## Set-up
 
 .PHONY: setup
-setup: ## Fetch libtorch, the demo's models and its pictures into .local/
-	$(SETUP) libtorch models pictures
+setup: ## Fetch libtorch, build tools, the demo's models and its pictures into .local/
+	$(SETUP) libtorch build-tools models pictures
 
 .PHONY: setup-test
 setup-test: setup ## Fetch also RabbitMQ, Milvus and an S3 server

@@ -61,7 +61,7 @@ def _download(names: List[str]) -> None:
     run(
         ["apt-get", *_options(), "--quiet", "download", *names],
         what=f"downloading the Debian packages {names[0]} …",
-        remedy="see that apt reaches the Debian archive, or install rabbitmq-server yourself",
+        remedy="see that apt reaches the Debian archive, or install the package yourself",
         cwd=paths.DOWNLOADS,
     )
 

@@ -22,6 +22,7 @@ from errors import SetupError
 # only when asked for.
 COMPONENTS: Dict[str, str] = {
     "libtorch": "libtorch",
+    "build-tools": "build_tools",
     "rabbitmq": "rabbitmq",
     "milvus": "milvus",
     "milvus-lite": "milvus_lite",

@@ -9,6 +9,7 @@ mod limits;
 mod orientation;
 mod png;
 mod tiff;
+mod turbo;
 mod webp;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use error::DecodeError;
 pub use format::Format;
 pub use limits::DecodeLimits;
 
+use image::metadata::Orientation;
 use std::borrow::Cow;
 
 /// A decoded picture: eight-bit RGB, row by row, upright.
@@ -71,11 +73,10 @@ impl Picture {
 /// header was held against the limits.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
     let format = format::sniff(bytes)?;
-    let mut coefficient_bytes = 0;
     let mut essential = Cow::Borrowed(bytes);
     let mut exif = None;
     match format {
-        Format::Jpeg => coefficient_bytes = jpeg::survey(bytes, limits)?.coefficient_bytes,
+        Format::Jpeg => return jpeg(bytes, limits),
         Format::Png => {
             let parts = png::essential(bytes)?;
             essential = Cow::Owned(parts.bytes);
@@ -87,11 +88,31 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeErro
         }
         Format::Gif | Format::Tiff | Format::Bmp => {}
     }
-    let decoded = codec::decode(format, &essential, coefficient_bytes, limits)?;
+    let decoded = codec::decode(format, &essential, limits)?;
     let upright = exif.map_or(decoded.orientation, |exif| orientation::from_exif(&exif));
     let rgb = convert::to_rgb8(decoded.color, decoded.samples, format)?;
-    orientation::apply(upright, decoded.width, decoded.height, rgb).ok_or_else(|| DecodeError::Corrupt {
-        format,
-        detail: "its pixels do not fill its size".to_owned(),
-    })
+    turned(format, upright, decoded.width, decoded.height, rgb)
+}
+
+fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
+    let survey = jpeg::survey(bytes, limits)?;
+    let upright = survey
+        .exif
+        .map_or(Orientation::NoTransforms, |exif| orientation::from_exif(&exif));
+    let turning = if orientation::needs_copy(upright) { 2 } else { 1 };
+    let decoded = turbo::decode(bytes, limits, |width, height, channels| {
+        let pixels = u64::from(width) * u64::from(height);
+        limits.check_alloc((pixels * channels + survey.coefficient_bytes).max(pixels * 3 * turning))
+    })?;
+    let rgb = if decoded.cmyk {
+        convert::inverted_cmyk_to_rgb8(decoded.samples)
+    } else {
+        decoded.samples
+    };
+    turned(Format::Jpeg, upright, decoded.width, decoded.height, rgb)
+}
+
+fn turned(format: Format, upright: Orientation, width: u32, height: u32, rgb: Vec<u8>) -> Result<Picture, DecodeError> {
+    orientation::apply(upright, width, height, rgb)
+        .ok_or_else(|| DecodeError::corrupt(format, "its pixels do not fill its size"))
 }

@@ -1,14 +1,14 @@
-//! The one place that calls a decoder.
+//! The one place that calls the decoders of the `image` crate: for all formats but JPEG.
 
 use crate::picture::convert;
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
 use crate::picture::orientation;
-use image::codecs::{bmp, gif, jpeg, png, tiff, webp};
-use image::error::{ImageError, LimitErrorKind};
+use image::codecs::{bmp, gif, png, tiff, webp};
+use image::error::{ImageError, ImageFormatHint, LimitErrorKind};
 use image::metadata::Orientation;
-use image::{ColorType, ImageDecoder, ImageResult, Limits};
+use image::{ColorType, ImageDecoder, ImageFormat, ImageResult, Limits};
 use std::io::Cursor;
 
 /// What a decoder gives.
@@ -23,13 +23,8 @@ pub(super) struct Decoded {
     pub(super) orientation: Orientation,
 }
 
-/// Decodes the pixels of a file of a known format. `coefficient_bytes` is what the decoder will hold beside them.
-pub(super) fn decode(
-    format: Format,
-    bytes: &[u8],
-    coefficient_bytes: u64,
-    limits: &DecodeLimits,
-) -> Result<Decoded, DecodeError> {
+/// Decodes the pixels of a file of a known format other than JPEG.
+pub(super) fn decode(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     if format == Format::Tiff
         && let Some(decoded) = super::tiff::palette(bytes, limits)?
     {
@@ -46,10 +41,9 @@ pub(super) fn decode(
     let rgb = pixels.saturating_mul(3);
     // What these decoders hold beside the samples: whole frames of their own.
     let working = match format {
-        Format::Jpeg => coefficient_bytes,
         Format::WebP => pixels * 4,
         Format::Tiff => total,
-        Format::Png | Format::Gif | Format::Bmp => 0,
+        Format::Jpeg | Format::Png | Format::Gif | Format::Bmp => 0,
     };
     let converting = if convert::grows(color) { rgb } else { 0 };
     let turning = if orientation::needs_copy(orientation) {
@@ -77,12 +71,16 @@ fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResu
     // Sizes are checked beside, so that the error names them.
     (allowed.max_image_width, allowed.max_image_height) = (None, None);
     let mut decoder: Box<dyn ImageDecoder + 'a> = match format {
-        Format::Jpeg => Box::new(jpeg::JpegDecoder::new(reader)?),
         Format::Png => Box::new(png::PngDecoder::with_limits(reader, allowed.clone())?),
         Format::Gif => Box::new(gif::GifDecoder::new(reader)?),
         Format::WebP => Box::new(webp::WebPDecoder::new(reader)?),
         Format::Tiff => Box::new(tiff::TiffDecoder::new(reader)?),
         Format::Bmp => Box::new(bmp::BmpDecoder::new(reader)?),
+        Format::Jpeg => {
+            return Err(ImageError::Unsupported(
+                ImageFormatHint::Exact(ImageFormat::Jpeg).into(),
+            ));
+        }
     };
     decoder.set_limits(allowed)?;
     Ok(decoder)

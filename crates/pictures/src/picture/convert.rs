@@ -28,6 +28,22 @@ pub(super) fn to_rgb8(color: ColorType, samples: Vec<u8>, format: Format) -> Res
     }
 }
 
+/// A JPEG's four components, which are stored inverted as Adobe's programs do, by Pillow's integer arithmetic.
+pub(super) fn inverted_cmyk_to_rgb8(samples: Vec<u8>) -> Vec<u8> {
+    compact(samples, |[c, m, y, k]: [u8; 4]| {
+        [c, m, y].map(|ink| k.saturating_sub(times_255th(255 - ink, k)))
+    })
+}
+
+/// `a * b / 255`, rounded: Pillow's `MULDIV255`.
+fn times_255th(a: u8, b: u8) -> u8 {
+    let product = u32::from(a) * u32::from(b) + 128;
+    #[expect(clippy::cast_possible_truncation, reason = "at most 255")]
+    {
+        (((product >> 8) + product) >> 8) as u8
+    }
+}
+
 /// Whether RGB needs a buffer beside the samples.
 pub(super) fn grows(color: ColorType) -> bool {
     matches!(color, ColorType::L8 | ColorType::La8 | ColorType::L16)

@@ -1,20 +1,24 @@
 //! A cheap walk over a JPEG's markers, before anything is decoded.
 //!
 //! It finds what the decoder would not refuse: a file that ends before its end marker (the decoder fills the rest with
-//! grey; libjpeg under Pillow refuses it, and so do we), and scans by the thousand.
+//! grey; Pillow refuses it, and so do we), and scans by the thousand. And it finds the orientation.
 
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
 
 /// What the markers say.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Survey {
     /// What the decoder holds beside the pixels: all coefficients, where it cannot work row by row.
     pub(super) coefficient_bytes: u64,
-    /// Number of scans.
-    pub(super) scans: u32,
+    /// The EXIF block, put together of all segments that carry one, as Pillow does.
+    pub(super) exif: Option<Vec<u8>>,
 }
+
+/// An EXIF block longer than this is none.
+const MAX_EXIF_BYTES: usize = 1 << 20;
+const EXIF: &[u8] = b"Exif\0\0";
 
 struct Frame {
     pixels: u64,
@@ -30,6 +34,7 @@ pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, Deco
     let mut frame: Option<Frame> = None;
     let mut scans = 0;
     let mut interleaved = true;
+    let mut exif: Option<Vec<u8>> = None;
     loop {
         let marker = next_marker(bytes, &mut at).ok_or_else(cut_short)?;
         match marker {
@@ -53,6 +58,11 @@ pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, Deco
                 interleaved &= segment.first() == Some(&frame.components);
                 check_scans(scans, frame.pixels, limits)?;
             }
+            0xE1 => {
+                if let Some(part) = segment.strip_prefix(EXIF) {
+                    exif.get_or_insert_default().extend_from_slice(part);
+                }
+            }
             _ => {}
         }
     }
@@ -62,7 +72,7 @@ pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, Deco
     let whole = frame.progressive || !interleaved;
     Ok(Survey {
         coefficient_bytes: if whole { frame.coefficients * 2 } else { 0 },
-        scans,
+        exif: exif.filter(|block| block.len() <= MAX_EXIF_BYTES),
     })
 }
 

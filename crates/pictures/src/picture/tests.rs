@@ -3,9 +3,7 @@ use sightline_core::FailureReason;
 use std::fs;
 use std::path::PathBuf;
 
-/// JPEG decoders may differ in their arithmetic: this is the largest difference to libjpeg-turbo that was measured for
-/// these files, over all values of 0 to 255.
-const JPEG_TOLERANCE: u8 = 8;
+/// The largest difference to libwebp that was measured for these files, over all values of 0 to 255.
 const WEBP_TOLERANCE: u8 = 3;
 
 fn fixture(name: &str) -> Vec<u8> {
@@ -52,10 +50,10 @@ fn every_kind_of_picture_becomes_what_pillow_makes_of_it() {
             .map(|(a, b)| a.abs_diff(*b))
             .max()
             .unwrap();
-        let allowed = match (entry["exact"].as_bool().unwrap(), name.ends_with(".webp")) {
-            (true, _) => 0,
-            (false, true) => WEBP_TOLERANCE,
-            (false, false) => JPEG_TOLERANCE,
+        let allowed = if entry["exact"].as_bool().unwrap() || name.ends_with(".jpg") {
+            0
+        } else {
+            WEBP_TOLERANCE
         };
         if worst > allowed {
             wrong.push(format!("{name}: differs by {worst}"));
@@ -232,11 +230,10 @@ fn scans_by_the_thousand_are_refused() {
 fn a_progressive_jpeg_pays_for_its_coefficients() {
     let limits = DecodeLimits::default();
     let baseline = jpeg::survey(&fixture("chroma420.jpg"), &limits).unwrap();
-    assert_eq!((baseline.coefficient_bytes, baseline.scans), (0, 1));
+    assert_eq!(baseline.coefficient_bytes, 0);
     let progressive = jpeg::survey(&fixture("progressive.jpg"), &limits).unwrap();
     // 20 x 14 pixels are 2 x 1 units of 16 x 16 pixels: four blocks of brightness and two of colour each.
     assert_eq!(progressive.coefficient_bytes, 2 * 6 * 64 * 2);
-    assert!(progressive.scans > 5);
 }
 
 #[test]
