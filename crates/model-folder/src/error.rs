@@ -48,7 +48,7 @@ pub enum FolderError {
     },
     /// The architecture is none of those that are implemented.
     #[error(
-        "{path} names the architecture `{architecture}`, which is not implemented (these are: {implemented}): use one of those; the folder holds {present}"
+        "{path} names the architecture `{architecture}`, which is not implemented natively (these are: {implemented}): export it to TorchScript with a model.toml beside it (docs/models.md), or use one of those; the folder holds {present}"
     )]
     UnknownArchitecture {
         /// The configuration.

@@ -1,6 +1,6 @@
 //! A whole model folder.
 
-use crate::config::ARCHITECTURES;
+use crate::architectures::{self, Sides};
 use crate::digest::DigestCache;
 use crate::error::FolderError;
 use crate::image::ImageSide;
@@ -33,11 +33,6 @@ struct Pair {
     image: String,
     text: String,
     embedding_dim: u32,
-}
-
-struct Sides {
-    image: Option<ImageSide>,
-    text: Option<TextSide>,
 }
 
 impl ModelFolder {
@@ -94,7 +89,7 @@ fn read_config(folder: &Path) -> Result<(String, serde_json::Value), FolderError
     match config.get("model_type").and_then(serde_json::Value::as_str) {
         Some(architecture) => Ok((architecture.to_owned(), config)),
         None => {
-            let remedy = format!("name one of {}", ARCHITECTURES.join(", "));
+            let remedy = format!("name one of {}", architectures::names().join(", "));
             Err(FolderError::setting(
                 &folder.join(CONFIG),
                 "model_type",
@@ -106,22 +101,14 @@ fn read_config(folder: &Path) -> Result<(String, serde_json::Value), FolderError
 }
 
 fn open_side(folder: &Path, architecture: &str, config: &serde_json::Value) -> Result<Sides, FolderError> {
-    match architecture {
-        "efficientnet_lite" => Ok(Sides {
-            image: Some(ImageSide::open_efficientnet_lite(folder, config)?),
-            text: None,
-        }),
-        "bert" => Ok(Sides {
-            image: None,
-            text: Some(TextSide::open_bert(folder, config)?),
-        }),
-        other => Err(FolderError::UnknownArchitecture {
+    architectures::open(architecture, folder, config).unwrap_or_else(|| {
+        Err(FolderError::UnknownArchitecture {
             path: folder.join(CONFIG),
-            architecture: other.chars().take(100).collect(),
-            implemented: ARCHITECTURES.join(", "),
+            architecture: architecture.chars().take(100).collect(),
+            implemented: architectures::names().join(", "),
             present: path::listing(folder),
-        }),
-    }
+        })
+    })
 }
 
 fn open_pair(root: &Path, config: &serde_json::Value) -> Result<Sides, FolderError> {

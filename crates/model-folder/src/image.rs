@@ -1,8 +1,9 @@
 //! The image side of a model: network, projection, preprocessing.
 
-use crate::config::EfficientNetLite;
+use crate::architectures::{EfficientNetLite, Keys};
 use crate::digest::DigestCache;
 use crate::error::FolderError;
+use crate::network::VisionTransformer;
 use crate::path;
 use crate::preprocessing::ImagePreprocessing;
 use serde::Deserialize;
@@ -15,6 +16,18 @@ use std::path::{Path, PathBuf};
 pub enum ImageNetwork {
     /// EfficientNet-Lite, of any size.
     EfficientNetLite(EfficientNetLite),
+    /// CLIP, SigLIP, ViT, DINOv2.
+    VisionTransformer(Box<VisionTransformer>),
+}
+
+impl ImageNetwork {
+    /// Height and width of the network's input.
+    fn input(&self) -> [u32; 2] {
+        match self {
+            Self::EfficientNetLite(network) => [network.image_size; 2],
+            Self::VisionTransformer(network) => network.image,
+        }
+    }
 }
 
 /// How classes become a vector in a text encoder's space: softmax over the likeliest classes' logits, divided by the
@@ -64,25 +77,35 @@ fn one() -> f64 {
 }
 
 impl ImageSide {
-    /// Opens a folder whose `model_type` is `efficientnet_lite`.
-    pub(crate) fn open_efficientnet_lite(folder: &Path, config: &serde_json::Value) -> Result<Self, FolderError> {
-        let file = folder.join("config.json");
-        let network = EfficientNetLite::parse(&file, config)?;
+    /// Opens a folder whose network is known.
+    pub(crate) fn open(folder: &Path, network: ImageNetwork, keys: &Keys<'_>) -> Result<Self, FolderError> {
         let preprocessing = ImagePreprocessing::open(folder)?;
-        let edge = network.image_size;
-        if preprocessing.crop != [edge, edge] {
+        let size = network.input();
+        if preprocessing.crop != size {
             let [height, width] = preprocessing.crop;
-            let problem = format!("is {edge}, but preprocessor_config.json makes pictures of {height} x {width}");
-            let remedy = "copy both files from the same model";
-            return Err(FolderError::setting(&file, "image_size", problem, remedy));
+            let problem = format!(
+                "is {} x {}, but preprocessor_config.json makes pictures of {height} x {width}",
+                size[0], size[1]
+            );
+            return Err(keys.wrong("image_size", problem, "copy both files from the same model"));
         }
         Ok(Self {
             folder: folder.to_owned(),
             weights: path::weights(folder)?,
             preprocessing,
-            projection: projection(folder, &file, config, network.num_classes)?,
-            network: ImageNetwork::EfficientNetLite(network),
+            projection: None,
+            network,
         })
+    }
+
+    /// Opens a folder whose `model_type` is `efficientnet_lite`.
+    pub(crate) fn open_efficientnet_lite(folder: &Path, config: &serde_json::Value) -> Result<Self, FolderError> {
+        let file = folder.join("config.json");
+        let network = EfficientNetLite::parse(&file, config)?;
+        let projection = projection(folder, &file, config, network.num_classes)?;
+        let network = ImageNetwork::EfficientNetLite(network);
+        let side = Self::open(folder, network, &Keys::new(folder, config))?;
+        Ok(Self { projection, ..side })
     }
 
     /// Length of the vectors.
@@ -91,6 +114,7 @@ impl ImageSide {
         match (&self.projection, &self.network) {
             (Some(projection), _) => projection.dim,
             (None, ImageNetwork::EfficientNetLite(network)) => network.head_channels,
+            (None, ImageNetwork::VisionTransformer(network)) => network.dimension(),
         }
     }
 
@@ -100,16 +124,22 @@ impl ImageSide {
                 "class_mixture(top_classes={},temperature={:?})",
                 projection.top_classes, projection.temperature
             ),
-            None => "mean".to_owned(),
+            None => match &self.network {
+                ImageNetwork::EfficientNetLite(_) => "mean",
+                ImageNetwork::VisionTransformer(network) => network.pooling.as_str(),
+            }
+            .to_owned(),
         }
     }
 
     /// The space of the vectors. Reads every byte of the weights.
     pub(crate) fn space(&self, model: &ModelName, digests: &DigestCache) -> Result<VectorSpace, FolderError> {
-        let ImageNetwork::EfficientNetLite(network) = &self.network;
-        let config = to_json(&self.folder, network)?;
+        let (kind, config) = match &self.network {
+            ImageNetwork::EfficientNetLite(network) => ("efficientnet_lite", to_json(&self.folder, network)?),
+            ImageNetwork::VisionTransformer(network) => ("vision_transformer", to_json(&self.folder, network)?),
+        };
         let mut digest = PartsDigest::new("sightline/weights/image/v1")
-            .part(b"efficientnet_lite")
+            .part(kind.as_bytes())
             .part(config.as_bytes());
         for file in &self.weights {
             digest = digest.part(digests.sha256(file)?.as_bytes());

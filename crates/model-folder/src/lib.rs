@@ -5,22 +5,29 @@
 //! an error that names the file, the key and what to do. Leaves to others: reading the tensors, tokenizing and
 //! embedding (`sightline-models`).
 
-mod config;
+mod architectures;
 mod digest;
 mod error;
 mod folder;
 mod image;
+mod network;
 mod path;
+mod pooling;
 mod preprocessing;
 mod text;
 
 #[cfg(test)]
 mod test_folder;
 
-pub use config::{ARCHITECTURES, Bert, EfficientNetLite, HiddenAct, Stage};
+pub use architectures::{EfficientNetLite, Stage, names as architectures};
 pub use digest::DigestCache;
 pub use error::FolderError;
 pub use folder::ModelFolder;
 pub use image::{ImageNetwork, ImageSide, Projection};
+pub use network::{
+    Activation, FeedForward, Gemma3, ImagePooling, LayerNames, Layers, NormPlace, PositionResize, TextNames,
+    TextProjection, TextTransformer, VisionNames, VisionTransformer,
+};
+pub use pooling::{Dense, EndOfText, Padding, Pooling};
 pub use preprocessing::{ImagePreprocessing, Resample, Resize};
-pub use text::{Pooling, TextNetwork, TextSide};
+pub use text::{TextNetwork, TextSide};

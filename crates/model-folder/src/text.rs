@@ -1,10 +1,11 @@
 //! The text side of a model: network, tokenizer, and what sentence-transformers' files say beside it.
 
-use crate::config::Bert;
 use crate::digest::DigestCache;
 use crate::error::FolderError;
 use crate::image::to_json;
+use crate::network::{Gemma3, TextTransformer};
 use crate::path;
+use crate::pooling::{Dense, Modules, Padding, Pooling};
 use serde::{Deserialize, Serialize};
 use sightline_core::digest::PartsDigest;
 use sightline_core::{ModelName, VectorSpace};
@@ -14,26 +15,37 @@ use std::path::{Path, PathBuf};
 /// Which network reads texts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TextNetwork {
-    /// BERT.
-    Bert(Bert),
+    /// BERT, RoBERTa, and the text sides of CLIP and SigLIP.
+    Transformer(Box<TextTransformer>),
+    /// EmbeddingGemma.
+    Gemma3(Gemma3),
 }
 
-/// How the vectors of a text's tokens become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// The mean over all tokens.
-    Mean,
-    /// The first token's.
-    Cls,
-}
-
-impl Pooling {
-    /// As it is written in a fingerprint.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+impl TextNetwork {
+    /// Tokens that one text may have.
+    fn positions(&self) -> u32 {
         match self {
-            Self::Mean => "mean",
-            Self::Cls => "cls",
+            Self::Transformer(network) => network.positions.saturating_sub(network.position_offset),
+            Self::Gemma3(network) => network.positions,
+        }
+    }
+
+    /// Tokens that have an embedding.
+    #[must_use]
+    pub fn vocab_size(&self) -> u32 {
+        match self {
+            Self::Transformer(network) => network.vocab_size,
+            Self::Gemma3(network) => network.vocab_size,
+        }
+    }
+
+    /// Length of the vectors of tokens after the network, or of a text where it has a map of its own at the end.
+    fn dimension(&self) -> u32 {
+        match self {
+            Self::Transformer(network) => network
+                .projection
+                .map_or(network.layers.width, |projection| projection.dimension),
+            Self::Gemma3(network) => network.width,
         }
     }
 }
@@ -55,8 +67,16 @@ pub struct TextSide {
     pub lowercase: bool,
     /// From tokens to one vector.
     pub pooling: Pooling,
-    /// Put before every text.
+    /// What shorter texts are filled up to.
+    pub padding: Padding,
+    /// The token that fills up, by the tokenizer's configuration.
+    pub padding_token: Option<String>,
+    /// Maps of the pooled vector, in their order.
+    pub dense: Vec<Dense>,
+    /// Put before every text that is stored.
     pub prefix: String,
+    /// Put before every text that is looked for.
+    pub query_prefix: String,
 }
 
 /// What happens to a text before the network. Fields in alphabetical order: as JSON it is part of a fingerprint.
@@ -64,18 +84,8 @@ pub struct TextSide {
 struct TextPreprocessing {
     lowercase: bool,
     max_tokens: u32,
-}
-
-#[derive(Deserialize)]
-struct Module {
-    r#type: String,
-    path: String,
-}
-
-#[derive(Deserialize)]
-struct RawPooling {
-    #[serde(flatten)]
-    modes: BTreeMap<String, serde_json::Value>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    padded: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -95,55 +105,109 @@ struct Prompts {
 #[derive(Deserialize, Default)]
 struct TokenizerConfig {
     model_max_length: Option<f64>,
+    pad_token: Option<SpecialToken>,
 }
 
-const MODULES: &str = "modules.json";
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SpecialToken {
+    Plain(String),
+    Added { content: String },
+}
+
 const TOKENIZER: &str = "tokenizer.json";
 
 impl TextSide {
-    /// Opens a folder whose `model_type` is `bert`, with sentence-transformers' files where they are there.
-    pub(crate) fn open_bert(folder: &Path, config: &serde_json::Value) -> Result<Self, FolderError> {
-        let network = Bert::parse(&folder.join("config.json"), config)?;
+    /// Opens a folder whose network is known, with sentence-transformers' files where they are there. `pooling` is what
+    /// the architecture does without those.
+    pub(crate) fn open(
+        folder: &Path,
+        network: TextNetwork,
+        pooling: Pooling,
+        padding: Padding,
+    ) -> Result<Self, FolderError> {
         let tokenizer = folder.join(TOKENIZER);
         if !tokenizer.is_file() {
             let remedy = "without it texts cannot be cut into the model's tokens: copy it from the model's page";
             return Err(FolderError::missing(folder, TOKENIZER, remedy));
         }
         let sentence: SentenceBert = optional(folder, "sentence_bert_config.json")?;
-        let max_tokens = max_tokens(folder, sentence.max_seq_length, network.max_position_embeddings)?;
-        Ok(Self {
+        let of_tokenizer: TokenizerConfig = optional(folder, "tokenizer_config.json")?;
+        let modules = Modules::read(folder)?;
+        let prompts = TextPrompts::read(folder)?;
+        let side = Self {
             folder: folder.to_owned(),
             weights: path::weights(folder)?,
             tokenizer,
-            max_tokens,
+            max_tokens: max_tokens(folder, sentence.max_seq_length, &of_tokenizer, network.positions())?,
             lowercase: sentence.do_lower_case,
-            pooling: pooling(folder)?,
-            prefix: prefix(folder)?,
-            network: TextNetwork::Bert(network),
-        })
+            pooling: modules.pooling.unwrap_or(pooling),
+            padding,
+            padding_token: of_tokenizer.pad_token.map(|token| match token {
+                SpecialToken::Plain(content) | SpecialToken::Added { content } => content,
+            }),
+            dense: modules.dense,
+            prefix: prompts.document,
+            query_prefix: prompts.query,
+            network,
+        };
+        side.check_dense()?;
+        Ok(side)
+    }
+
+    /// Each map takes what the one before it gives.
+    fn check_dense(&self) -> Result<(), FolderError> {
+        let mut length = self.network.dimension();
+        for dense in &self.dense {
+            if dense.inputs != length {
+                let file = dense.file.with_file_name("config.json");
+                let problem = format!("is {}, but vectors of {length} values come before it", dense.inputs);
+                return Err(FolderError::setting(
+                    &file,
+                    "in_features",
+                    problem,
+                    "copy the model again",
+                ));
+            }
+            length = dense.outputs;
+        }
+        Ok(())
     }
 
     /// Length of the vectors.
     #[must_use]
     pub fn dimension(&self) -> u32 {
-        let TextNetwork::Bert(network) = &self.network;
-        network.hidden_size
+        self.dense
+            .last()
+            .map_or(self.network.dimension(), |dense| dense.outputs)
     }
 
     /// The space of the vectors. Reads every byte of the weights and the tokenizer.
     pub(crate) fn space(&self, model: &ModelName, digests: &DigestCache) -> Result<VectorSpace, FolderError> {
-        let TextNetwork::Bert(network) = &self.network;
-        let config = to_json(&self.folder, network)?;
-        let mut digest = PartsDigest::new("sightline/weights/text/v1")
-            .part(b"bert")
+        let (kind, config) = match &self.network {
+            TextNetwork::Transformer(network) => ("text_transformer", to_json(&self.folder, network)?),
+            TextNetwork::Gemma3(network) => ("gemma3", to_json(&self.folder, network)?),
+        };
+        let mut digest = PartsDigest::new("sightline/weights/text/v2")
+            .part(kind.as_bytes())
             .part(config.as_bytes())
             .part(digests.sha256(&self.tokenizer)?.as_bytes());
         for file in &self.weights {
             digest = digest.part(digests.sha256(file)?.as_bytes());
         }
+        for dense in &self.dense {
+            let form = format!(
+                "{:?} {} {} {}",
+                dense.activation, dense.inputs, dense.outputs, dense.bias
+            );
+            digest = digest
+                .part(form.as_bytes())
+                .part(digests.sha256(&dense.file)?.as_bytes());
+        }
         let preprocessing = TextPreprocessing {
             lowercase: self.lowercase,
             max_tokens: self.max_tokens,
+            padded: matches!(self.padding, Padding::Full { .. }),
         };
         Ok(VectorSpace {
             model: model.clone(),
@@ -151,10 +215,18 @@ impl TextSide {
             preprocessing: to_json(&self.folder, &preprocessing)?,
             decode: String::new(),
             pooling: self.pooling.as_str().to_owned(),
-            prefix: self.prefix.clone(),
+            prefix: self.prefixes(),
             dimension: self.dimension(),
             normalized: true,
         })
+    }
+
+    /// Both prefixes as they are written in a fingerprint: one where they are the same.
+    fn prefixes(&self) -> String {
+        if self.prefix == self.query_prefix {
+            return self.prefix.clone();
+        }
+        format!("document={:?} query={:?}", self.prefix, self.query_prefix)
     }
 }
 
@@ -163,8 +235,12 @@ fn optional<T: serde::de::DeserializeOwned + Default>(folder: &Path, file: &str)
 }
 
 /// sentence-transformers' limit, else the tokenizer's, and never more than there are positions.
-fn max_tokens(folder: &Path, sentence: Option<u32>, positions: u32) -> Result<u32, FolderError> {
-    let tokenizer: TokenizerConfig = optional(folder, "tokenizer_config.json")?;
+fn max_tokens(
+    folder: &Path,
+    sentence: Option<u32>,
+    tokenizer: &TokenizerConfig,
+    positions: u32,
+) -> Result<u32, FolderError> {
     // "No limit" is written as 1e30 there.
     let told = tokenizer
         .model_max_length
@@ -184,65 +260,40 @@ fn max_tokens(folder: &Path, sentence: Option<u32>, positions: u32) -> Result<u3
     Ok(limit)
 }
 
-/// Mean where there is no `modules.json`: what sentence-transformers does with a plain BERT.
-fn pooling(folder: &Path) -> Result<Pooling, FolderError> {
-    let file = folder.join(MODULES);
-    let Some(modules) = path::read_json_if_there::<Vec<Module>>(&file)? else {
-        return Ok(Pooling::Mean);
-    };
-    let mut pooling = None;
-    for module in &modules {
-        match module.r#type.rsplit('.').next() {
-            // Vectors are brought to length 1 in any case.
-            Some("Transformer" | "Normalize") => {}
-            Some("Pooling") => pooling = Some(pooling_mode(&path::inside(folder, &file, "path", &module.path)?)?),
-            _ => {
-                let problem = format!("names {:?}, which is not implemented", module.r#type);
-                let remedy = "use a model of Transformer, Pooling and Normalize alone";
-                return Err(FolderError::setting(&file, "type", problem, remedy));
-            }
-        }
-    }
-    pooling.ok_or_else(|| FolderError::setting(&file, "type", "names no Pooling", "copy the model again"))
+/// What is put before texts.
+#[derive(Default)]
+struct TextPrompts {
+    document: String,
+    query: String,
 }
 
-fn pooling_mode(folder: &Path) -> Result<Pooling, FolderError> {
-    let raw: RawPooling = path::read_json(folder, "config.json", "modules.json names it: copy it too")?;
-    let on: Vec<&str> = raw
-        .modes
-        .iter()
-        .filter(|(key, value)| key.starts_with("pooling_mode_") && value.as_bool() == Some(true))
-        .map(|(key, _)| key.as_str())
-        .collect();
-    match on.as_slice() {
-        ["pooling_mode_mean_tokens"] => Ok(Pooling::Mean),
-        ["pooling_mode_cls_token"] => Ok(Pooling::Cls),
-        other => {
-            let problem = format!("is {other:?}, which is not implemented");
-            let remedy = "use a model that pools by pooling_mode_mean_tokens or pooling_mode_cls_token alone";
-            Err(FolderError::setting(
-                &folder.join("config.json"),
-                "pooling_mode",
-                problem,
-                remedy,
-            ))
-        }
+impl TextPrompts {
+    /// From sentence-transformers' prompts: those called `query` and `document` (or `passage`), else the default one for
+    /// both.
+    fn read(folder: &Path) -> Result<Self, FolderError> {
+        const FILE: &str = "config_sentence_transformers.json";
+        let Prompts {
+            prompts,
+            default_prompt_name,
+        } = optional(folder, FILE)?;
+        let usual = match default_prompt_name {
+            None => String::new(),
+            Some(name) => prompts.get(&name).cloned().ok_or_else(|| {
+                let problem = format!("is {name:?}, which `prompts` does not hold");
+                let file = folder.join(FILE);
+                FolderError::setting(&file, "default_prompt_name", problem, "copy the model again")
+            })?,
+        };
+        let named = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| prompts.get(*name))
+                .unwrap_or(&usual)
+                .clone()
+        };
+        Ok(Self {
+            document: named(&["document", "passage"]),
+            query: named(&["query"]),
+        })
     }
-}
-
-fn prefix(folder: &Path) -> Result<String, FolderError> {
-    const FILE: &str = "config_sentence_transformers.json";
-    let prompts: Prompts = optional(folder, FILE)?;
-    let Some(name) = prompts.default_prompt_name else {
-        return Ok(String::new());
-    };
-    prompts.prompts.get(&name).cloned().ok_or_else(|| {
-        let problem = format!("is {name:?}, which `prompts` does not hold");
-        FolderError::setting(
-            &folder.join(FILE),
-            "default_prompt_name",
-            problem,
-            "copy the model again",
-        )
-    })
 }

@@ -1,6 +1,6 @@
 //! Built-in inputs whose vectors a collection keeps, so that a process that computes another space is found out.
 
-use crate::encoder::{Embedding, LoadedModel};
+use crate::encoder::{Embedding, LoadedModel, TextRole};
 use crate::error::ModelError;
 use sightline_core::vector::{VectorError, cosine};
 use sightline_core::{Canary, CollectionDescription, VectorField};
@@ -87,7 +87,11 @@ pub fn canaries(model: &LoadedModel) -> Result<BTreeMap<VectorField, Vec<Canary>
         let names = TEXTS.map(|(name, _)| name);
         fields.insert(
             VectorField::Text,
-            named(VectorField::Text, &names, model.encode_texts(&texts)?)?,
+            named(
+                VectorField::Text,
+                &names,
+                model.encode_texts(&texts, TextRole::Document)?,
+            )?,
         );
     }
     Ok(fields)

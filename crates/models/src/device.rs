@@ -76,22 +76,6 @@ pub(crate) fn name(device: Device) -> String {
     }
 }
 
-/// How numbers are held while the model computes. Vectors are f32 in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// 32 bits.
-    #[default]
-    F32,
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::F32 => f.write_str("f32"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

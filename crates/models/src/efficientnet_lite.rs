@@ -1,10 +1,10 @@
 //! EfficientNet-Lite, as an encoder of pictures, with a projection into a text encoder's space.
 
-use crate::encoder::{Embedding, ImageEncoder, unit_rows};
+use crate::encoder::{ImageEncoder, image_batch, rows};
 use crate::error::ModelError;
 use crate::projection::ClassMixture;
 use crate::weights::Weights;
-use sightline_model_folder::{EfficientNetLite as Config, ImageNetwork, ImageSide};
+use sightline_model_folder::{EfficientNetLite as Config, ImageSide};
 use sightline_pictures::{PreparedPicture, Preprocessor};
 use tch::{Device, Kind, Tensor};
 
@@ -131,9 +131,8 @@ impl std::fmt::Debug for EfficientNetLite {
 }
 
 impl EfficientNetLite {
-    pub(crate) fn load(side: &ImageSide, device: Device) -> Result<Self, ModelError> {
-        let ImageNetwork::EfficientNetLite(config) = &side.network;
-        let mut weights = Weights::open(&side.weights, device)?;
+    pub(crate) fn load(side: &ImageSide, config: &Config, device: Device) -> Result<Self, ModelError> {
+        let mut weights = Weights::open(&side.weights, device, Kind::Float)?;
         let eps = config.batch_norm_eps;
         let [stem, features, classes] = [config.stem_channels, config.head_channels, config.num_classes].map(i64::from);
         let stem_shape = ConvShape {
@@ -180,21 +179,10 @@ impl EfficientNetLite {
         })
     }
 
-    /// Pictures as `[pictures, 3, height, width]` of normalised values.
-    fn batch(&self, pictures: &[PreparedPicture]) -> Result<Tensor, ModelError> {
-        let values = self.preprocessor.values();
-        let mut batch = vec![0.0; values * pictures.len()];
-        for (picture, place) in pictures.iter().zip(batch.chunks_exact_mut(values)) {
-            self.preprocessor.write(picture, place)?;
-        }
-        let [height, width] = self.preprocessor.size().map(i64::from);
-        let tensor = Tensor::f_from_slice(&batch)?.f_reshape([pictures.len() as i64, 3, height, width])?;
-        Ok(tensor.f_to_device(self.device)?)
-    }
-
     /// The pooled features, `[pictures, head_channels]`.
     pub(crate) fn features(&self, pictures: &[PreparedPicture]) -> Result<Tensor, ModelError> {
-        let mut x = relu6(self.stem.forward(&self.batch(pictures)?)?)?;
+        let pixels = image_batch(&self.preprocessor, pictures, self.device, Kind::Float)?;
+        let mut x = relu6(self.stem.forward(&pixels)?)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
@@ -263,18 +251,18 @@ fn load_blocks(weights: &mut Weights, config: &Config) -> Result<Vec<Block>, Mod
 const TOGETHER_ON_CPU: usize = 4;
 
 impl EfficientNetLite {
-    fn encode_together(&self, pictures: &[PreparedPicture]) -> Result<Vec<Embedding>, ModelError> {
+    fn encode_together(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
         let features = self.features(pictures)?;
         let vectors = match &self.head {
             Some(head) => head.mixture.forward(&head.logits(&features)?)?,
             None => features,
         };
-        unit_rows(&vectors, pictures.len(), self.dimension)
+        rows(&vectors, pictures.len(), self.dimension)
     }
 }
 
 impl ImageEncoder for EfficientNetLite {
-    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Embedding>, ModelError> {
+    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let together = if self.device == Device::Cpu {
             TOGETHER_ON_CPU

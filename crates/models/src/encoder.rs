@@ -1,11 +1,12 @@
 //! What every encoder does, and loading one from a folder.
 
-use crate::bert::Bert;
-use crate::device::{self, DeviceChoice, Precision};
+use crate::device::{self, DeviceChoice};
 use crate::efficientnet_lite::EfficientNetLite;
 use crate::error::ModelError;
+use crate::precision::Precision;
+use crate::transformer::{TextModel, VisionModel};
 use sightline_core::vector::{VectorError, normalize};
-use sightline_model_folder::{ImageNetwork, ModelFolder, TextNetwork};
+use sightline_model_folder::{ImageNetwork, ImageSide, ModelFolder};
 use sightline_pictures::{PreparedPicture, Preprocessor};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -14,13 +15,23 @@ use tch::{Device, Kind, Tensor};
 /// A vector of length 1, or why this input has none. The inputs beside it in a batch are unaffected.
 pub type Embedding = Result<Vec<f32>, VectorError>;
 
+/// What a text is to a search. Models that were trained so have other words before the one than before the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextRole {
+    /// It is stored, to be found.
+    Document,
+    /// It is looked for.
+    Query,
+}
+
 /// Embeds pictures.
 pub trait ImageEncoder: Debug + Send {
-    /// One embedding for each picture, in order. An empty batch gives none.
+    /// One vector for each picture, in order, as the network gives it: of any length, even with values that are not
+    /// finite. An empty batch gives none.
     ///
     /// # Errors
     /// When the batch as a whole cannot be computed.
-    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Embedding>, ModelError>;
+    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError>;
 
     /// Length of the vectors.
     fn dimension(&self) -> usize;
@@ -28,12 +39,12 @@ pub trait ImageEncoder: Debug + Send {
 
 /// Embeds texts.
 pub trait TextEncoder: Debug + Send {
-    /// One embedding for each text, in order; texts beyond the model's limit of tokens are cut. An empty batch gives
-    /// none; an empty text has an embedding.
+    /// One vector for each text, in order, as the network gives it; texts beyond the model's limit of tokens are cut. An
+    /// empty batch gives none; an empty text has a vector.
     ///
     /// # Errors
     /// When the batch as a whole cannot be computed.
-    fn encode(&self, texts: &[String]) -> Result<Vec<Embedding>, ModelError>;
+    fn encode(&self, texts: &[String], role: TextRole) -> Result<Vec<Vec<f32>>, ModelError>;
 
     /// Length of the vectors.
     fn dimension(&self) -> usize;
@@ -74,33 +85,26 @@ pub fn load(folder: ModelFolder, options: &LoadOptions) -> Result<LoadedModel, M
         tch::set_num_threads(i32::from(threads.max(1)));
     }
     let device = options.device.resolve()?;
+    let precision = options.precision.resolve(device);
     let image = match &folder.image {
-        Some(side) => Some(load_image(side, device)?),
+        Some(side) => Some(load_image(side, device, precision)?),
         None => None,
     };
     let text = match &folder.text {
-        Some(side) => Some(load_text(side, device)?),
+        Some(side) => Some(Box::new(TextModel::load(side, device, precision.kind())?) as Box<dyn TextEncoder>),
         None => None,
     };
-    Ok(LoadedModel::new(
-        folder,
-        device::name(device),
-        options.precision,
-        image,
-        text,
-    ))
+    Ok(LoadedModel::new(folder, device::name(device), precision, image, text))
 }
 
-fn load_image(side: &sightline_model_folder::ImageSide, device: Device) -> Result<Box<dyn ImageEncoder>, ModelError> {
-    match &side.network {
-        ImageNetwork::EfficientNetLite(_) => Ok(Box::new(EfficientNetLite::load(side, device)?)),
-    }
-}
-
-fn load_text(side: &sightline_model_folder::TextSide, device: Device) -> Result<Box<dyn TextEncoder>, ModelError> {
-    match &side.network {
-        TextNetwork::Bert(_) => Ok(Box::new(Bert::load(side, device)?)),
-    }
+fn load_image(side: &ImageSide, device: Device, precision: Precision) -> Result<Box<dyn ImageEncoder>, ModelError> {
+    Ok(match &side.network {
+        // Its normalisations are folded into its convolutions, which only f32 holds well enough.
+        ImageNetwork::EfficientNetLite(network) => Box::new(EfficientNetLite::load(side, network, device)?),
+        ImageNetwork::VisionTransformer(network) => {
+            Box::new(VisionModel::load(side, network, device, precision.kind())?)
+        }
+    })
 }
 
 impl LoadedModel {
@@ -127,17 +131,33 @@ impl LoadedModel {
     /// # Errors
     /// When the model embeds no pictures, or the batch cannot be computed.
     pub fn encode_images(&self, pictures: &[PreparedPicture]) -> Result<Vec<Embedding>, ModelError> {
-        let encoder = self.image.as_ref().ok_or_else(|| self.no_side("pictures"))?;
-        encoder.encode(pictures)
+        Ok(self.raw_images(pictures)?.into_iter().map(unit).collect())
     }
 
     /// Embeds texts.
     ///
     /// # Errors
     /// When the model embeds no texts, or the batch cannot be computed.
-    pub fn encode_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, ModelError> {
+    pub fn encode_texts(&self, texts: &[String], role: TextRole) -> Result<Vec<Embedding>, ModelError> {
+        Ok(self.raw_texts(texts, role)?.into_iter().map(unit).collect())
+    }
+
+    /// The vectors of pictures as the network gives them, before they are brought to length 1.
+    ///
+    /// # Errors
+    /// As [`LoadedModel::encode_images`].
+    pub fn raw_images(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
+        let encoder = self.image.as_ref().ok_or_else(|| self.no_side("pictures"))?;
+        encoder.encode(pictures)
+    }
+
+    /// The vectors of texts as the network gives them, before they are brought to length 1.
+    ///
+    /// # Errors
+    /// As [`LoadedModel::encode_texts`].
+    pub fn raw_texts(&self, texts: &[String], role: TextRole) -> Result<Vec<Vec<f32>>, ModelError> {
         let encoder = self.text.as_ref().ok_or_else(|| self.no_side("texts"))?;
-        encoder.encode(texts)
+        encoder.encode(texts, role)
     }
 
     /// What prepares pictures for this model, where it embeds pictures. May be used on any thread.
@@ -155,8 +175,31 @@ impl LoadedModel {
     }
 }
 
-/// The rows of `[count, dimension]`, each brought to length 1.
-pub(crate) fn unit_rows(vectors: &Tensor, count: usize, dimension: usize) -> Result<Vec<Embedding>, ModelError> {
+/// Brings a vector to length 1.
+fn unit(mut vector: Vec<f32>) -> Embedding {
+    normalize(&mut vector).map(|()| vector)
+}
+
+/// Pictures as `[pictures, 3, height, width]` of normalised values.
+pub(crate) fn image_batch(
+    preprocessor: &Preprocessor,
+    pictures: &[PreparedPicture],
+    device: Device,
+    kind: Kind,
+) -> Result<Tensor, ModelError> {
+    let values = preprocessor.values();
+    let mut batch = vec![0.0; values * pictures.len()];
+    for (picture, place) in pictures.iter().zip(batch.chunks_exact_mut(values)) {
+        preprocessor.write(picture, place)?;
+    }
+    let [height, width] = preprocessor.size().map(i64::from);
+    let count = i64::try_from(pictures.len()).unwrap_or(i64::MAX);
+    let tensor = Tensor::f_from_slice(&batch)?.f_reshape([count, 3, height, width])?;
+    Ok(tensor.f_to_device(device)?.f_to_kind(kind)?)
+}
+
+/// The rows of `[count, dimension]`.
+pub(crate) fn rows(vectors: &Tensor, count: usize, dimension: usize) -> Result<Vec<Vec<f32>>, ModelError> {
     let flat = vectors
         .f_to_device(Device::Cpu)?
         .f_to_kind(Kind::Float)?
@@ -167,11 +210,7 @@ pub(crate) fn unit_rows(vectors: &Tensor, count: usize, dimension: usize) -> Res
     }
     let mut values = vec![0.0_f32; found];
     flat.f_copy_data(&mut values, found)?;
-    let unit = |row: &[f32]| {
-        let mut row = row.to_vec();
-        normalize(&mut row).map(|()| row)
-    };
-    Ok(values.chunks_exact(dimension).map(unit).collect())
+    Ok(values.chunks_exact(dimension).map(<[f32]>::to_vec).collect())
 }
 
 #[cfg(test)]

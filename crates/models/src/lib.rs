@@ -11,22 +11,25 @@
 //! text ────────────────────────────────┘
 //! ```
 
-mod bert;
 mod canary;
 mod device;
 mod efficientnet_lite;
 mod encoder;
 mod error;
+mod nn;
+mod precision;
 mod projection;
 mod runner;
 mod tokens;
+mod transformer;
 mod weights;
 
 #[cfg(test)]
 mod testing;
 
 pub use canary::{CanaryError, canaries, check};
-pub use device::{DeviceChoice, Precision};
-pub use encoder::{Embedding, ImageEncoder, LoadOptions, LoadedModel, TextEncoder, load};
+pub use device::DeviceChoice;
+pub use encoder::{Embedding, ImageEncoder, LoadOptions, LoadedModel, TextEncoder, TextRole, load};
 pub use error::ModelError;
+pub use precision::Precision;
 pub use runner::{Health, ModelRunner, RunnerError, RunnerInfo};

@@ -16,7 +16,7 @@ pub(crate) struct ClassMixture {
 
 impl ClassMixture {
     pub(crate) fn load(projection: &Projection, classes: i64, device: Device) -> Result<Self, ModelError> {
-        let mut weights = Weights::open(slice::from_ref(&projection.file), device)?;
+        let mut weights = Weights::open(slice::from_ref(&projection.file), device, Kind::Float)?;
         let embeddings = weights.take(&projection.tensor, &[classes, i64::from(projection.dim)])?;
         weights.finish(|_| false)?;
         Ok(Self {

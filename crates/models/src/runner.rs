@@ -1,7 +1,7 @@
 //! One thread owns a model and its device; everybody else sends it batches.
 
 use crate::canary::{self, CanaryError};
-use crate::encoder::{Embedding, LoadedModel};
+use crate::encoder::{Embedding, LoadedModel, TextRole};
 use crate::error::ModelError;
 use sightline_core::{Canary, CollectionDescription, ModelName, VectorField, VectorSpace};
 use sightline_pictures::{PreparedPicture, Preprocessor};
@@ -57,7 +57,7 @@ type Reply<T> = oneshot::Sender<Result<T, RunnerError>>;
 
 enum Command {
     Images(Vec<PreparedPicture>, Reply<Vec<Embedding>>),
-    Texts(Vec<String>, Reply<Vec<Embedding>>),
+    Texts(Vec<String>, TextRole, Reply<Vec<Embedding>>),
     Canaries(Reply<BTreeMap<VectorField, Vec<Canary>>>),
     Check(Box<CollectionDescription>, Reply<()>),
 }
@@ -124,8 +124,8 @@ impl ModelRunner {
     ///
     /// # Errors
     /// When the batch cannot be computed, or the thread has stopped.
-    pub async fn encode_texts(&self, texts: Vec<String>) -> Result<Vec<Embedding>, RunnerError> {
-        self.ask(|reply| Command::Texts(texts, reply)).await
+    pub async fn encode_texts(&self, texts: Vec<String>, role: TextRole) -> Result<Vec<Embedding>, RunnerError> {
+        self.ask(|reply| Command::Texts(texts, role, reply)).await
     }
 
     /// The vectors of the built-in canaries; see [`canary::canaries`].
@@ -198,7 +198,7 @@ fn own_model<L>(
     while let Some(command) = inbox.blocking_recv() {
         let went_on = match command {
             Command::Images(pictures, reply) => answer(reply, health, || Ok(model.encode_images(&pictures)?)),
-            Command::Texts(texts, reply) => answer(reply, health, || Ok(model.encode_texts(&texts)?)),
+            Command::Texts(texts, role, reply) => answer(reply, health, || Ok(model.encode_texts(&texts, role)?)),
             Command::Canaries(reply) => answer(reply, health, || Ok(canary::canaries(&model)?)),
             Command::Check(description, reply) => answer(reply, health, || Ok(canary::check(&description, &model)?)),
         };

@@ -1,5 +1,6 @@
 //! From a text to the network's token ids.
 
+use crate::encoder::TextRole;
 use crate::error::ModelError;
 use sightline_model_folder::TextSide;
 use std::fs;
@@ -10,6 +11,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 pub(crate) struct TextTokenizer {
     tokenizer: Tokenizer,
     prefix: String,
+    query_prefix: String,
     lowercase: bool,
 }
 
@@ -50,13 +52,23 @@ impl TextTokenizer {
         Ok(Self {
             tokenizer,
             prefix: side.prefix.clone(),
+            query_prefix: side.query_prefix.clone(),
             lowercase: side.lowercase,
         })
     }
 
+    /// The id of a token, by its text.
+    pub(crate) fn id(&self, token: &str) -> Option<i64> {
+        self.tokenizer.token_to_id(token).map(i64::from)
+    }
+
     /// The ids of a text, special tokens included, cut to the model's limit.
-    pub(crate) fn ids(&self, text: &str) -> Result<Vec<i64>, ModelError> {
-        let mut text = format!("{}{text}", self.prefix);
+    pub(crate) fn ids(&self, text: &str, role: TextRole) -> Result<Vec<i64>, ModelError> {
+        let prefix = match role {
+            TextRole::Document => &self.prefix,
+            TextRole::Query => &self.query_prefix,
+        };
+        let mut text = format!("{prefix}{text}");
         if self.lowercase {
             text = text.to_lowercase();
         }
@@ -81,7 +93,7 @@ mod tests {
         for entry in entries {
             let text = entry["text"].as_str().unwrap();
             assert_eq!(
-                serde_json::json!(tokenizer.ids(text).unwrap()),
+                serde_json::json!(tokenizer.ids(text, TextRole::Document).unwrap()),
                 entry["token_ids"],
                 "{text:?}"
             );
@@ -92,12 +104,20 @@ mod tests {
     fn the_prefix_comes_first_and_lower_case_is_applied_before_the_tokenizer() {
         let tiny = TinyModel::new();
         let mut side = tiny.open().unwrap().text.unwrap();
-        let ids = |side: &TextSide, text: &str| TextTokenizer::open(side, 12).unwrap().ids(text).unwrap();
+        let ids = |side: &TextSide, text: &str| {
+            TextTokenizer::open(side, 12)
+                .unwrap()
+                .ids(text, TextRole::Document)
+                .unwrap()
+        };
         // [CLS] a red apple [SEP]
         assert_eq!(ids(&side, "a red apple"), [2, 4, 5, 6, 3]);
         side.prefix = "A RED ".to_owned();
         side.lowercase = true;
         assert_eq!(ids(&side, "Apple"), [2, 4, 5, 6, 3]);
+        side.query_prefix = "tree ".to_owned();
+        let queries = TextTokenizer::open(&side, 12).unwrap();
+        assert_eq!(queries.ids("apple", TextRole::Query).unwrap(), [2, 7, 6, 3]);
         side.max_tokens = 4;
         assert_eq!(ids(&side, "apple"), [2, 4, 5, 3]);
     }

@@ -24,14 +24,17 @@ pub(crate) struct Weights {
     files: Vec<(PathBuf, Mmap)>,
     entries: BTreeMap<String, Entry>,
     device: Device,
+    kind: Kind,
 }
 
 impl Weights {
-    pub(crate) fn open(paths: &[PathBuf], device: Device) -> Result<Self, ModelError> {
+    /// Tensors are given in `kind`, on the device.
+    pub(crate) fn open(paths: &[PathBuf], device: Device, kind: Kind) -> Result<Self, ModelError> {
         let mut weights = Self {
             files: Vec::with_capacity(paths.len()),
             entries: BTreeMap::new(),
             device,
+            kind,
         };
         for path in paths {
             weights.add(path)?;
@@ -68,11 +71,22 @@ impl Weights {
         Ok(())
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.entries.contains_key(name)
+    /// The first of these with which the tensor is there; the first of all where it is with none.
+    pub(crate) fn prefix(&self, prefixes: &[&'static str], name: &str) -> &'static str {
+        let mut found = prefixes
+            .iter()
+            .filter(|prefix| self.entries.contains_key(&format!("{prefix}{name}")));
+        found.next().or(prefixes.first()).copied().unwrap_or_default()
     }
 
-    /// Removes a tensor, proves its shape and that all its values are finite, and gives it in f32 on the device.
+    /// Takes a tensor that may have any of these shapes.
+    pub(crate) fn take_any(&mut self, name: &str, shapes: &[&[i64]]) -> Result<Tensor, ModelError> {
+        let found = self.entries.get(name).map(|entry| entry.shape.as_slice());
+        let shape = shapes.iter().find(|shape| found == Some(**shape)).or(shapes.first());
+        self.take(name, shape.copied().unwrap_or_default())
+    }
+
+    /// Removes a tensor, proves its shape and that all its values are finite, and puts it on the device.
     pub(crate) fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         let entry = self.entries.remove(name).ok_or_else(|| ModelError::MissingTensor {
             files: self.names(),
@@ -118,7 +132,7 @@ impl Weights {
             });
         }
         let tensor = Tensor::f_from_data_size(data, shape, kind)?;
-        Ok(tensor.f_to_kind(Kind::Float)?.f_to_device(self.device)?)
+        Ok(tensor.f_to_kind(self.kind)?.f_to_device(self.device)?)
     }
 
     /// Proves that nothing is left but what may be ignored by name.

@@ -1,7 +1,7 @@
 //! Pillow's resampling of eight-bit pictures, bit for bit.
 //!
 //! Weights were trained on what Pillow makes, so its fixed-point arithmetic is the reference: coefficients of 22 bits,
-//! a horizontal and then a vertical pass, each rounded to eight bits, and a support that widens when shrinking. Only a
+//! a horizontal and a vertical pass in its order, each rounded to eight bits, and a support that widens when shrinking. Only a
 //! window of the result is computed, which changes no value: a picture of 1 x 60,000 brought to a shorter edge of 256
 //! would have 3.9 thousand million values, of which a crop of 224 x 224 is wanted.
 
@@ -35,6 +35,9 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Resample, wind
     if columns.taps.is_empty() || rows.taps.is_empty() {
         return Vec::new();
     }
+    if vertical_first(picture, width, height) {
+        return rows_then_columns(picture, &rows, &columns);
+    }
     let (first, end) = rows.needs();
     let stride = picture.width() as usize * 3;
     let source = &picture.rgb()[first * stride..end * stride];
@@ -47,6 +50,30 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Resample, wind
         return narrowed;
     }
     vertical(&narrowed, columns.taps.len() * 3, &rows, first)
+}
+
+/// Pillow's rule since version 13: where the height shrinks by more than twice as many pixels as the width, the rows are
+/// made first. Each pass rounds, so that the order shows.
+fn vertical_first(picture: &Picture, width: u32, height: u32) -> bool {
+    let [shorter, narrower] =
+        [(picture.height(), height), (picture.width(), width)].map(|(from, to)| i64::from(from) - i64::from(to));
+    shorter > 0 && shorter > narrower * 2
+}
+
+fn rows_then_columns(picture: &Picture, rows: &Axis, columns: &Axis) -> Vec<u8> {
+    let stride = picture.width() as usize * 3;
+    let (first, end) = rows.needs();
+    let source = &picture.rgb()[first * stride..end * stride];
+    let shortened = if rows.is_identity() {
+        source.to_vec()
+    } else {
+        vertical(source, stride, rows, first)
+    };
+    if columns.is_identity() {
+        shortened
+    } else {
+        horizontal(&shortened, stride, columns)
+    }
 }
 
 /// The sources of one pixel of the result along one axis.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{demo_fixture, demo_model, npy_rows, worst};
-use sightline_model_folder::Resample;
+use sightline_model_folder::{ImageNetwork, Resample};
 use sightline_pictures::resize::{Window, resize};
 use sightline_pictures::{DecodeLimits, picture};
 
@@ -8,18 +8,21 @@ use sightline_pictures::{DecodeLimits, picture};
 const FEATURE_TOLERANCE: f32 = 5e-5;
 const LOGIT_TOLERANCE: f32 = 2e-4;
 
-fn rows(tensor: &Tensor) -> Vec<f32> {
-    let mut values = vec![0.0; tensor.numel()];
-    let count = values.len();
-    tensor.f_contiguous().unwrap().f_copy_data(&mut values, count).unwrap();
-    values
+fn values(tensor: &Tensor) -> Vec<f32> {
+    let mut found = vec![0.0; tensor.numel()];
+    let count = found.len();
+    tensor.f_contiguous().unwrap().f_copy_data(&mut found, count).unwrap();
+    found
 }
 
 /// From the very pixels that the original program saw.
 #[test]
 fn features_and_logits_are_those_of_the_original_program() {
     let side = demo_model().image.unwrap();
-    let network = EfficientNetLite::load(&side, Device::Cpu).unwrap();
+    let ImageNetwork::EfficientNetLite(config) = &side.network else {
+        panic!("the demo's network is another");
+    };
+    let network = EfficientNetLite::load(&side, config, Device::Cpu).unwrap();
     let entries: Vec<serde_json::Value> = serde_json::from_slice(&demo_fixture("images.json")).unwrap();
     let (features, logits) = (demo_fixture("image_features.npy"), demo_fixture("image_logits.npy"));
     let expected = npy_rows(&features).into_iter().zip(npy_rows(&logits));
@@ -41,13 +44,13 @@ fn features_and_logits_are_those_of_the_original_program() {
         assert_eq!(prepared.rgb(), resize(&pixels, 224, 224, Resample::Bicubic, window));
         let _no_grad = tch::no_grad_guard();
         let found = network.features(&[prepared]).unwrap();
-        let difference = worst(&rows(&found), &expected_features);
+        let difference = worst(&values(&found), &expected_features);
         assert!(
             difference <= FEATURE_TOLERANCE,
             "{name}: features differ by {difference}"
         );
         let difference = worst(
-            &rows(&network.head.as_ref().unwrap().logits(&found).unwrap()),
+            &values(&network.head.as_ref().unwrap().logits(&found).unwrap()),
             &expected_logits,
         );
         assert!(difference <= LOGIT_TOLERANCE, "{name}: logits differ by {difference}");

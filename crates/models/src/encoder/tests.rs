@@ -88,7 +88,7 @@ fn the_demos_text_embeddings_are_those_of_the_original_program() {
     assert_eq!(texts.len(), expected.len());
     for (text, expected) in texts.iter().zip(&expected) {
         let ours = model
-            .encode_texts(std::slice::from_ref(text))
+            .encode_texts(std::slice::from_ref(text), TextRole::Document)
             .unwrap()
             .remove(0)
             .unwrap();
@@ -101,7 +101,11 @@ fn the_demos_text_embeddings_are_those_of_the_original_program() {
         );
     }
     // All at once: lengths from 2 to 256 tokens in one padded batch.
-    for ((text, ours), expected) in texts.iter().zip(model.encode_texts(&texts).unwrap()).zip(&expected) {
+    for ((text, ours), expected) in texts
+        .iter()
+        .zip(model.encode_texts(&texts, TextRole::Document).unwrap())
+        .zip(&expected)
+    {
         let difference = worst(&ours.unwrap(), expected);
         assert!(difference <= BATCH_TOLERANCE, "{text:?} in a batch: {difference}");
     }
@@ -123,7 +127,7 @@ fn a_batch_of_pictures_gives_what_its_pictures_give() {
 fn an_empty_batch_gives_no_vectors() {
     let model = load_cpu(TinyModel::new().open().unwrap()).unwrap();
     assert!(model.encode_images(&[]).unwrap().is_empty());
-    assert!(model.encode_texts(&[]).unwrap().is_empty());
+    assert!(model.encode_texts(&[], TextRole::Document).unwrap().is_empty());
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn a_tiny_model_gives_unit_vectors_of_its_dimension_for_both_sides() {
     let texts = ["a red apple", "", "trees and houses. ".repeat(50).as_str()].map(str::to_owned);
     let vectors = [
         model.encode_images(&[prepared]).unwrap(),
-        model.encode_texts(&texts).unwrap(),
+        model.encode_texts(&texts, TextRole::Document).unwrap(),
     ]
     .concat();
     assert_eq!(vectors.len(), 4);
@@ -148,13 +152,13 @@ fn a_tiny_model_gives_unit_vectors_of_its_dimension_for_both_sides() {
 
 #[test]
 fn a_vector_without_length_fails_alone() {
-    let rows = Tensor::from_slice2(&[[3.0_f32, 4.0], [0.0, 0.0], [f32::NAN, 1.0], [0.0, 2.0]]);
-    let rows = unit_rows(&rows, 4, 2).unwrap();
-    assert_eq!(rows[0], Ok(vec![0.6, 0.8]));
-    assert_eq!(rows[1], Err(VectorError::Zero));
-    assert_eq!(rows[2], Err(VectorError::NotFinite));
-    assert_eq!(rows[3], Ok(vec![0.0, 1.0]));
-    assert!(unit_rows(&Tensor::from_slice(&[1.0_f32; 6]), 2, 2).is_err());
+    let vectors = Tensor::from_slice2(&[[3.0_f32, 4.0], [0.0, 0.0], [f32::NAN, 1.0], [0.0, 2.0]]);
+    let found: Vec<Embedding> = rows(&vectors, 4, 2).unwrap().into_iter().map(unit).collect();
+    assert_eq!(found[0], Ok(vec![0.6, 0.8]));
+    assert_eq!(found[1], Err(VectorError::Zero));
+    assert_eq!(found[2], Err(VectorError::NotFinite));
+    assert_eq!(found[3], Ok(vec![0.0, 1.0]));
+    assert!(rows(&Tensor::from_slice(&[1.0_f32; 6]), 2, 2).is_err());
 }
 
 #[test]
@@ -182,7 +186,10 @@ fn keys_that_no_embedding_needs_are_ignored_by_name_and_others_refused() {
 fn a_bert_saved_under_a_prefix_is_the_same_bert() {
     let mut tiny = TinyModel::new();
     let texts = ["a red apple".to_owned()];
-    let plain = load_cpu(tiny.open().unwrap()).unwrap().encode_texts(&texts).unwrap();
+    let plain = load_cpu(tiny.open().unwrap())
+        .unwrap()
+        .encode_texts(&texts, TextRole::Document)
+        .unwrap();
     tiny.text = tiny
         .text
         .iter()
@@ -190,7 +197,10 @@ fn a_bert_saved_under_a_prefix_is_the_same_bert() {
         .collect();
     tiny.write_weights();
     assert_eq!(
-        load_cpu(tiny.open().unwrap()).unwrap().encode_texts(&texts).unwrap(),
+        load_cpu(tiny.open().unwrap())
+            .unwrap()
+            .encode_texts(&texts, TextRole::Document)
+            .unwrap(),
         plain
     );
 }

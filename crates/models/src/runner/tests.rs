@@ -1,6 +1,6 @@
 use super::*;
-use crate::device::Precision;
 use crate::encoder::{LoadOptions, TextEncoder, load};
+use crate::precision::Precision;
 use crate::testing::TinyModel;
 use sightline_core::CollectionName;
 use sightline_core::IndexKind;
@@ -15,16 +15,16 @@ struct Scripted {
 }
 
 impl TextEncoder for Scripted {
-    fn encode(&self, texts: &[String]) -> Result<Vec<Embedding>, ModelError> {
+    fn encode(&self, texts: &[String], _role: TextRole) -> Result<Vec<Vec<f32>>, ModelError> {
         self.seen.send(texts.to_vec()).unwrap();
         match texts[0].as_str() {
             "panic" => panic!("the network tripped"),
             "error" => Err(ModelError::Tokenize("no such word".to_owned())),
             "wait" => {
                 self.go.lock().unwrap().recv().unwrap();
-                Ok(vec![Ok(vec![1.0])])
+                Ok(vec![vec![1.0]])
             }
-            _ => Ok(texts.iter().map(|_| Ok(vec![1.0])).collect()),
+            _ => Ok(texts.iter().map(|_| vec![1.0]).collect()),
         }
     }
 
@@ -83,7 +83,7 @@ async fn a_real_model_answers_from_its_thread() {
     let prepared = info.preprocessor.unwrap().prepare(&picture);
     let (images, answers) = tokio::join!(
         runner.encode_images(vec![prepared; 3]),
-        runner.encode_texts(texts("a tree"))
+        runner.encode_texts(texts("a tree"), TextRole::Document)
     );
     assert_eq!(images.unwrap().len(), 3);
     assert_eq!(answers.unwrap()[0].as_ref().unwrap().len(), 8);
@@ -120,9 +120,21 @@ async fn a_model_that_cannot_be_loaded_is_an_error_of_the_start() {
 #[tokio::test]
 async fn an_error_of_one_batch_leaves_the_next_alone() {
     let script = scripted().await;
-    let error = script.runner.encode_texts(texts("error")).await.unwrap_err();
+    let error = script
+        .runner
+        .encode_texts(texts("error"), TextRole::Document)
+        .await
+        .unwrap_err();
     assert!(matches!(error, RunnerError::Model(_)), "{error:?}");
-    assert_eq!(script.runner.encode_texts(texts("fine")).await.unwrap().len(), 1);
+    assert_eq!(
+        script
+            .runner
+            .encode_texts(texts("fine"), TextRole::Document)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(*script.runner.health().borrow(), Health::Serving);
 }
 
@@ -131,7 +143,11 @@ async fn a_panic_is_an_error_and_no_later_batch_hangs() {
     let script = scripted().await;
     let mut health = script.runner.health();
     for text in ["panic", "fine", "fine"] {
-        let error = script.runner.encode_texts(texts(text)).await.unwrap_err();
+        let error = script
+            .runner
+            .encode_texts(texts(text), TextRole::Document)
+            .await
+            .unwrap_err();
         assert!(
             matches!(&error, RunnerError::Stopped(reason) if reason.contains("the network tripped")),
             "{error:?}"
@@ -151,7 +167,7 @@ async fn a_batch_whose_sender_is_gone_is_left_out() {
     let runner = Arc::new(runner);
     let send = |text: &'static str| {
         let runner = Arc::clone(&runner);
-        tokio::spawn(async move { runner.encode_texts(texts(text)).await })
+        tokio::spawn(async move { runner.encode_texts(texts(text), TextRole::Document).await })
     };
     let first = send("wait");
     tokio::task::spawn_blocking(move || {
@@ -180,7 +196,10 @@ async fn dropping_the_runner_waits_for_the_batch_at_hand() {
     let handle = {
         let commands = runner.commands.clone().unwrap();
         let (reply, answer) = oneshot::channel();
-        commands.send(Command::Texts(texts("wait"), reply)).await.unwrap();
+        commands
+            .send(Command::Texts(texts("wait"), TextRole::Document, reply))
+            .await
+            .unwrap();
         answer
     };
     let seen = tokio::task::spawn_blocking(move || {

@@ -1,0 +1,225 @@
+//! From the vectors of a text's tokens to one: pooling, and what sentence-transformers' `modules.json` adds to it.
+
+use crate::error::FolderError;
+use crate::network::Activation;
+use crate::path;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+const MODULES: &str = "modules.json";
+
+/// Which token is the end of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndOfText {
+    /// The first one with this id.
+    Token(u32),
+    /// The first of those with the largest id.
+    LargestToken,
+}
+
+/// How the vectors of a text's tokens become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The mean over all tokens.
+    Mean,
+    /// The sum over all tokens, divided by the root of their number.
+    MeanSqrtLength,
+    /// The largest value over all tokens.
+    Max,
+    /// The first token's.
+    Cls,
+    /// The last place's, padding included where texts are padded to the full length.
+    Last,
+    /// That of the text's end.
+    EndOfText(EndOfText),
+}
+
+impl Pooling {
+    /// As it is written in a fingerprint.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::MeanSqrtLength => "mean_sqrt_len",
+            Self::Max => "max",
+            Self::Cls => "cls",
+            Self::Last => "last",
+            Self::EndOfText(EndOfText::Token(_)) => "end_of_text",
+            Self::EndOfText(EndOfText::LargestToken) => "largest_token",
+        }
+    }
+}
+
+/// What shorter texts are filled up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// The longest text of a batch; nothing looks at the filling.
+    Longest,
+    /// The limit of tokens; the network sees the filling like any token.
+    Full {
+        /// The filling, where the tokenizer's configuration names none.
+        token: u32,
+    },
+}
+
+/// A linear map after the pooling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dense {
+    /// Its safetensors file.
+    pub file: PathBuf,
+    /// Length of what it takes.
+    pub inputs: u32,
+    /// Length of what it gives.
+    pub outputs: u32,
+    /// Whether it has a bias.
+    pub bias: bool,
+    /// Applied to what it gives.
+    pub activation: Activation,
+}
+
+/// What `modules.json` says.
+#[derive(Debug, Default)]
+pub(crate) struct Modules {
+    pub(crate) pooling: Option<Pooling>,
+    pub(crate) dense: Vec<Dense>,
+    /// Folder of the `Transformer` module, below the model's.
+    pub(crate) transformer: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Module {
+    r#type: String,
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct RawPooling {
+    #[serde(flatten)]
+    modes: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct RawDense {
+    in_features: u32,
+    out_features: u32,
+    #[serde(default = "yes")]
+    bias: bool,
+    activation_function: Option<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Modules {
+    /// Reads `modules.json`, where there is one.
+    pub(crate) fn read(folder: &Path) -> Result<Self, FolderError> {
+        let file = folder.join(MODULES);
+        let mut read = Self::default();
+        let Some(modules) = path::read_json_if_there::<Vec<Module>>(&file)? else {
+            return Ok(read);
+        };
+        for module in &modules {
+            let place = || path::inside(folder, &file, "path", &module.path);
+            match module.r#type.rsplit('.').next() {
+                Some("Transformer") if module.path.is_empty() => {}
+                Some("Transformer") => read.transformer = Some(place()?),
+                // Vectors are brought to length 1 in any case.
+                Some("Normalize") => {}
+                Some("Pooling") => read.pooling = Some(pooling_mode(&place()?)?),
+                Some("Dense") => read.dense.push(dense(&place()?)?),
+                _ => {
+                    let problem = format!("names {:?}, which is not implemented", module.r#type);
+                    let remedy = "use a model of Transformer, Pooling, Dense and Normalize alone";
+                    return Err(FolderError::setting(&file, "type", problem, remedy));
+                }
+            }
+        }
+        if read.pooling.is_none() {
+            return Err(FolderError::setting(
+                &file,
+                "type",
+                "names no Pooling",
+                "copy the model again",
+            ));
+        }
+        Ok(read)
+    }
+}
+
+fn pooling_mode(folder: &Path) -> Result<Pooling, FolderError> {
+    let raw: RawPooling = path::read_json(folder, "config.json", "modules.json names it: copy it too")?;
+    let mut on: Vec<&str> = raw
+        .modes
+        .iter()
+        .filter(|(key, value)| key.starts_with("pooling_mode_") && value.as_bool() == Some(true))
+        .map(|(key, _)| key.as_str())
+        .collect();
+    // Newer files name one mode by a word.
+    on.extend(raw.modes.get("pooling_mode").and_then(serde_json::Value::as_str));
+    match on.as_slice() {
+        ["pooling_mode_mean_tokens" | "mean"] => Ok(Pooling::Mean),
+        ["pooling_mode_cls_token" | "cls"] => Ok(Pooling::Cls),
+        ["pooling_mode_max_tokens" | "max"] => Ok(Pooling::Max),
+        ["pooling_mode_lasttoken" | "lasttoken"] => Ok(Pooling::Last),
+        ["pooling_mode_mean_sqrt_len_tokens" | "mean_sqrt_len_tokens"] => Ok(Pooling::MeanSqrtLength),
+        other => {
+            let problem = format!("is {other:?}, which is not implemented");
+            let remedy = "use a model that pools by one of mean_tokens, cls_token, max_tokens, lasttoken and mean_sqrt_len_tokens";
+            Err(FolderError::setting(
+                &folder.join("config.json"),
+                "pooling_mode",
+                problem,
+                remedy,
+            ))
+        }
+    }
+}
+
+fn dense(folder: &Path) -> Result<Dense, FolderError> {
+    const MAX: u32 = 1 << 16;
+    let raw: RawDense = path::read_json(folder, "config.json", "modules.json names it: copy it too")?;
+    let file = folder.join("config.json");
+    for (key, value) in [("in_features", raw.in_features), ("out_features", raw.out_features)] {
+        if !(1..=MAX).contains(&value) {
+            return Err(FolderError::setting(
+                &file,
+                key,
+                format!("is {value}, not 1 to {MAX}"),
+                "copy the model again",
+            ));
+        }
+    }
+    // A path into PyTorch: torch.nn.modules.linear.Identity.
+    let name = raw
+        .activation_function
+        .as_deref()
+        .unwrap_or("torch.nn.modules.activation.Tanh");
+    let activation = match name.rsplit('.').next() {
+        Some("Identity") => Activation::Linear,
+        Some("Tanh") => Activation::Tanh,
+        Some("ReLU") => Activation::Relu,
+        Some("GELU") => Activation::Gelu,
+        Some("SiLU") => Activation::Silu,
+        Some("Sigmoid") => Activation::Sigmoid,
+        _ => {
+            let problem = format!("is {name:?}, which is not implemented");
+            let remedy = "use a model with Identity, Tanh, ReLU, GELU, SiLU or Sigmoid";
+            return Err(FolderError::setting(&file, "activation_function", problem, remedy));
+        }
+    };
+    let weights = folder.join("model.safetensors");
+    if !weights.is_file() {
+        let remedy = "convert it to safetensors (pickles such as pytorch_model.bin are not read, since they run code)";
+        return Err(FolderError::missing(folder, "model.safetensors", remedy));
+    }
+    Ok(Dense {
+        file: weights,
+        inputs: raw.in_features,
+        outputs: raw.out_features,
+        bias: raw.bias,
+        activation,
+    })
+}

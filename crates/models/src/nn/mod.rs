@@ -1,0 +1,13 @@
+//! The parts that networks are made of, in the precision that a model is loaded in.
+
+mod activation;
+mod attention;
+mod layers;
+mod linear;
+mod norm;
+
+pub(crate) use activation::activate;
+pub(crate) use attention::{Heads, attend};
+pub(crate) use layers::Layers;
+pub(crate) use linear::Linear;
+pub(crate) use norm::LayerNorm;

@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Makes the fixtures that our encoders are held against: tiny random models, and what transformers makes of them.
+
+    make_fixtures.py --out tests/parity/fixtures                 # the committed ones
+    make_fixtures.py --out target/parity-more --seed 7 --cases 20   # others, to look for mistakes
+
+Each case is a folder `ARCHITECTURE/NUMBER` with `model/` as the Hub lays models out, `inputs.json` (files of
+`pictures/`, texts and what each is to a search), and `expected.safetensors` (`pixels`, `images`, `texts`; vectors before
+they are brought to length 1). Needs torch and transformers (`deploy/setup/setup.py python-torch`).
+"""
+
+import argparse
+import json
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import torch
+from safetensors.torch import save_file
+
+sys.path.insert(0, str(Path(__file__).parent))
+import models  # noqa: E402
+import pictures  # noqa: E402
+import texts  # noqa: E402
+
+ARCHITECTURES: Dict[str, Callable[[random.Random, int], models.Case]] = {
+    "clip": models.clip,
+    "siglip": models.siglip,
+    "siglip2": models.siglip2,
+    "vit": models.vit,
+    "dinov2": models.dinov2,
+    "dinov2_with_registers": models.dinov2_with_registers,
+    "bert": models.bert,
+    "xlm-roberta": models.xlm_roberta,
+    "embeddinggemma": models.embedding_gemma,
+}
+# Where different inputs have nearly one vector, a wrong network would pass.
+LARGEST_COSINE = 0.98
+
+
+def main(arguments: List[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--cases", type=int, default=3, help="an architecture")
+    parser.add_argument("--only", choices=sorted(ARCHITECTURES))
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    shutil.rmtree(options.out, ignore_errors=True)
+    gallery = pictures.write(options.out / "pictures")
+    for name, architecture in ARCHITECTURES.items():
+        for number in range(options.cases):
+            if options.only in (None, name):
+                write(options.out / name / str(number), name, architecture, options.seed, number, gallery)
+    return 0
+
+
+def write(folder: Path, name: str, architecture: Any, seed: int, number: int, gallery: List[Path]) -> None:
+    draw = random.Random(f"{seed}/{name}/{number}")
+    torch.manual_seed(draw.randrange(1 << 31))
+    case = architecture(draw, number)
+    (folder / "model").mkdir(parents=True)
+    case.save(folder / "model")
+    expected: Dict[str, torch.Tensor] = {}
+    inputs: Dict[str, Any] = {"pictures": [], "texts": []}
+    with torch.inference_mode():
+        if case.encode_pixels is not None:
+            pixels = case.pixels(folder / "model", [pictures.load(path) for path in gallery])
+            expected["pixels"] = pixels
+            expected["images"] = case.encode_pixels(pixels)
+            inputs["pictures"] = [path.name for path in gallery]
+        if case.encode_texts is not None:
+            asked = texts.draw(draw)
+            expected["texts"] = torch.stack([case.encode_texts(text["text"], text["role"]) for text in asked])
+            inputs["texts"] = asked
+    for what in ("images", "texts"):
+        if what in expected:
+            tell_apart(f"{name}/{number} {what}", expected[what])
+    save_file({key: value.contiguous().float() for key, value in expected.items()}, folder / "expected.safetensors")
+    (folder / "inputs.json").write_text(json.dumps(inputs, ensure_ascii=False, indent=1) + "\n")
+
+
+def tell_apart(what: str, vectors: torch.Tensor) -> None:
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    cosines = (unit @ unit.T).flatten()
+    # Some inputs are meant to be alike (a text and the same with spaces): half of all pairs have to differ.
+    middle = cosines.median().item()
+    if middle > LARGEST_COSINE:
+        raise RuntimeError(f"{what}: inputs are hardly told apart (median cosine {middle:.4f}): draw other weights")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
