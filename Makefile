@@ -88,6 +88,10 @@ e2e: setup-test ## The whole system from outside on every picture, on a real S3 
 	$(DEV) run rabbitmq milvus milvus-lite s3 -- .local/venv-clients/bin/python tests/e2e/run.py
 	python3 tests/e2e/grpcurl.py
 
+.PHONY: parity
+parity: setup ## Every architecture against what transformers makes of it (target/parity.json)
+	cargo test --locked -p sightline-models --test it
+
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
 	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin

@@ -4,7 +4,7 @@ use crate::gateway::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
-use sightline_models::DeviceChoice;
+use sightline_models::{DeviceChoice, Precision};
 use sightline_objects::{FileAccess, OpenOptions, S3Options};
 use sightline_pictures::DecodeLimits;
 use sightline_service::ServiceConfig;
@@ -53,6 +53,9 @@ pub struct ModelConfig {
     pub name: Option<String>,
     /// `auto`, `cpu` or `cuda:N`.
     pub device: String,
+    /// How numbers are held while it computes: `auto`, `f32`, `bf16` or `f16`. `auto` is bf16 where the device computes
+    /// it natively, else f32.
+    pub precision: String,
     /// Threads that the model computes with on a processor. More than one only helps large models on free cores:
     /// libtorch's threads spin while they wait for each other.
     pub threads: Option<u16>,
@@ -64,6 +67,7 @@ impl Default for ModelConfig {
             folder: None,
             name: None,
             device: DeviceChoice::Auto.to_string(),
+            precision: Precision::Auto.to_string(),
             threads: Some(1),
         }
     }
@@ -134,6 +138,9 @@ impl ModelConfig {
     fn check(&self, problems: &mut Problems) {
         if let Err(message) = self.device.parse::<DeviceChoice>() {
             problems.note("device", message);
+        }
+        if let Err(message) = self.precision.parse::<Precision>() {
+            problems.note("precision", message);
         }
         if let Some(Err(error)) = self.name.clone().map(ModelName::new) {
             problems.note("name", error.to_string());

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sightline_core::{FieldDescription, ModelName, VectorField};
 use sightline_model_folder::{DigestCache, FolderError, ModelFolder};
-use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, load};
+use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, TextRole, load};
 use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, picture};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -127,7 +127,7 @@ impl QueryEncoder for ModelEncoder {
     }
 
     async fn encode_text(&self, text: String) -> Result<Vec<f32>, EncodeError> {
-        only(self.runner.encode_texts(vec![text]).await)
+        only(self.runner.encode_texts(vec![text], TextRole::Query).await)
     }
 }
 

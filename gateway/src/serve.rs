@@ -6,7 +6,7 @@ use crate::gateway::{Gateway, Parts};
 use crate::model_encoder::{ModelEncoder, ModelOpenError, ModelOptions};
 use sightline_core::{IdError, ModelName};
 use sightline_index::{IndexError, VectorIndex};
-use sightline_models::{LoadOptions, Precision};
+use sightline_models::LoadOptions;
 use sightline_objects::Stores;
 use sightline_proto::FILE_DESCRIPTOR_SET;
 use sightline_service::Context;
@@ -134,7 +134,7 @@ async fn open_encoder(config: &GatewayConfig) -> Result<Option<Arc<dyn QueryEnco
         load: LoadOptions {
             // Checked with the configuration.
             device: config.model.device.parse().unwrap_or_default(),
-            precision: Precision::default(),
+            precision: config.model.precision.parse().unwrap_or_default(),
             threads: config.model.threads,
         },
         decode: config.decode_limits(),

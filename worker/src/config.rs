@@ -51,6 +51,8 @@ pub struct ModelConfig {
     pub name: ModelName,
     /// Where it computes.
     pub device: DeviceName,
+    /// How numbers are held: `auto`, `f32`, `bf16`, `f16`.
+    pub precision: String,
     /// Threads that the model computes with on a processor.
     pub threads: u16,
     /// Most pixels of a picture.
@@ -293,6 +295,7 @@ mod tests {
                 folder: "m".into(),
                 name: ModelName::new("m").unwrap(),
                 device: DeviceName::Cpu,
+                precision: "auto".into(),
                 threads: 1,
                 max_pixels: 1,
             },

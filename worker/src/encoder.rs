@@ -5,7 +5,7 @@ use crate::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
 use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_model_folder::{DigestCache, ModelFolder};
-use sightline_models::{DeviceChoice, LoadOptions, ModelError, ModelRunner, RunnerError};
+use sightline_models::{DeviceChoice, LoadOptions, ModelError, ModelRunner, RunnerError, TextRole};
 use sightline_pictures::{DecodeLimits, PreparedPicture, picture};
 use std::collections::BTreeMap;
 
@@ -32,8 +32,8 @@ impl FolderModel {
                 DeviceName::Cpu => DeviceChoice::Cpu,
                 DeviceName::Cuda => DeviceChoice::Cuda(0),
             },
+            precision: config.precision.parse()?,
             threads: Some(config.threads).filter(|threads| *threads > 0),
-            ..LoadOptions::default()
         };
         let folder = ModelFolder::open_as(&config.folder, config.name.clone(), &DigestCache::new());
         let folder = folder.map_err(|error| format!("model {}: {error}", config.folder.display()))?;
@@ -95,7 +95,10 @@ impl EmbeddingModel for FolderModel {
     }
 
     async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
-        self.runner.encode_texts(batch).await.map_err(forward_error)
+        self.runner
+            .encode_texts(batch, TextRole::Document)
+            .await
+            .map_err(forward_error)
     }
 }
 

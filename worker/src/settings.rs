@@ -5,6 +5,7 @@ use crate::config::{DatasetsConfig, DeviceName, EngineConfig, EngineTelemetry, M
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
+use sightline_models::Precision;
 use sightline_service::ServiceConfig;
 use sightline_service::config::{
     Config, GrpcConfig, IndexConfig, ListenConfig, LogFormatName, ObservabilityConfig, Problems, QueueConfig, S3Config,
@@ -60,6 +61,9 @@ pub struct ModelSettings {
     pub name: Option<String>,
     /// Where it computes.
     pub device: DeviceName,
+    /// How numbers are held while it computes: `auto`, `f32`, `bf16` or `f16`. `auto` is bf16 where the device computes
+    /// it natively, else f32.
+    pub precision: String,
     /// Threads that it computes with on a processor; 0 leaves it to libtorch.
     pub threads: u16,
     /// Most pixels of a picture.
@@ -72,6 +76,7 @@ impl Default for ModelSettings {
             folder: None,
             name: None,
             device: DeviceName::Auto,
+            precision: Precision::Auto.to_string(),
             threads: 0,
             max_pixels: 1 << 27,
         }
@@ -140,6 +145,9 @@ impl Config for WorkerConfig {
             } else if let Err(message) = self.model.model_name() {
                 problems.note("name", message);
             }
+            if let Err(message) = self.model.precision.parse::<Precision>() {
+                problems.note("precision", message);
+            }
             if self.model.max_pixels == 0 {
                 problems.note("max_pixels", "must be at least 1");
             }
@@ -192,6 +200,7 @@ impl WorkerConfig {
                 folder,
                 name: self.model.model_name()?,
                 device: self.model.device,
+                precision: self.model.precision.clone(),
                 threads: self.model.threads,
                 max_pixels: self.model.max_pixels,
             },

@@ -139,6 +139,7 @@ impl StandaloneConfig {
                     DeviceName::Cpu => "cpu".into(),
                     DeviceName::Cuda => "cuda:0".into(),
                 },
+                precision: self.model.precision.clone(),
                 threads: Some(self.threads()),
             },
             s3: self.s3.clone(),

@@ -17,7 +17,7 @@ use sightline_coordinator::{Coordinator, PlannerOptions};
 use sightline_core::{Clock, SystemClock};
 use sightline_gateway::{Gateway, ModelEncoder, ModelOptions, Parts, QueryEncoder};
 use sightline_index::{LazyIndex, VectorIndex};
-use sightline_models::{LoadOptions, Precision};
+use sightline_models::LoadOptions;
 use sightline_objects::Stores;
 use sightline_proto::v1::worker_server::WorkerServer;
 use sightline_queue::{JobQueue, QueueOptions};
@@ -230,7 +230,7 @@ async fn encoder(config: &StandaloneConfig) -> anyhow::Result<Option<Arc<dyn Que
         name: config.model_name()?,
         load: LoadOptions {
             device: gateway.model.device.parse().unwrap_or_default(),
-            precision: Precision::default(),
+            precision: gateway.model.precision.parse().unwrap_or_default(),
             threads: gateway.model.threads,
         },
         decode: gateway.decode_limits(),

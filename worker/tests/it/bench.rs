@@ -170,6 +170,7 @@ impl Bench {
                 folder: self.folder.path().join("model"),
                 name: model(),
                 device: DeviceName::Cpu,
+                precision: "f32".into(),
                 threads: 1,
                 max_pixels: 1,
             },
