@@ -7,6 +7,8 @@ use sightline_model_folder::{ImagePreprocessing, Resize};
 /// A picture resized and cropped: still eight bits, a quarter of the network's input in size, so that many can wait.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PreparedPicture {
+    /// Less than the network's input where the rest becomes 0.
+    width: usize,
     rgb: Vec<u8>,
 }
 
@@ -17,7 +19,8 @@ impl std::fmt::Debug for PreparedPicture {
 }
 
 impl PreparedPicture {
-    /// `height * width * 3` bytes, row by row.
+    /// `height * width * 3` bytes, row by row; fewer rows and columns than the network's input where that is filled up
+    /// after the normalisation.
     #[must_use]
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
@@ -82,18 +85,32 @@ impl Preprocessor {
     #[must_use]
     pub fn prepare(&self, picture: &Picture) -> PreparedPicture {
         let [crop_height, crop_width] = self.spec.crop;
-        let (width, height) = match self.spec.resize {
-            Resize::Exact([height, width]) => (width, height),
-            Resize::ShortestEdge(edge) => shortest_edge(picture.width(), picture.height(), edge),
-        };
+        let (width, height) = resized(self.spec.resize, picture.width(), picture.height());
         let window = Window {
-            left: (width - crop_width.min(width)) / 2,
-            top: (height - crop_height.min(height)) / 2,
+            left: if self.spec.pad {
+                0
+            } else {
+                (width - crop_width.min(width)) / 2
+            },
+            top: if self.spec.pad {
+                0
+            } else {
+                (height - crop_height.min(height)) / 2
+            },
             width: crop_width,
             height: crop_height,
         };
+        let rgb = resize(picture, width, height, self.spec.resample, window);
+        let (width, height) = (width.min(crop_width), height.min(crop_height));
+        if self.spec.pad || [height, width] == self.spec.crop {
+            return PreparedPicture {
+                width: width as usize,
+                rgb,
+            };
+        }
         PreparedPicture {
-            rgb: resize(picture, width, height, self.spec.resample, window),
+            width: crop_width as usize,
+            rgb: amid_black(&rgb, width, height, crop_width, crop_height),
         }
     }
 
@@ -103,17 +120,26 @@ impl Preprocessor {
     /// When the picture was prepared for another network, or the place is not [`Preprocessor::values`] long.
     pub fn write(&self, picture: &PreparedPicture, place: &mut [f32]) -> Result<(), PrepareMismatch> {
         let expected = self.values();
-        if picture.rgb.len() != expected || place.len() != expected {
+        let [height, width] = self.spec.crop.map(|edge| edge as usize);
+        let full = picture.rgb.len() == expected && picture.width == width;
+        let fits = picture.width <= width && picture.rgb.len() <= picture.width * height * 3;
+        if place.len() != expected || !(full || (self.spec.pad && fits)) {
             return Err(PrepareMismatch {
                 bytes: picture.rgb.len(),
                 values: place.len(),
                 expected,
             });
         }
-        let pixels = picture.rgb.as_chunks::<3>().0;
-        for (channel, plane) in place.chunks_exact_mut(pixels.len()).enumerate() {
-            for (out, pixel) in plane.iter_mut().zip(pixels) {
-                *out = self.table[channel][usize::from(pixel[channel])];
+        if !full {
+            place.fill(0.0);
+        }
+        for (channel, plane) in place.chunks_exact_mut(width * height).enumerate() {
+            let stored = if self.spec.flip { 2 - channel } else { channel };
+            let rows = picture.rgb.chunks_exact(picture.width * 3);
+            for (line, row) in plane.chunks_exact_mut(width).zip(rows) {
+                for (out, pixel) in line.iter_mut().zip(row.as_chunks::<3>().0) {
+                    *out = self.table[channel][usize::from(pixel[stored])];
+                }
             }
         }
         Ok(())
@@ -131,7 +157,68 @@ fn normalized(spec: &ImagePreprocessing, channel: usize, value: u8) -> f32 {
         spec.mean[channel] as f32,
         spec.std[channel] as f32,
     );
-    (scaled - mean) / std
+    #[expect(clippy::cast_possible_truncation, reason = "0 or 1")]
+    let offset = spec.offset as f32;
+    (scaled - offset - mean) / std
+}
+
+/// The picture in the middle of black; where that is half a pixel off, to the right and below.
+fn amid_black(rgb: &[u8], width: u32, height: u32, crop_width: u32, crop_height: u32) -> Vec<u8> {
+    let left = (crop_width - width).div_ceil(2) as usize * 3;
+    let top = (crop_height - height).div_ceil(2) as usize;
+    let (stride, crop_stride) = (width as usize * 3, crop_width as usize * 3);
+    let mut out = vec![0; crop_stride * crop_height as usize];
+    let lines = out.chunks_exact_mut(crop_stride).skip(top);
+    for (line, row) in lines.zip(rgb.chunks_exact(stride)) {
+        line[left..left + stride].copy_from_slice(row);
+    }
+    out
+}
+
+/// Width and height that a picture is brought to; no edge becomes 0.
+fn resized(resize: Resize, width: u32, height: u32) -> (u32, u32) {
+    match resize {
+        Resize::Exact([height, width]) => (width, height),
+        Resize::ShortestEdge(edge) => shortest_edge(width, height, edge),
+        Resize::Within([max_height, max_width]) => {
+            let scale = (f64::from(max_height) / f64::from(height)).min(f64::from(max_width) / f64::from(width));
+            (cut(f64::from(width) * scale), cut(f64::from(height) * scale))
+        }
+        Resize::Bounded { longest, shortest } => bounded(width, height, shortest, longest),
+        Resize::Keep => (width, height),
+    }
+}
+
+/// The original's `int()`.
+fn cut(edge: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative; `as` ends at the largest number there is"
+    )]
+    {
+        (edge as u32).max(1)
+    }
+}
+
+/// `get_size_with_aspect_ratio` of the originals, in their order of roundings: a rounded shorter edge, and the longer
+/// one from it before it was rounded.
+fn bounded(width: u32, height: u32, shortest: u32, longest: u32) -> (u32, u32) {
+    let (low, high) = (f64::from(width.min(height)), f64::from(width.max(height)));
+    let mut exact = f64::from(shortest);
+    let mut edge = shortest;
+    if high / low * exact > f64::from(longest) {
+        exact = f64::from(longest) * low / high;
+        edge = cut(exact.round_ties_even());
+    }
+    if width.min(height) == edge {
+        return (width, height);
+    }
+    if width < height {
+        (edge, cut(exact * f64::from(height) / f64::from(width)))
+    } else {
+        (cut(exact * f64::from(width) / f64::from(height)), edge)
+    }
 }
 
 /// The shorter edge to `edge`, the longer one in proportion, rounded down.

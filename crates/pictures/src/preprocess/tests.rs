@@ -4,7 +4,10 @@ use sightline_model_folder::Resample;
 fn spec(resize: Resize, crop: [u32; 2]) -> ImagePreprocessing {
     ImagePreprocessing {
         crop,
+        flip: false,
         mean: [0.5, 0.25, 0.0],
+        offset: 0.0,
+        pad: false,
         resample: Resample::Bicubic,
         rescale: 1.0 / 255.0,
         resize,

@@ -46,6 +46,9 @@ fn every_value_is_the_one_that_pillow_gives() {
             "bilinear" => Resample::Bilinear,
             "bicubic" => Resample::Bicubic,
             "lanczos" => Resample::Lanczos,
+            "nearest" => Resample::Nearest,
+            "box" => Resample::Box,
+            "hamming" => Resample::Hamming,
             other => panic!("{other}"),
         };
         let picture = source(case["source"].as_str().unwrap(), width, height);
@@ -57,7 +60,40 @@ fn every_value_is_the_one_that_pillow_gives() {
     assert!(expected.is_empty());
 }
 
+const FILTERS: [Resample; 5] = [
+    Resample::Box,
+    Resample::Bilinear,
+    Resample::Hamming,
+    Resample::Bicubic,
+    Resample::Lanczos,
+];
+
+#[test]
+fn the_fast_kernel_equals_the_scalar_one_when_much_is_shrunk() {
+    for (kind, width, height) in [("noise", 900, 700), ("edges", 1024, 333), ("noise", 2, 5000)] {
+        for filter in FILTERS {
+            let picture = source(kind, width, height);
+            let by = |kernel| resize_with(kernel, &picture, 224, 97, filter, whole(224, 97));
+            assert_eq!(by(Kernel::detect()), by(Kernel::Scalar), "{kind} {width} {filter:?}");
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_fast_kernel_equals_the_scalar_one(
+        (width, height) in (1_u32..70, 1_u32..70),
+        (to_width, to_height) in (1_u32..70, 1_u32..70),
+        (left, top) in (0_u32..30, 0_u32..30),
+        edges in any::<bool>(),
+        filter in prop::sample::select(FILTERS.as_slice()),
+    ) {
+        let picture = source(if edges { "edges" } else { "noise" }, width, height);
+        let window = Window { left, top, width: 50, height: 50 };
+        let by = |kernel| resize_with(kernel, &picture, to_width, to_height, filter, window);
+        prop_assert_eq!(by(Kernel::detect()), by(Kernel::Scalar));
+    }
+
     #[test]
     fn a_window_is_that_part_of_the_whole(
         (width, height) in (1_u32..40, 1_u32..40),
