@@ -115,13 +115,7 @@ fn horizontal<'a>(kernel: Kernel, source: Cow<'a, [u8]>, stride: usize, columns:
 }
 
 /// `first` is the row of the picture that `source` begins with.
-fn vertical<'a>(
-    kernel: Kernel,
-    source: Cow<'a, [u8]>,
-    stride: usize,
-    rows: &Axis,
-    first: usize,
-) -> Cow<'a, [u8]> {
+fn vertical<'a>(kernel: Kernel, source: Cow<'a, [u8]>, stride: usize, rows: &Axis, first: usize) -> Cow<'a, [u8]> {
     if rows.is_identity() {
         return source;
     }
