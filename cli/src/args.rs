@@ -53,6 +53,13 @@ pub(crate) enum Command {
     /// Index pictures with a model and search them: shows all of it in one command.
     #[cfg(feature = "local")]
     Demo(Box<crate::demo::DemoArgs>),
+    /// Embed pictures or texts into a .npy file; no server is needed.
+    #[cfg(feature = "local")]
+    Embed(Box<crate::embed::EmbedArgs>),
+    /// Models: what a folder holds.
+    #[cfg(feature = "local")]
+    #[command(subcommand)]
+    Models(crate::models::ModelsCommand),
     /// The process that a worker starts.
     #[cfg(feature = "local")]
     #[command(hide = true)]

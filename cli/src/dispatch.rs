@@ -24,6 +24,10 @@ pub fn main() -> ExitCode {
             runtime.shutdown_background();
             outcome
         })),
+        #[cfg(feature = "local")]
+        Command::Embed(args) => exit(runtime().and_then(|runtime| runtime.block_on(crate::embed::run(&args, console)))),
+        #[cfg(feature = "local")]
+        Command::Models(command) => exit(crate::models::run(&command, console)),
         Command::Client(command) => exit(client(command, &servers, console)),
     }
 }

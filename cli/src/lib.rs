@@ -12,11 +12,15 @@ mod console;
 #[cfg(feature = "local")]
 mod demo;
 mod dispatch;
+#[cfg(feature = "local")]
+mod embed;
 mod error;
 mod failures;
 mod ingest;
 mod items;
 mod json;
+#[cfg(feature = "local")]
+mod models;
 mod runs;
 mod search;
 mod servers;

@@ -8,6 +8,8 @@
 )]
 
 mod client;
+#[cfg(feature = "local")]
+mod embed;
 mod pictures;
 mod program;
 mod standalone;

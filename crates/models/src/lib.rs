@@ -33,3 +33,4 @@ pub use encoder::{Embedding, ImageEncoder, LoadOptions, LoadedModel, TextEncoder
 pub use error::ModelError;
 pub use precision::Precision;
 pub use runner::{Health, ModelRunner, RunnerError, RunnerInfo};
+pub use weights::parameters;

@@ -3,7 +3,8 @@
 use crate::error::ModelError;
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
-use std::collections::BTreeMap;
+use sightline_model_folder::ModelFolder;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -158,6 +159,29 @@ impl Weights {
         let names: Vec<String> = self.files.iter().map(|(path, _)| path.display().to_string()).collect();
         names.join(" and ")
     }
+}
+
+/// Numbers that a model's files hold, as their headers say. A file of both sides counts once.
+///
+/// # Errors
+/// When a file cannot be read, or is damaged.
+pub fn parameters(folder: &ModelFolder) -> Result<u64, ModelError> {
+    let image = folder.image.iter().flat_map(|side| &side.weights);
+    let text = folder
+        .text
+        .iter()
+        .flat_map(|side| side.weights.iter().chain(side.dense.iter().map(|dense| &dense.file)));
+    let files: BTreeSet<&PathBuf> = image.chain(text).collect();
+    let mut sum = 0;
+    for path in files {
+        let weights = Weights::open(std::slice::from_ref(path), Device::Cpu, Kind::Float)?;
+        let values = weights
+            .entries
+            .values()
+            .map(|entry| entry.shape.iter().product::<i64>());
+        sum += values.filter_map(|values| u64::try_from(values).ok()).sum::<u64>();
+    }
+    Ok(sum)
 }
 
 fn map(path: &Path) -> Result<Mmap, ModelError> {

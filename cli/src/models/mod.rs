@@ -1,0 +1,75 @@
+//! `sightline models`, and loading a model for the commands that need no server.
+
+mod inspect;
+
+use crate::console::Console;
+use crate::error::{CliError, Outcome};
+use clap::{Args, Subcommand};
+use sightline_model_folder::{DigestCache, ModelFolder};
+use sightline_models::{DeviceChoice, LoadOptions, LoadedModel, Precision};
+use std::path::PathBuf;
+
+/// What can be done with models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// Load a model and tell what it is: parameters, dimensions, fingerprints, preprocessing, time and memory.
+    Inspect(inspect::InspectArgs),
+}
+
+/// Does it.
+pub(crate) fn run(command: &ModelsCommand, console: Console) -> Outcome {
+    match command {
+        ModelsCommand::Inspect(args) => inspect::run(args, console),
+    }
+}
+
+/// A model for this process alone.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct LoadArgs {
+    /// The model's folder, as the Hugging Face Hub lays them out.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) compute: ComputeArgs,
+}
+
+/// How a model computes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ComputeArgs {
+    /// auto, cpu or cuda:N.
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Auto)]
+    pub(crate) device: DeviceChoice,
+    /// auto, f32, bf16 or f16. auto is bf16 where the device computes it natively, else f32: what workers do.
+    #[arg(long, value_name = "PRECISION", default_value_t = Precision::F32)]
+    pub(crate) precision: Precision,
+    /// Threads of the model on a processor; libtorch's choice by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+}
+
+impl LoadArgs {
+    /// Opens and loads the model.
+    pub(crate) fn load(&self) -> Result<LoadedModel, CliError> {
+        let folder = open(&self.model)?;
+        sightline_models::load(folder, &self.compute.options())
+            .map_err(|error| CliError::Usage(format!("cannot load the model: {error}")))
+    }
+}
+
+impl ComputeArgs {
+    pub(crate) fn options(&self) -> LoadOptions {
+        LoadOptions {
+            device: self.device,
+            precision: self.precision,
+            threads: self.threads,
+        }
+    }
+}
+
+/// Opens a folder; reads every byte of its weights for the fingerprints.
+pub(crate) fn open(folder: &std::path::Path) -> Result<ModelFolder, CliError> {
+    ModelFolder::open(folder, &DigestCache::new())
+        .map_err(|error| CliError::Usage(format!("cannot read the model: {error}")))
+}
