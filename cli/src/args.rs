@@ -1,5 +1,6 @@
 //! The arguments of the program.
 
+use crate::inspect::InspectArgs;
 use crate::servers::DEFAULT_SERVER;
 use crate::{collections, ingest, items, runs, search, worker};
 use clap::{Args, Parser, Subcommand};
@@ -47,6 +48,8 @@ pub(crate) struct ServerArgs {
 pub(crate) enum Command {
     #[command(flatten)]
     Client(ClientCommand),
+    /// Pictures: format, size, mode, orientation, and what is done to them. Needs no server.
+    Inspect(InspectArgs),
     /// Run all services in this process, on a data folder.
     #[cfg(feature = "local")]
     Standalone(Box<crate::standalone::StandaloneArgs>),

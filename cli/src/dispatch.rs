@@ -28,6 +28,7 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => exit(runtime().and_then(|runtime| runtime.block_on(crate::embed::run(&args, console)))),
         #[cfg(feature = "local")]
         Command::Models(command) => exit(crate::models::run(&command, console)),
+        Command::Inspect(args) => exit(crate::inspect::run(&args, console)),
         Command::Client(command) => exit(client(command, &servers, console)),
     }
 }

@@ -17,6 +17,7 @@ mod embed;
 mod error;
 mod failures;
 mod ingest;
+mod inspect;
 mod items;
 mod json;
 #[cfg(feature = "local")]

@@ -10,6 +10,7 @@
 mod client;
 #[cfg(feature = "local")]
 mod embed;
+mod inspect;
 mod pictures;
 mod program;
 mod standalone;

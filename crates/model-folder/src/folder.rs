@@ -5,6 +5,7 @@ use crate::digest::DigestCache;
 use crate::error::FolderError;
 use crate::image::ImageSide;
 use crate::path;
+use crate::preprocessing::ImagePreprocessing;
 use crate::text::TextSide;
 use serde::Deserialize;
 use sightline_core::{ModelName, VectorField, VectorSpace};
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.json";
+/// The `model_type` of a folder that joins an image and a text encoder.
+const PAIR: &str = "sightline_pair";
 
 /// A model as it lies on disk: what it is made of, and the vector spaces that it makes.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +60,7 @@ impl ModelFolder {
     /// As [`ModelFolder::open`].
     pub fn open_as(root: &Path, name: ModelName, digests: &DigestCache) -> Result<Self, FolderError> {
         let (architecture, config) = read_config(root)?;
-        let sides = if architecture == "sightline_pair" {
+        let sides = if architecture == PAIR {
             open_pair(root, &config)?
         } else {
             open_side(root, &architecture, &config)?
@@ -76,6 +79,26 @@ impl ModelFolder {
             text: sides.text,
             spaces,
         })
+    }
+
+    /// How a model prepares pictures, without reading its weights; for a pair, its image encoder.
+    ///
+    /// # Errors
+    /// When `preprocessor_config.json` is missing or says what is not implemented.
+    pub fn preprocessing(root: &Path) -> Result<ImagePreprocessing, FolderError> {
+        let file = root.join(CONFIG);
+        let config: Option<serde_json::Value> = path::read_json_if_there(&file)?;
+        let image = config
+            .filter(|config| {
+                config
+                    .get("model_type")
+                    .is_some_and(|architecture| architecture == PAIR)
+            })
+            .and_then(|config| config.get("image")?.as_str().map(str::to_owned));
+        match image {
+            Some(image) => ImagePreprocessing::open(&path::inside(root, &file, "image", &image)?),
+            None => ImagePreprocessing::open(root),
+        }
     }
 }
 

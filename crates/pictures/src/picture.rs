@@ -3,6 +3,7 @@
 mod codec;
 mod convert;
 mod error;
+mod facts;
 mod format;
 mod jpeg;
 mod limits;
@@ -16,9 +17,11 @@ mod webp;
 mod tests;
 
 pub use error::DecodeError;
+pub use facts::Facts;
 pub use format::Format;
 pub use limits::DecodeLimits;
 
+use image::ColorType;
 use image::metadata::Orientation;
 use std::borrow::Cow;
 
@@ -72,6 +75,14 @@ impl Picture {
 /// See [`DecodeError`]; [`DecodeError::reason`] is what an item's failure says. Pixels are allocated only after the
 /// header was held against the limits.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
+    examine(bytes, limits).map(|(_, picture)| picture)
+}
+
+/// Decodes a picture and says what was in the file.
+///
+/// # Errors
+/// As [`decode`].
+pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
     let format = format::sniff(bytes)?;
     let mut essential = Cow::Borrowed(bytes);
     let mut exif = None;
@@ -90,11 +101,19 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeErro
     }
     let decoded = codec::decode(format, &essential, limits)?;
     let upright = exif.map_or(decoded.orientation, |exif| orientation::from_exif(&exif));
+    let facts = Facts {
+        format,
+        width: decoded.width,
+        height: decoded.height,
+        mode: facts::mode(format, decoded.stored),
+        orientation: upright.to_exif(),
+        steps: facts::steps(decoded.color, upright),
+    };
     let rgb = convert::to_rgb8(decoded.color, decoded.samples, format)?;
-    turned(format, upright, decoded.width, decoded.height, rgb)
+    Ok((facts, turned(format, upright, decoded.width, decoded.height, rgb)?))
 }
 
-fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
+fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
     let survey = jpeg::survey(bytes, limits)?;
     let upright = survey
         .exif
@@ -104,12 +123,36 @@ fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
         let pixels = u64::from(width) * u64::from(height);
         limits.check_alloc((pixels * channels + survey.coefficient_bytes).max(pixels * 3 * turning))
     })?;
+    let mut steps = facts::steps(
+        if decoded.mode == "grey" {
+            ColorType::L8
+        } else {
+            ColorType::Rgb8
+        },
+        upright,
+    );
     let rgb = if decoded.cmyk {
+        steps.insert(0, "inverted CMYK becomes RGB");
         convert::inverted_cmyk_to_rgb8(decoded.samples)
     } else {
         decoded.samples
     };
-    turned(Format::Jpeg, upright, decoded.width, decoded.height, rgb)
+    let facts = Facts {
+        format: Format::Jpeg,
+        width: decoded.width,
+        height: decoded.height,
+        mode: if survey.progressive {
+            format!("{}, progressive", decoded.mode)
+        } else {
+            decoded.mode.to_owned()
+        },
+        orientation: upright.to_exif(),
+        steps,
+    };
+    Ok((
+        facts,
+        turned(Format::Jpeg, upright, decoded.width, decoded.height, rgb)?,
+    ))
 }
 
 fn turned(format: Format, upright: Orientation, width: u32, height: u32, rgb: Vec<u8>) -> Result<Picture, DecodeError> {

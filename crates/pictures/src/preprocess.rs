@@ -114,6 +114,39 @@ impl Preprocessor {
         }
     }
 
+    /// What is done to a picture, in words, in order.
+    #[must_use]
+    pub fn steps(&self, picture: &Picture) -> Vec<String> {
+        let spec = &self.spec;
+        let [crop_height, crop_width] = spec.crop;
+        let (width, height) = resized(spec.resize, picture.width(), picture.height());
+        let mut steps = Vec::new();
+        if spec.resize != Resize::Keep {
+            steps.push(format!("resized to {width} x {height} ({:?})", spec.resample));
+        }
+        if [height, width] != spec.crop {
+            let how = if spec.pad {
+                "filled up with 0 after normalising, to"
+            } else {
+                "its middle, black around it, of"
+            };
+            let how = if width >= crop_width && height >= crop_height {
+                "cut from the middle to"
+            } else {
+                how
+            };
+            steps.push(format!("{how} {crop_width} x {crop_height}"));
+        }
+        steps.push(format!(
+            "value x {} - {:?}, by {:?}{}",
+            spec.rescale,
+            spec.mean.map(|mean| mean + spec.offset),
+            spec.std,
+            if spec.flip { ", blue first" } else { "" }
+        ));
+        steps
+    }
+
     /// Writes a prepared picture's numbers as three planes (red, green, blue) into its place of a batch.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use crate::picture::orientation;
 use image::codecs::{bmp, gif, png, tiff, webp};
 use image::error::{ImageError, ImageFormatHint, LimitErrorKind};
 use image::metadata::Orientation;
-use image::{ColorType, ImageDecoder, ImageFormat, ImageResult, Limits};
+use image::{ColorType, ExtendedColorType, ImageDecoder, ImageFormat, ImageResult, Limits};
 use std::io::Cursor;
 
 /// What a decoder gives.
@@ -17,6 +17,8 @@ pub(super) struct Decoded {
     pub(super) height: u32,
     /// What a sample is.
     pub(super) color: ColorType,
+    /// What the file holds.
+    pub(super) stored: ExtendedColorType,
     /// Row by row, in the machine's byte order.
     pub(super) samples: Vec<u8>,
     /// How to turn it upright.
@@ -36,6 +38,7 @@ pub(super) fn decode(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Res
     limits.check_size(width, height)?;
     let orientation = upright(format, decoder.as_mut());
     let color = decoder.color_type();
+    let stored = decoder.original_color_type();
     let total = decoder.total_bytes();
     let pixels = u64::from(width) * u64::from(height);
     let rgb = pixels.saturating_mul(3);
@@ -59,6 +62,7 @@ pub(super) fn decode(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Res
         width,
         height,
         color,
+        stored,
         samples,
         orientation,
     })

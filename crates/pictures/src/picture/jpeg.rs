@@ -12,6 +12,8 @@ use crate::picture::limits::DecodeLimits;
 pub(super) struct Survey {
     /// What the decoder holds beside the pixels: all coefficients, where it cannot work row by row.
     pub(super) coefficient_bytes: u64,
+    /// Whether it comes in refinements of the whole.
+    pub(super) progressive: bool,
     /// The EXIF block, put together of all segments that carry one, as Pillow does.
     pub(super) exif: Option<Vec<u8>>,
 }
@@ -72,6 +74,7 @@ pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, Deco
     let whole = frame.progressive || !interleaved;
     Ok(Survey {
         coefficient_bytes: if whole { frame.coefficients * 2 } else { 0 },
+        progressive: frame.progressive,
         exif: exif.filter(|block| block.len() <= MAX_EXIF_BYTES),
     })
 }

@@ -243,3 +243,18 @@ fn a_pictures_bytes_fill_its_size() {
     assert!(Picture::new(0, 2, Vec::new()).is_none());
     assert!(Picture::new(u32::MAX, u32::MAX, vec![0; 3]).is_none());
 }
+
+#[test]
+fn a_files_facts_say_what_it_holds_and_what_is_done_to_it() {
+    let facts = |name: &str| examine(&fixture(name), &DecodeLimits::default()).unwrap().0;
+    let turned = facts("orientation6.jpg");
+    assert_eq!((turned.width, turned.height, turned.orientation), (20, 14, 6));
+    assert_eq!((turned.mode.as_str(), turned.steps), ("YCbCr", vec!["turned upright"]));
+    let deep = facts("grey_alpha16.png");
+    assert_eq!(deep.mode, "16-bit grey and alpha");
+    assert_eq!(deep.steps.len(), 3, "{:?}", deep.steps);
+    assert_eq!(facts("ycck.jpg").mode, "YCCK");
+    assert_eq!(facts("progressive.jpg").mode, "YCbCr, progressive");
+    assert_eq!(facts("still.gif").mode, "palette");
+    assert!(facts("rgb.bmp").steps.is_empty());
+}

@@ -5,8 +5,8 @@ use crate::picture::codec::Decoded;
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
-use image::ColorType;
 use image::metadata::Orientation;
+use image::{ColorType, ExtendedColorType};
 use std::io::Cursor;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
@@ -42,6 +42,7 @@ pub(super) fn palette(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Deco
         width,
         height,
         color: ColorType::Rgb8,
+        stored: ExtendedColorType::Unknown(8),
         samples: indexes.into_iter().flat_map(colour).collect(),
         orientation,
     }))

@@ -13,6 +13,8 @@ pub(super) struct Pixels {
     pub(super) height: u32,
     /// Red, green, blue; or cyan, magenta, yellow, black as they are stored.
     pub(super) samples: Vec<u8>,
+    /// What is stored.
+    pub(super) mode: &'static str,
     /// Whether there are four samples a pixel.
     pub(super) cmyk: bool,
 }
@@ -119,6 +121,13 @@ pub(super) fn decode(
     let height = decompressor.get(sys::TJPARAM_TJPARAM_JPEGHEIGHT);
     limits.check_size(width, height)?;
     let space = decompressor.get(sys::TJPARAM_TJPARAM_COLORSPACE);
+    let mode = match space {
+        sys::TJCS_TJCS_GRAY => "grey",
+        sys::TJCS_TJCS_YCbCr => "YCbCr",
+        sys::TJCS_TJCS_RGB => "RGB",
+        sys::TJCS_TJCS_YCCK => "YCCK",
+        _ => "CMYK",
+    };
     let cmyk = space == sys::TJCS_TJCS_CMYK || space == sys::TJCS_TJCS_YCCK;
     let format = if cmyk { sys::TJPF_TJPF_CMYK } else { sys::TJPF_TJPF_RGB };
     let channels = if cmyk { 4 } else { 3 };
@@ -145,6 +154,7 @@ pub(super) fn decode(
         width,
         height,
         samples,
+        mode,
         cmyk,
     })
 }
