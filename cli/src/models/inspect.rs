@@ -115,10 +115,16 @@ fn text(model: &LoadedModel, facts: &Facts) -> String {
 fn preprocessing(spec: &ImagePreprocessing) -> String {
     let [height, width] = spec.crop;
     let filter = format!("{:?}", spec.resample).to_lowercase();
+    let cut = if spec.pad { "filled up to" } else { "middle" };
     let resize = match spec.resize {
-        Resize::ShortestEdge(edge) => format!("shorter edge to {edge} ({filter}), middle {height} x {width}"),
+        Resize::ShortestEdge(edge) => format!("shorter edge to {edge} ({filter}), {cut} {height} x {width}"),
         Resize::Exact([rows, columns]) if [rows, columns] == spec.crop => format!("to {height} x {width} ({filter})"),
-        Resize::Exact([rows, columns]) => format!("to {rows} x {columns} ({filter}), middle {height} x {width}"),
+        Resize::Exact([rows, columns]) => format!("to {rows} x {columns} ({filter}), {cut} {height} x {width}"),
+        Resize::Within([rows, columns]) => format!("to fit {rows} x {columns} ({filter}), {cut} {height} x {width}"),
+        Resize::Bounded { longest, shortest } => format!(
+            "shorter edge to {shortest}, the longer one to at most {longest} ({filter}), {cut} {height} x {width}"
+        ),
+        Resize::Keep => format!("as large as it is, {cut} {height} x {width}"),
     };
     format!(
         "{resize}; times {:.6}, minus {:?}, by {:?}",
