@@ -92,6 +92,12 @@ e2e: setup-test ## The whole system from outside on every picture, on a real S3 
 parity: setup ## Every architecture against what transformers makes of it (target/parity.json)
 	cargo test --locked -p sightline-models --test it
 
+.PHONY: parity-pictures
+parity-pictures: setup ## 671 real pictures of every format against Pillow's pixels (target/parity-pictures.json)
+	$(SETUP) python-clients
+	cargo build --locked --bin sightline
+	.local/venv-clients/bin/python tests/parity/real_pictures.py
+
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
 	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin
