@@ -15,6 +15,7 @@ mod path;
 mod pooling;
 mod preprocessing;
 mod text;
+mod tokenizer;
 
 #[cfg(test)]
 mod test_folder;
@@ -31,3 +32,4 @@ pub use network::{
 pub use pooling::{Dense, EndOfText, Padding, Pooling};
 pub use preprocessing::{ImagePreprocessing, Resample, Resize};
 pub use text::{TextNetwork, TextSide};
+pub use tokenizer::{TokenizerFiles, TokenizerForm};

@@ -6,6 +6,7 @@ use crate::image::to_json;
 use crate::network::{Gemma3, TextTransformer};
 use crate::path;
 use crate::pooling::{Dense, Modules, Padding, Pooling};
+use crate::tokenizer::{TokenizerConfig, TokenizerFiles, TokenizerForm};
 use serde::{Deserialize, Serialize};
 use sightline_core::digest::PartsDigest;
 use sightline_core::{ModelName, VectorSpace};
@@ -59,8 +60,8 @@ pub struct TextSide {
     pub network: TextNetwork,
     /// Its safetensors files.
     pub weights: Vec<PathBuf>,
-    /// `tokenizer.json`.
-    pub tokenizer: PathBuf,
+    /// From texts to tokens.
+    pub tokenizer: TokenizerFiles,
     /// Longer texts are cut to this many tokens, special ones included.
     pub max_tokens: u32,
     /// Whether texts are put in lower case before the tokenizer (which may do so itself).
@@ -102,21 +103,6 @@ struct Prompts {
     default_prompt_name: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-struct TokenizerConfig {
-    model_max_length: Option<f64>,
-    pad_token: Option<SpecialToken>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum SpecialToken {
-    Plain(String),
-    Added { content: String },
-}
-
-const TOKENIZER: &str = "tokenizer.json";
-
 impl TextSide {
     /// Opens a folder whose network is known, with sentence-transformers' files where they are there. `pooling` is what
     /// the architecture does without those.
@@ -126,13 +112,9 @@ impl TextSide {
         pooling: Pooling,
         padding: Padding,
     ) -> Result<Self, FolderError> {
-        let tokenizer = folder.join(TOKENIZER);
-        if !tokenizer.is_file() {
-            let remedy = "without it texts cannot be cut into the model's tokens: copy it from the model's page";
-            return Err(FolderError::missing(folder, TOKENIZER, remedy));
-        }
         let sentence: SentenceBert = optional(folder, "sentence_bert_config.json")?;
-        let of_tokenizer: TokenizerConfig = optional(folder, "tokenizer_config.json")?;
+        let of_tokenizer = TokenizerConfig::read(folder)?;
+        let tokenizer = TokenizerFiles::find(folder, &of_tokenizer)?;
         let modules = Modules::read(folder)?;
         let prompts = TextPrompts::read(folder)?;
         let side = Self {
@@ -143,9 +125,7 @@ impl TextSide {
             lowercase: sentence.do_lower_case,
             pooling: modules.pooling.unwrap_or(pooling),
             padding,
-            padding_token: of_tokenizer.pad_token.map(|token| match token {
-                SpecialToken::Plain(content) | SpecialToken::Added { content } => content,
-            }),
+            padding_token: of_tokenizer.padding_token(),
             dense: modules.dense,
             prefix: prompts.document,
             query_prefix: prompts.query,
@@ -190,8 +170,14 @@ impl TextSide {
         };
         let mut digest = PartsDigest::new("sightline/weights/text/v2")
             .part(kind.as_bytes())
-            .part(config.as_bytes())
-            .part(digests.sha256(&self.tokenizer)?.as_bytes());
+            .part(config.as_bytes());
+        for file in self.tokenizer.all() {
+            digest = digest.part(digests.sha256(file)?.as_bytes());
+        }
+        // Says everything itself.
+        if self.tokenizer.form != TokenizerForm::Whole {
+            digest = digest.part(to_json(&self.folder, &self.tokenizer.form)?.as_bytes());
+        }
         for file in &self.weights {
             digest = digest.part(digests.sha256(file)?.as_bytes());
         }

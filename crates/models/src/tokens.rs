@@ -1,11 +1,15 @@
 //! From a text to the network's token ids.
 
+mod build;
+mod charsmap;
+mod prepare;
+mod sentencepiece;
+
 use crate::encoder::TextRole;
 use crate::error::ModelError;
+use prepare::Prepare;
 use sightline_model_folder::TextSide;
-use std::fs;
-use std::path::PathBuf;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{PostProcessor as _, Tokenizer, TruncationParams};
 
 /// A model's tokenizer, with its limit.
 pub(crate) struct TextTokenizer {
@@ -13,6 +17,8 @@ pub(crate) struct TextTokenizer {
     prefix: String,
     query_prefix: String,
     lowercase: bool,
+    prepare: Prepare,
+    vocab_size: u32,
 }
 
 impl std::fmt::Debug for TextTokenizer {
@@ -24,20 +30,19 @@ impl std::fmt::Debug for TextTokenizer {
 impl TextTokenizer {
     /// Reads the folder's tokenizer and proves that it fits `vocab_size`.
     pub(crate) fn open(side: &TextSide, vocab_size: u32) -> Result<Self, ModelError> {
-        let path: &PathBuf = &side.tokenizer;
         let wrong = |detail: String| ModelError::Tokenizer {
-            path: path.clone(),
+            path: side.tokenizer.vocabulary.clone(),
             detail,
         };
-        let bytes = fs::read(path).map_err(|source| ModelError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(|error| wrong(error.to_string()))?;
-        let largest = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-        if largest >= vocab_size {
+        let (mut tokenizer, prepare) = build::build(&side.tokenizer)?;
+        check_vocabulary(&tokenizer, vocab_size).map_err(wrong)?;
+        let framing = tokenizer
+            .get_post_processor()
+            .map_or(0, |processor| processor.added_tokens(false));
+        if framing >= side.max_tokens as usize {
             return Err(wrong(format!(
-                "it makes tokens up to {largest}, and config.json's vocab_size is {vocab_size}"
+                "it puts {framing} tokens around each text, and the model's limit is {}",
+                side.max_tokens
             )));
         }
         // The file's own limit and padding are those of the day it was written; the model's are in its configuration.
@@ -54,6 +59,8 @@ impl TextTokenizer {
             prefix: side.prefix.clone(),
             query_prefix: side.query_prefix.clone(),
             lowercase: side.lowercase,
+            prepare,
+            vocab_size,
         })
     }
 
@@ -74,51 +81,28 @@ impl TextTokenizer {
         }
         let encoding = self
             .tokenizer
-            .encode_fast(text, true)
+            .encode_fast(self.prepare.apply(text), true)
             .map_err(|error| ModelError::Tokenize(error.to_string()))?;
-        Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
+        let known = encoding.get_ids().iter().filter(|id| **id < self.vocab_size);
+        Ok(known.map(|id| i64::from(*id)).collect())
     }
+}
+
+/// Each token has an embedding, but for marks that a text never holds by itself: a family's tokenizer has marks for
+/// pictures which its text models lack (EmbeddingGemma). Those are left out of texts.
+fn check_vocabulary(tokenizer: &Tokenizer, vocab_size: u32) -> Result<(), String> {
+    let marks = tokenizer.get_added_tokens_decoder();
+    let needed = |id: &u32| marks.get(id).is_none_or(|mark| !mark.special);
+    let largest = tokenizer.get_vocab(true).into_values().filter(needed).max();
+    let framed = tokenizer.encode_fast("", true).map_err(|error| error.to_string())?;
+    let largest = largest.max(framed.get_ids().iter().max().copied()).unwrap_or(0);
+    if largest >= vocab_size {
+        return Err(format!(
+            "it makes tokens up to {largest}, and config.json's vocab_size is {vocab_size}"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{TinyModel, demo_fixture, demo_model};
-
-    #[test]
-    fn the_demos_texts_become_the_ids_of_the_original_program() {
-        let tokenizer = TextTokenizer::open(&demo_model().text.unwrap(), 30_522).unwrap();
-        let entries: Vec<serde_json::Value> = serde_json::from_slice(&demo_fixture("texts.json")).unwrap();
-        assert!(entries.len() > 20);
-        for entry in entries {
-            let text = entry["text"].as_str().unwrap();
-            assert_eq!(
-                serde_json::json!(tokenizer.ids(text, TextRole::Document).unwrap()),
-                entry["token_ids"],
-                "{text:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_prefix_comes_first_and_lower_case_is_applied_before_the_tokenizer() {
-        let tiny = TinyModel::new();
-        let mut side = tiny.open().unwrap().text.unwrap();
-        let ids = |side: &TextSide, text: &str| {
-            TextTokenizer::open(side, 12)
-                .unwrap()
-                .ids(text, TextRole::Document)
-                .unwrap()
-        };
-        // [CLS] a red apple [SEP]
-        assert_eq!(ids(&side, "a red apple"), [2, 4, 5, 6, 3]);
-        side.prefix = "A RED ".to_owned();
-        side.lowercase = true;
-        assert_eq!(ids(&side, "Apple"), [2, 4, 5, 6, 3]);
-        side.query_prefix = "tree ".to_owned();
-        let queries = TextTokenizer::open(&side, 12).unwrap();
-        assert_eq!(queries.ids("apple", TextRole::Query).unwrap(), [2, 7, 6, 3]);
-        side.max_tokens = 4;
-        assert_eq!(ids(&side, "apple"), [2, 4, 5, 3]);
-    }
-}
+mod tests;

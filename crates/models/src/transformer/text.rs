@@ -62,7 +62,7 @@ impl TextModel {
         };
         if u32::try_from(filling).is_ok_and(|filling| filling >= side.network.vocab_size()) {
             return Err(ModelError::Tokenizer {
-                path: side.tokenizer.clone(),
+                path: side.tokenizer.vocabulary.clone(),
                 detail: format!("it fills up with token {filling}, which config.json's vocab_size leaves out"),
             });
         }
