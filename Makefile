@@ -98,6 +98,13 @@ parity-pictures: setup ## 671 real pictures of every format against Pillow's pix
 	cargo build --locked --bin sightline
 	.local/venv-clients/bin/python tests/parity/real_pictures.py
 
+.PHONY: bench-models
+bench-models: setup ## Our encoders against transformers, side by side (target/bench/models.json); needs .local/venv-torch
+	test -x .local/venv-torch/bin/python || { python3 -m venv .local/venv-torch && \
+		.local/venv-torch/bin/pip install -q -r bench/models/requirements.txt; }
+	cargo build --locked -p sightline-models --example throughput
+	.local/venv-torch/bin/python bench/models/run.py $(if $(DEVICE),--device $(DEVICE))
+
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
 	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin

@@ -1,5 +1,6 @@
 //! What every encoder does, and loading one from a folder.
 
+use crate::allocator;
 use crate::device::{self, DeviceChoice};
 use crate::efficientnet_lite::EfficientNetLite;
 use crate::error::ModelError;
@@ -85,6 +86,9 @@ pub fn load(folder: ModelFolder, options: &LoadOptions) -> Result<LoadedModel, M
         tch::set_num_threads(i32::from(threads.max(1)));
     }
     let device = options.device.resolve()?;
+    if device == Device::Cpu {
+        allocator::keep_freed_blocks();
+    }
     let precision = options.precision.resolve(device);
     let image = match &folder.image {
         Some(side) => Some(load_image(side, device, precision)?),
@@ -196,6 +200,21 @@ pub(crate) fn image_batch(
     let count = i64::try_from(pictures.len()).unwrap_or(i64::MAX);
     let tensor = Tensor::f_from_slice(&batch)?.f_reshape([count, 3, height, width])?;
     Ok(tensor.f_to_device(device)?.f_to_kind(kind)?)
+}
+
+/// Tokens that one pass on a processor holds, for each of its threads: what a layer makes of them stays in the caches.
+/// Measured for ViT-B/16 in f32 on one thread, milliseconds a picture: 1 picture (197 tokens) 192, 2 203, 8 204.
+const PASS_TOKENS_ON_CPU: usize = 400;
+/// Tokens that one pass on another device holds.
+const PASS_TOKENS: usize = 1 << 17;
+
+/// How many items of this many tokens go through a network at once; at least one.
+pub(crate) fn items_in_a_pass(tokens: usize, device: Device) -> usize {
+    let limit = match device {
+        Device::Cpu => PASS_TOKENS_ON_CPU * usize::try_from(tch::get_num_threads()).unwrap_or(1).max(1),
+        _ => PASS_TOKENS,
+    };
+    (limit / tokens.max(1)).max(1)
 }
 
 /// The rows of `[count, dimension]`.

@@ -11,6 +11,7 @@
 //! text ────────────────────────────────┘
 //! ```
 
+mod allocator;
 mod canary;
 mod device;
 mod efficientnet_lite;

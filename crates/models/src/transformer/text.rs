@@ -3,16 +3,13 @@
 use super::gemma3::Gemma3Network;
 use super::pooling::{DenseMaps, pool};
 use super::token_batch::TokenBatch;
-use crate::encoder::{TextEncoder, TextRole, rows};
+use crate::encoder::{TextEncoder, TextRole, items_in_a_pass, rows};
 use crate::error::ModelError;
 use crate::nn::{LayerNorm, Layers, Linear};
 use crate::tokens::TextTokenizer;
 use crate::weights::Weights;
 use sightline_model_folder::{Padding, Pooling, TextNetwork, TextSide, TextTransformer as Description};
 use tch::{Device, Kind, Tensor};
-
-/// Tokens that one pass through the network holds at most, filling included; a longer text goes alone.
-const PASS_TOKENS: usize = 8192;
 
 enum Network {
     Transformer(Box<TransformerNetwork>),
@@ -106,7 +103,7 @@ impl TextEncoder for TextModel {
         let mut rest = tokens.as_slice();
         while let Some((_, longest)) = rest.first() {
             let length = self.full.unwrap_or(longest.len()).max(1);
-            let (now, later) = rest.split_at((PASS_TOKENS / length).clamp(1, rest.len()));
+            let (now, later) = rest.split_at(items_in_a_pass(length, self.device).min(rest.len()));
             let ids: Vec<&[i64]> = now.iter().map(|(_, ids)| ids.as_slice()).collect();
             let vectors = rows(&self.pass(&ids)?, now.len(), self.dimension)?;
             for ((place, _), vector) in now.iter().zip(vectors) {

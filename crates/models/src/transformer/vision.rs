@@ -1,7 +1,7 @@
 //! Vision transformers.
 
 use super::head::AttentionHead;
-use crate::encoder::{ImageEncoder, image_batch, rows};
+use crate::encoder::{ImageEncoder, image_batch, items_in_a_pass, rows};
 use crate::error::ModelError;
 use crate::nn::{LayerNorm, Layers, Linear};
 use crate::weights::Weights;
@@ -191,11 +191,13 @@ fn resized(table: &Tensor, network: &Description) -> Result<Tensor, ModelError> 
 impl ImageEncoder for VisionModel {
     fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
         let _no_grad = tch::no_grad_guard();
-        if pictures.is_empty() {
-            return Ok(Vec::new());
+        let tokens = usize::try_from(self.grid[0] * self.grid[1]).unwrap_or(1);
+        let mut vectors = Vec::with_capacity(pictures.len());
+        for some in pictures.chunks(items_in_a_pass(tokens, self.device)) {
+            let pixels = image_batch(&self.preprocessor, some, self.device, self.kind)?;
+            vectors.extend(rows(&self.forward(&pixels)?, some.len(), self.dimension)?);
         }
-        let pixels = image_batch(&self.preprocessor, pictures, self.device, self.kind)?;
-        rows(&self.forward(&pixels)?, pictures.len(), self.dimension)
+        Ok(vectors)
     }
 
     fn dimension(&self) -> usize {
