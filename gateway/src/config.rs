@@ -59,6 +59,8 @@ pub struct ModelConfig {
     /// Threads that the model computes with on a processor. More than one only helps large models on free cores:
     /// libtorch's threads spin while they wait for each other.
     pub threads: Option<u16>,
+    /// Only so many first values of each vector are kept, where the model was trained for it (Matryoshka); all by default.
+    pub truncate_dim: Option<u32>,
 }
 
 impl Default for ModelConfig {
@@ -69,6 +71,7 @@ impl Default for ModelConfig {
             device: DeviceChoice::Auto.to_string(),
             precision: Precision::Auto.to_string(),
             threads: Some(1),
+            truncate_dim: None,
         }
     }
 }
@@ -144,6 +147,9 @@ impl ModelConfig {
         }
         if let Some(Err(error)) = self.name.clone().map(ModelName::new) {
             problems.note("name", error.to_string());
+        }
+        if self.truncate_dim == Some(0) {
+            problems.note("truncate_dim", "must be at least 1");
         }
         if self.threads == Some(0) {
             problems.note("threads", "must be at least 1");

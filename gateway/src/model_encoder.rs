@@ -39,6 +39,8 @@ pub struct ModelOptions {
     pub name: Option<ModelName>,
     /// How it is loaded.
     pub load: LoadOptions,
+    /// Only so many first values of each vector are kept; all where it is none.
+    pub truncate_dim: Option<u32>,
     /// Limits on one picture.
     pub decode: DecodeLimits,
     /// Pictures that are decoded at once, at least 1.
@@ -61,10 +63,13 @@ impl ModelEncoder {
     /// # Errors
     /// When the folder is not understood, its weights are damaged, or the model cannot compute.
     pub async fn open(options: ModelOptions) -> Result<Self, ModelOpenError> {
-        let (root, name) = (options.folder, options.name);
-        let reading = tokio::task::spawn_blocking(move || match name {
-            Some(name) => ModelFolder::open_as(&root, name, &DigestCache::new()),
-            None => ModelFolder::open(&root, &DigestCache::new()),
+        let (root, name, truncate_dim) = (options.folder, options.name, options.truncate_dim);
+        let reading = tokio::task::spawn_blocking(move || {
+            let folder = match name {
+                Some(name) => ModelFolder::open_as(&root, name, &DigestCache::new()),
+                None => ModelFolder::open(&root, &DigestCache::new()),
+            };
+            folder?.truncated(truncate_dim)
         });
         let folder = reading.await.map_err(|_| ModelOpenError::Interrupted)??;
         // A folder has both sides only where it says that they make vectors of one space.

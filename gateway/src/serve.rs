@@ -137,6 +137,7 @@ async fn open_encoder(config: &GatewayConfig) -> Result<Option<Arc<dyn QueryEnco
             precision: config.model.precision.parse().unwrap_or_default(),
             threads: config.model.threads,
         },
+        truncate_dim: config.model.truncate_dim,
         decode: config.decode_limits(),
         decoders: config.limits.encode_at_once,
     };

@@ -55,6 +55,8 @@ pub struct ModelConfig {
     pub precision: String,
     /// Threads that the model computes with on a processor.
     pub threads: u16,
+    /// Only so many first values of each vector are kept; all where it is none.
+    pub truncate_dim: Option<u32>,
     /// Most pixels of a picture.
     pub max_pixels: u64,
 }
@@ -297,6 +299,7 @@ mod tests {
                 device: DeviceName::Cpu,
                 precision: "auto".into(),
                 threads: 1,
+                truncate_dim: None,
                 max_pixels: 1,
             },
             index: "milvus://user:hunter2@host".into(),

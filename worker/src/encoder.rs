@@ -36,6 +36,7 @@ impl FolderModel {
             threads: Some(config.threads).filter(|threads| *threads > 0),
         };
         let folder = ModelFolder::open_as(&config.folder, config.name.clone(), &DigestCache::new());
+        let folder = folder.and_then(|folder| folder.truncated(config.truncate_dim));
         let folder = folder.map_err(|error| format!("model {}: {error}", config.folder.display()))?;
         let load = move || sightline_models::load(folder, &options);
         let words = |error: RunnerError| format!("model {}: {error}", config.folder.display());

@@ -66,6 +66,8 @@ pub struct ModelSettings {
     pub precision: String,
     /// Threads that it computes with on a processor; 0 leaves it to libtorch.
     pub threads: u16,
+    /// Only so many first values of each vector are kept, where the model was trained for it (Matryoshka); all by default.
+    pub truncate_dim: Option<u32>,
     /// Most pixels of a picture.
     pub max_pixels: u64,
 }
@@ -78,6 +80,7 @@ impl Default for ModelSettings {
             device: DeviceName::Auto,
             precision: Precision::Auto.to_string(),
             threads: 0,
+            truncate_dim: None,
             max_pixels: 1 << 27,
         }
     }
@@ -148,6 +151,9 @@ impl Config for WorkerConfig {
             if let Err(message) = self.model.precision.parse::<Precision>() {
                 problems.note("precision", message);
             }
+            if self.model.truncate_dim == Some(0) {
+                problems.note("truncate_dim", "must be at least 1");
+            }
             if self.model.max_pixels == 0 {
                 problems.note("max_pixels", "must be at least 1");
             }
@@ -202,6 +208,7 @@ impl WorkerConfig {
                 device: self.model.device,
                 precision: self.model.precision.clone(),
                 threads: self.model.threads,
+                truncate_dim: self.model.truncate_dim,
                 max_pixels: self.model.max_pixels,
             },
             index: self

@@ -56,7 +56,7 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: &DemoArgs, console: Console) -> Outcome {
     let pictures = Pictures::of(args.stamps.as_deref(), args.images.as_deref())?;
     let failed = |error: anyhow::Error| CliError::Failed(format!("{error:#}"));
-    let model = Model::of(&args.model.to_string_lossy()).await?;
+    let model = Model::of(&args.model.to_string_lossy(), None).await?;
     start_log(&args.data).map_err(failed)?;
     let shutdown = CancellationToken::new();
     install_signals(shutdown.clone())?;

@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use input::{Content, Inputs, Source};
 use output::Output;
+use sightline_core::VectorField;
 use sightline_core::vector::normalize;
 use sightline_models::{LoadedModel, ModelError, TextRole};
 use sightline_pictures::{DecodeLimits, Preprocessor};
@@ -73,11 +74,11 @@ enum Side {
 pub(crate) async fn run(args: &EmbedArgs, console: Console) -> Outcome {
     let model = args.load.load()?;
     let side = args.side(&model)?;
-    let dimension = match side {
-        Side::Image => model.folder.image.as_ref().map(|image| image.dimension()),
-        Side::Text => model.folder.text.as_ref().map(|text| text.dimension()),
+    let field = match side {
+        Side::Image => VectorField::Image,
+        Side::Text => VectorField::Text,
     };
-    let Some(dimension) = dimension else {
+    let Some(dimension) = model.folder.spaces.get(&field).map(|space| space.dimension) else {
         let what = if side == Side::Image { "pictures" } else { "texts" };
         return Err(CliError::Usage(format!(
             "model {} embeds no {what}: use a model that does",

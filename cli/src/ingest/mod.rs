@@ -33,6 +33,9 @@ pub(crate) struct IngestArgs {
     /// another model of that name refuses the run.
     #[arg(long, value_name = "NAME|DIR")]
     model: String,
+    /// Of a model's folder: the workers keep only so many first values of each vector (their `model.truncate_dim`).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    truncate_dim: Option<u32>,
     /// Fill only these vector fields; all that the model has by default.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     fields: Vec<FieldArg>,
@@ -113,7 +116,7 @@ pub(crate) async fn create(servers: &Servers, spec: v1::RunSpec, request_id: Str
 
 async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
     let dataset = args.dataset.to_api()?;
-    let Model { name, fingerprints } = Model::of(&args.model).await?;
+    let Model { name, fingerprints } = Model::of(&args.model, args.truncate_dim).await?;
     Ok(v1::RunSpec {
         kind: v1::JobKind::Embed.into(),
         dataset: Some(dataset),

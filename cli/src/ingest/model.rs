@@ -16,10 +16,10 @@ pub(crate) struct Model {
 
 impl Model {
     /// Reads the folder, where there is one of that name; else it is a name.
-    pub(crate) async fn of(given: &str) -> Result<Self, CliError> {
+    pub(crate) async fn of(given: &str, truncate_dim: Option<u32>) -> Result<Self, CliError> {
         let folder = Path::new(given);
         if folder.join("config.json").is_file() {
-            return Self::read(folder.to_owned()).await;
+            return Self::read(folder.to_owned(), truncate_dim).await;
         }
         // No model's name begins so: a mistyped folder is not looked for among the workers.
         if given.starts_with(['.', '/', '~']) {
@@ -28,15 +28,22 @@ impl Model {
                  the name that the workers have"
             )));
         }
+        if truncate_dim.is_some() {
+            return Err(CliError::Usage(format!(
+                "--truncate-dim goes with a model's folder, and {given:?} is a name: workers of that name have their \
+                 own model.truncate_dim"
+            )));
+        }
         Ok(Self {
             name: given.to_owned(),
             fingerprints: HashMap::new(),
         })
     }
 
-    async fn read(folder: PathBuf) -> Result<Self, CliError> {
+    async fn read(folder: PathBuf, truncate_dim: Option<u32>) -> Result<Self, CliError> {
         // All weights are read: it takes a moment.
-        let opened = tokio::task::spawn_blocking(move || ModelFolder::open(&folder, &DigestCache::new())).await;
+        let open = move || ModelFolder::open(&folder, &DigestCache::new())?.truncated(truncate_dim);
+        let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.map_err(|error| CliError::Failed(format!("cannot read the model: {error}")))?;
         let model = opened.map_err(|error| CliError::Usage(format!("cannot read the model: {error}")))?;
         let fingerprints = model
@@ -58,7 +65,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_taken_as_it_is_and_a_folder_that_is_not_there_is_refused() {
         let name = "hf:google/siglip-base-patch16-224";
-        let model = Model::of(name).await.unwrap();
+        let model = Model::of(name, None).await.unwrap();
         assert_eq!(
             model,
             Model {
@@ -66,7 +73,9 @@ mod tests {
                 fingerprints: HashMap::new()
             }
         );
-        let error = Model::of("./no/such/model").await.unwrap_err();
+        let error = Model::of("./no/such/model", None).await.unwrap_err();
         assert!(error.to_string().contains("no config.json"), "{error}");
+        let error = Model::of(name, Some(64)).await.unwrap_err();
+        assert!(error.to_string().contains("--truncate-dim"), "{error}");
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct InspectArgs {
 }
 
 pub(super) fn run(args: &InspectArgs, console: Console) -> Outcome {
-    let folder = open(&args.model)?;
+    let folder = open(&args.model, args.compute.truncate_dim)?;
     let failed = |error| CliError::Usage(format!("cannot load the model: {error}"));
     let parameters = parameters(&folder).map_err(failed)?;
     let started = Instant::now();

@@ -47,12 +47,15 @@ pub(crate) struct ComputeArgs {
     /// Threads of the model on a processor; libtorch's choice by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+    /// Keep only so many first values of each vector, where the model was trained for it (Matryoshka).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) truncate_dim: Option<u32>,
 }
 
 impl LoadArgs {
     /// Opens and loads the model.
     pub(crate) fn load(&self) -> Result<LoadedModel, CliError> {
-        let folder = open(&self.model)?;
+        let folder = open(&self.model, self.compute.truncate_dim)?;
         sightline_models::load(folder, &self.compute.options())
             .map_err(|error| CliError::Usage(format!("cannot load the model: {error}")))
     }
@@ -69,7 +72,8 @@ impl ComputeArgs {
 }
 
 /// Opens a folder; reads every byte of its weights for the fingerprints.
-pub(crate) fn open(folder: &std::path::Path) -> Result<ModelFolder, CliError> {
+pub(crate) fn open(folder: &std::path::Path, truncate_dim: Option<u32>) -> Result<ModelFolder, CliError> {
     ModelFolder::open(folder, &DigestCache::new())
+        .and_then(|folder| folder.truncated(truncate_dim))
         .map_err(|error| CliError::Usage(format!("cannot read the model: {error}")))
 }

@@ -79,6 +79,9 @@ impl Config for StandaloneConfig {
         {
             problems.note("model.name", message);
         }
+        if self.model.truncate_dim == Some(0) {
+            problems.note("model.truncate_dim", "must be at least 1");
+        }
         // The gateway knows what its limits may be; its other blocks are made of what is checked above.
         let mut found = Problems::default();
         self.gateway().check(&mut found);
@@ -141,6 +144,7 @@ impl StandaloneConfig {
                 },
                 precision: self.model.precision.clone(),
                 threads: Some(self.threads()),
+                truncate_dim: self.model.truncate_dim,
             },
             s3: self.s3.clone(),
             limits: LimitsConfig {

@@ -233,6 +233,7 @@ async fn encoder(config: &StandaloneConfig) -> anyhow::Result<Option<Arc<dyn Que
             precision: gateway.model.precision.parse().unwrap_or_default(),
             threads: gateway.model.threads,
         },
+        truncate_dim: gateway.model.truncate_dim,
         decode: gateway.decode_limits(),
         decoders: gateway.limits.encode_at_once,
     };

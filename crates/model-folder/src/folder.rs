@@ -4,6 +4,7 @@ use crate::architectures::{self, Sides};
 use crate::digest::DigestCache;
 use crate::error::FolderError;
 use crate::image::ImageSide;
+use crate::matryoshka;
 use crate::path;
 use crate::preprocessing::ImagePreprocessing;
 use crate::text::TextSide;
@@ -12,7 +13,7 @@ use sightline_core::{ModelName, VectorField, VectorSpace};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 /// The `model_type` of a folder that joins an image and a text encoder.
 const PAIR: &str = "sightline_pair";
 
@@ -29,6 +30,9 @@ pub struct ModelFolder {
     pub text: Option<TextSide>,
     /// The space of each field that it fills: pictures go to [`VectorField::Image`], texts to [`VectorField::Text`].
     pub spaces: BTreeMap<VectorField, VectorSpace>,
+    /// Shorter lengths of vectors that the model was trained for, where its configuration names any
+    /// (`matryoshka_dimensions`).
+    pub matryoshka: Vec<u32>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +82,7 @@ impl ModelFolder {
             image: sides.image,
             text: sides.text,
             spaces,
+            matryoshka: matryoshka::dimensions(&config),
         })
     }
 

@@ -10,6 +10,7 @@ mod digest;
 mod error;
 mod folder;
 mod image;
+mod matryoshka;
 mod network;
 mod path;
 mod pooling;

@@ -6,6 +6,7 @@ use crate::efficientnet_lite::EfficientNetLite;
 use crate::error::ModelError;
 use crate::precision::Precision;
 use crate::transformer::{TextModel, VisionModel};
+use sightline_core::VectorField;
 use sightline_core::vector::{VectorError, normalize};
 use sightline_model_folder::{ImageNetwork, ImageSide, ModelFolder};
 use sightline_pictures::{PreparedPicture, Preprocessor};
@@ -146,22 +147,32 @@ impl LoadedModel {
         Ok(self.raw_texts(texts, role)?.into_iter().map(unit).collect())
     }
 
-    /// The vectors of pictures as the network gives them, before they are brought to length 1.
+    /// The vectors of pictures as the network gives them, cut to the space's length and not yet brought to length 1.
     ///
     /// # Errors
     /// As [`LoadedModel::encode_images`].
     pub fn raw_images(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
         let encoder = self.image.as_ref().ok_or_else(|| self.no_side("pictures"))?;
-        encoder.encode(pictures)
+        Ok(self.cut(encoder.encode(pictures)?, VectorField::Image))
     }
 
-    /// The vectors of texts as the network gives them, before they are brought to length 1.
+    /// The vectors of texts as the network gives them, cut to the space's length and not yet brought to length 1.
     ///
     /// # Errors
     /// As [`LoadedModel::encode_texts`].
     pub fn raw_texts(&self, texts: &[String], role: TextRole) -> Result<Vec<Vec<f32>>, ModelError> {
         let encoder = self.text.as_ref().ok_or_else(|| self.no_side("texts"))?;
-        encoder.encode(texts, role)
+        Ok(self.cut(encoder.encode(texts, role)?, VectorField::Text))
+    }
+
+    /// Keeps as many first values as the folder's space has: fewer where it was truncated.
+    fn cut(&self, mut vectors: Vec<Vec<f32>>, field: VectorField) -> Vec<Vec<f32>> {
+        if let Some(space) = self.folder.spaces.get(&field) {
+            for vector in &mut vectors {
+                vector.truncate(space.dimension as usize);
+            }
+        }
+        vectors
     }
 
     /// What prepares pictures for this model, where it embeds pictures. May be used on any thread.

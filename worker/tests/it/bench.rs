@@ -172,6 +172,7 @@ impl Bench {
                 device: DeviceName::Cpu,
                 precision: "f32".into(),
                 threads: 1,
+                truncate_dim: None,
                 max_pixels: 1,
             },
             index: format!("sqlite:{}", self.folder.path().join("index.db").display()),

@@ -298,3 +298,18 @@ fn a_model_of_one_side_says_what_it_does_not_embed() {
     assert!(error.contains("tiny") && error.contains("pictures"), "{error}");
     assert!(model.preprocessor().is_none());
 }
+
+#[test]
+fn truncated_vectors_are_the_first_values_brought_to_length_1() {
+    let texts = ["a red apple", "tree"].map(String::from);
+    let tiny = TinyModel::new();
+    let whole = load(tiny.open().unwrap(), &LoadOptions::default()).unwrap();
+    let folder = tiny.open().unwrap().truncated(Some(3)).unwrap();
+    let short = load(folder, &LoadOptions::default()).unwrap();
+    let raw = whole.raw_texts(&texts, TextRole::Document).unwrap();
+    for (raw, found) in raw.iter().zip(short.encode_texts(&texts, TextRole::Document).unwrap()) {
+        let mut expected = raw[..3].to_vec();
+        sightline_core::vector::normalize(&mut expected).unwrap();
+        assert_eq!(found.unwrap(), expected);
+    }
+}
