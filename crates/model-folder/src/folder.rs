@@ -6,6 +6,7 @@ use crate::error::FolderError;
 use crate::image::ImageSide;
 use crate::matryoshka;
 use crate::path;
+use crate::pooling::Modules;
 use crate::preprocessing::ImagePreprocessing;
 use crate::text::TextSide;
 use serde::Deserialize;
@@ -63,11 +64,12 @@ impl ModelFolder {
     /// # Errors
     /// As [`ModelFolder::open`].
     pub fn open_as(root: &Path, name: ModelName, digests: &DigestCache) -> Result<Self, FolderError> {
-        let (architecture, config) = read_config(root)?;
+        let network = network_folder(root)?;
+        let (architecture, config) = read_config(&network)?;
         let sides = if architecture == PAIR {
             open_pair(root, &config)?
         } else {
-            open_side(root, &architecture, &config)?
+            open_side(&network, &architecture, &config)?
         };
         let mut spaces = BTreeMap::new();
         if let Some(image) = &sides.image {
@@ -105,6 +107,16 @@ impl ModelFolder {
             None => ImagePreprocessing::open(root),
         }
     }
+}
+
+/// Where a model's network is: in its folder, or where sentence-transformers' `modules.json` puts it below.
+fn network_folder(folder: &Path) -> Result<PathBuf, FolderError> {
+    let below = if folder.join(CONFIG).is_file() {
+        None
+    } else {
+        Modules::network(folder)?
+    };
+    Ok(below.unwrap_or_else(|| folder.to_owned()))
 }
 
 fn read_config(folder: &Path) -> Result<(String, serde_json::Value), FolderError> {
@@ -147,6 +159,7 @@ fn open_pair(root: &Path, config: &serde_json::Value) -> Result<Sides, FolderErr
     })?;
     let open = |key: &str, name: &str| {
         let folder = path::inside(root, &file, key, name)?;
+        let folder = network_folder(&folder)?;
         let (architecture, config) = read_config(&folder)?;
         open_side(&folder, &architecture, &config)
     };

@@ -15,6 +15,7 @@ mod network;
 mod path;
 mod pooling;
 mod preprocessing;
+mod prompts;
 mod text;
 mod tokenizer;
 

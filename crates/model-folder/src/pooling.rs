@@ -84,8 +84,8 @@ pub struct Dense {
 pub(crate) struct Modules {
     pub(crate) pooling: Option<Pooling>,
     pub(crate) dense: Vec<Dense>,
-    /// Folder of the `Transformer` module, below the model's.
-    pub(crate) transformer: Option<PathBuf>,
+    /// The Pooling's configuration, where it says to leave prompts out.
+    pub(crate) leaves_prompts_out: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -113,7 +113,27 @@ fn yes() -> bool {
     true
 }
 
+/// The modules in the only order that is implemented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Transformer,
+    Pooling,
+    Dense,
+    Normalize,
+}
+
 impl Modules {
+    /// The folder of the network, where `modules.json` puts it below the model's.
+    pub(crate) fn network(folder: &Path) -> Result<Option<PathBuf>, FolderError> {
+        let file = folder.join(MODULES);
+        let modules = path::read_json_if_there::<Vec<Module>>(&file)?.unwrap_or_default();
+        let network = modules.iter().find(|module| module.r#type.ends_with(".Transformer"));
+        let below = network.filter(|module| !module.path.is_empty());
+        below
+            .map(|module| path::inside(folder, &file, "path", &module.path))
+            .transpose()
+    }
+
     /// Reads `modules.json`, where there is one.
     pub(crate) fn read(folder: &Path) -> Result<Self, FolderError> {
         let file = folder.join(MODULES);
@@ -121,21 +141,36 @@ impl Modules {
         let Some(modules) = path::read_json_if_there::<Vec<Module>>(&file)? else {
             return Ok(read);
         };
+        let mut before = Stage::Transformer;
         for module in &modules {
             let place = || path::inside(folder, &file, "path", &module.path);
-            match module.r#type.rsplit('.').next() {
-                Some("Transformer") if module.path.is_empty() => {}
-                Some("Transformer") => read.transformer = Some(place()?),
+            let stage = match module.r#type.rsplit('.').next() {
+                Some("Transformer") => Stage::Transformer,
+                Some("Pooling") => {
+                    let place = place()?;
+                    let raw = RawPooling::read(&place)?;
+                    read.leaves_prompts_out = raw.leaves_prompts_out().then(|| place.join("config.json"));
+                    read.pooling = Some(raw.mode(&place)?);
+                    Stage::Pooling
+                }
+                Some("Dense") => {
+                    read.dense.push(dense(&place()?)?);
+                    Stage::Dense
+                }
                 // Vectors are brought to length 1 in any case.
-                Some("Normalize") => {}
-                Some("Pooling") => read.pooling = Some(pooling_mode(&place()?)?),
-                Some("Dense") => read.dense.push(dense(&place()?)?),
+                Some("Normalize") => Stage::Normalize,
                 _ => {
                     let problem = format!("names {:?}, which is not implemented", module.r#type);
                     let remedy = "use a model of Transformer, Pooling, Dense and Normalize alone";
                     return Err(FolderError::setting(&file, "type", problem, remedy));
                 }
+            };
+            if stage < before || (stage == before && stage == Stage::Pooling) {
+                let problem = format!("names {:?} after {before:?}, which is not implemented", module.r#type);
+                let remedy = "use a model of Transformer, Pooling, Dense and Normalize in this order";
+                return Err(FolderError::setting(&file, "type", problem, remedy));
             }
+            before = stage;
         }
         if read.pooling.is_none() {
             return Err(FolderError::setting(
@@ -149,31 +184,40 @@ impl Modules {
     }
 }
 
-fn pooling_mode(folder: &Path) -> Result<Pooling, FolderError> {
-    let raw: RawPooling = path::read_json(folder, "config.json", "modules.json names it: copy it too")?;
-    let mut on: Vec<&str> = raw
-        .modes
-        .iter()
-        .filter(|(key, value)| key.starts_with("pooling_mode_") && value.as_bool() == Some(true))
-        .map(|(key, _)| key.as_str())
-        .collect();
-    // Newer files name one mode by a word.
-    on.extend(raw.modes.get("pooling_mode").and_then(serde_json::Value::as_str));
-    match on.as_slice() {
-        ["pooling_mode_mean_tokens" | "mean"] => Ok(Pooling::Mean),
-        ["pooling_mode_cls_token" | "cls"] => Ok(Pooling::Cls),
-        ["pooling_mode_max_tokens" | "max"] => Ok(Pooling::Max),
-        ["pooling_mode_lasttoken" | "lasttoken"] => Ok(Pooling::Last),
-        ["pooling_mode_mean_sqrt_len_tokens" | "mean_sqrt_len_tokens"] => Ok(Pooling::MeanSqrtLength),
-        other => {
-            let problem = format!("is {other:?}, which is not implemented");
-            let remedy = "use a model that pools by one of mean_tokens, cls_token, max_tokens, lasttoken and mean_sqrt_len_tokens";
-            Err(FolderError::setting(
-                &folder.join("config.json"),
-                "pooling_mode",
-                problem,
-                remedy,
-            ))
+impl RawPooling {
+    fn read(folder: &Path) -> Result<Self, FolderError> {
+        path::read_json(folder, "config.json", "modules.json names it: copy it too")
+    }
+
+    fn leaves_prompts_out(&self) -> bool {
+        self.modes.get("include_prompt").and_then(serde_json::Value::as_bool) == Some(false)
+    }
+
+    fn mode(&self, folder: &Path) -> Result<Pooling, FolderError> {
+        let mut on: Vec<&str> = self
+            .modes
+            .iter()
+            .filter(|(key, value)| key.starts_with("pooling_mode_") && value.as_bool() == Some(true))
+            .map(|(key, _)| key.as_str())
+            .collect();
+        // Newer files name one mode by a word.
+        on.extend(self.modes.get("pooling_mode").and_then(serde_json::Value::as_str));
+        match on.as_slice() {
+            ["pooling_mode_mean_tokens" | "mean"] => Ok(Pooling::Mean),
+            ["pooling_mode_cls_token" | "cls"] => Ok(Pooling::Cls),
+            ["pooling_mode_max_tokens" | "max"] => Ok(Pooling::Max),
+            ["pooling_mode_lasttoken" | "lasttoken"] => Ok(Pooling::Last),
+            ["pooling_mode_mean_sqrt_len_tokens" | "mean_sqrt_len_tokens"] => Ok(Pooling::MeanSqrtLength),
+            other => {
+                let problem = format!("is {other:?}, which is not implemented");
+                let remedy = "use a model that pools by one of mean_tokens, cls_token, max_tokens, lasttoken and mean_sqrt_len_tokens";
+                Err(FolderError::setting(
+                    &folder.join("config.json"),
+                    "pooling_mode",
+                    problem,
+                    remedy,
+                ))
+            }
         }
     }
 }
@@ -223,3 +267,6 @@ fn dense(folder: &Path) -> Result<Dense, FolderError> {
         activation,
     })
 }
+
+#[cfg(test)]
+mod tests;

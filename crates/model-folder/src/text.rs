@@ -6,11 +6,11 @@ use crate::image::to_json;
 use crate::network::{Gemma3, TextTransformer};
 use crate::path;
 use crate::pooling::{Dense, Modules, Padding, Pooling};
+use crate::prompts::TextPrompts;
 use crate::tokenizer::{TokenizerConfig, TokenizerFiles, TokenizerForm};
 use serde::{Deserialize, Serialize};
 use sightline_core::digest::PartsDigest;
 use sightline_core::{ModelName, VectorSpace};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Which network reads texts.
@@ -96,13 +96,6 @@ struct SentenceBert {
     do_lower_case: bool,
 }
 
-#[derive(Deserialize, Default)]
-struct Prompts {
-    #[serde(default)]
-    prompts: BTreeMap<String, String>,
-    default_prompt_name: Option<String>,
-}
-
 impl TextSide {
     /// Opens a folder whose network is known, with sentence-transformers' files where they are there. `pooling` is what
     /// the architecture does without those.
@@ -115,8 +108,14 @@ impl TextSide {
         let sentence: SentenceBert = optional(folder, "sentence_bert_config.json")?;
         let of_tokenizer = TokenizerConfig::read(folder)?;
         let tokenizer = TokenizerFiles::find(folder, &of_tokenizer)?;
-        let modules = Modules::read(folder)?;
-        let prompts = TextPrompts::read(folder)?;
+        let root = model_root(folder)?;
+        let modules = Modules::read(root)?;
+        let prompts = TextPrompts::read(root)?;
+        if let Some(file) = modules.leaves_prompts_out.filter(|_| !prompts.are_empty()) {
+            let problem = "is false beside prompts, which is not implemented";
+            let remedy = "use a model that pools over its prompts, too";
+            return Err(FolderError::setting(&file, "include_prompt", problem, remedy));
+        }
         let side = Self {
             folder: folder.to_owned(),
             weights: path::weights(folder)?,
@@ -216,6 +215,14 @@ impl TextSide {
     }
 }
 
+/// The folder with `modules.json`: the network's own, or the one above where that puts the network here.
+fn model_root(folder: &Path) -> Result<&Path, FolderError> {
+    match folder.parent() {
+        Some(above) if Modules::network(above)?.is_some_and(|network| network == folder) => Ok(above),
+        _ => Ok(folder),
+    }
+}
+
 fn optional<T: serde::de::DeserializeOwned + Default>(folder: &Path, file: &str) -> Result<T, FolderError> {
     Ok(path::read_json_if_there(&folder.join(file))?.unwrap_or_default())
 }
@@ -244,42 +251,4 @@ fn max_tokens(
         return Err(FolderError::setting(&file, "max_seq_length", problem, "give 3 or more"));
     }
     Ok(limit)
-}
-
-/// What is put before texts.
-#[derive(Default)]
-struct TextPrompts {
-    document: String,
-    query: String,
-}
-
-impl TextPrompts {
-    /// From sentence-transformers' prompts: those called `query` and `document` (or `passage`), else the default one for
-    /// both.
-    fn read(folder: &Path) -> Result<Self, FolderError> {
-        const FILE: &str = "config_sentence_transformers.json";
-        let Prompts {
-            prompts,
-            default_prompt_name,
-        } = optional(folder, FILE)?;
-        let usual = match default_prompt_name {
-            None => String::new(),
-            Some(name) => prompts.get(&name).cloned().ok_or_else(|| {
-                let problem = format!("is {name:?}, which `prompts` does not hold");
-                let file = folder.join(FILE);
-                FolderError::setting(&file, "default_prompt_name", problem, "copy the model again")
-            })?,
-        };
-        let named = |names: &[&str]| {
-            names
-                .iter()
-                .find_map(|name| prompts.get(*name))
-                .unwrap_or(&usual)
-                .clone()
-        };
-        Ok(Self {
-            document: named(&["document", "passage"]),
-            query: named(&["query"]),
-        })
-    }
 }
