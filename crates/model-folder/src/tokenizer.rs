@@ -110,11 +110,13 @@ const CLASSES: &[(&str, &str, Option<&str>)] = &[
 ];
 
 impl TokenizerFiles {
-    /// Finds a folder's tokenizer: `tokenizer.json`; else the files of the class that `tokenizer_config.json` names;
+    /// Finds a folder's tokenizer: `tokenizer.json`, but for SigLIP's where its SentencePiece model is there; else the files of the class that `tokenizer_config.json` names;
     /// else, where it names none, those that are there and can only be of one class.
     pub(crate) fn find(folder: &Path, config: &TokenizerConfig) -> Result<Self, FolderError> {
         let whole = folder.join(WHOLE);
-        if whole.is_file() {
+        // transformers has no reader of SigLIP's tokenizer.json: its SentencePiece model is the original.
+        let original = config.class() == Some("SiglipTokenizer") && folder.join("spiece.model").is_file();
+        if whole.is_file() && !original {
             return Ok(Self {
                 form: TokenizerForm::Whole,
                 vocabulary: whole,
@@ -242,6 +244,16 @@ mod tests {
         );
         folder.write("tokenizer.json", b"{}");
         assert_eq!(find(&folder).unwrap().form, TokenizerForm::Whole);
+    }
+
+    #[test]
+    fn siglips_sentencepiece_model_comes_before_its_tokenizer_json() {
+        let folder = TestFolder::new();
+        folder.write("tokenizer.json", b"{}");
+        folder.write_json("tokenizer_config.json", &json!({"tokenizer_class": "SiglipTokenizer"}));
+        assert_eq!(find(&folder).unwrap().form, TokenizerForm::Whole);
+        folder.write("spiece.model", b"");
+        assert_eq!(find(&folder).unwrap().form, TokenizerForm::Siglip { lowercase: true });
     }
 
     #[test]
