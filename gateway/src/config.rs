@@ -61,6 +61,8 @@ pub struct ModelConfig {
     pub threads: Option<u16>,
     /// Only so many first values of each vector are kept, where the model was trained for it (Matryoshka); all by default.
     pub truncate_dim: Option<u32>,
+    /// SHA-256 digests of the TorchScript modules that may run: they are code.
+    pub trusted_torchscript: Vec<String>,
 }
 
 impl Default for ModelConfig {
@@ -72,6 +74,7 @@ impl Default for ModelConfig {
             precision: Precision::Auto.to_string(),
             threads: Some(1),
             truncate_dim: None,
+            trusted_torchscript: Vec::new(),
         }
     }
 }

@@ -136,6 +136,7 @@ async fn open_encoder(config: &GatewayConfig) -> Result<Option<Arc<dyn QueryEnco
             device: config.model.device.parse().unwrap_or_default(),
             precision: config.model.precision.parse().unwrap_or_default(),
             threads: config.model.threads,
+            trusted_torchscript: config.model.trusted_torchscript.clone(),
         },
         truncate_dim: config.model.truncate_dim,
         decode: config.decode_limits(),

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 sys.path.insert(0, str(Path(__file__).parent))
 import models  # noqa: E402
 import pictures  # noqa: E402
+import scripts  # noqa: E402
 import texts  # noqa: E402
 
 ARCHITECTURES: Dict[str, Callable[[random.Random, int], models.Case]] = {
@@ -35,6 +36,7 @@ ARCHITECTURES: Dict[str, Callable[[random.Random, int], models.Case]] = {
     "bert": models.bert,
     "xlm-roberta": models.xlm_roberta,
     "embeddinggemma": models.embedding_gemma,
+    "torchscript": scripts.torchscript,
 }
 # Where different inputs have nearly one vector, a wrong network would pass.
 LARGEST_COSINE = 0.98

@@ -57,6 +57,8 @@ pub struct ModelConfig {
     pub threads: u16,
     /// Only so many first values of each vector are kept; all where it is none.
     pub truncate_dim: Option<u32>,
+    /// SHA-256 digests of the TorchScript modules that may run: they are code.
+    pub trusted_torchscript: Vec<String>,
     /// Most pixels of a picture.
     pub max_pixels: u64,
 }
@@ -300,6 +302,7 @@ mod tests {
                 precision: "auto".into(),
                 threads: 1,
                 truncate_dim: None,
+                trusted_torchscript: Vec::new(),
                 max_pixels: 1,
             },
             index: "milvus://user:hunter2@host".into(),

@@ -34,6 +34,7 @@ impl FolderModel {
             },
             precision: config.precision.parse()?,
             threads: Some(config.threads).filter(|threads| *threads > 0),
+            trusted_torchscript: config.trusted_torchscript.clone(),
         };
         let folder = ModelFolder::open_as(&config.folder, config.name.clone(), &DigestCache::new());
         let folder = folder.and_then(|folder| folder.truncated(config.truncate_dim));

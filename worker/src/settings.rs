@@ -68,6 +68,8 @@ pub struct ModelSettings {
     pub threads: u16,
     /// Only so many first values of each vector are kept, where the model was trained for it (Matryoshka); all by default.
     pub truncate_dim: Option<u32>,
+    /// SHA-256 digests of the TorchScript modules that may run: they are code.
+    pub trusted_torchscript: Vec<String>,
     /// Most pixels of a picture.
     pub max_pixels: u64,
 }
@@ -81,6 +83,7 @@ impl Default for ModelSettings {
             precision: Precision::Auto.to_string(),
             threads: 0,
             truncate_dim: None,
+            trusted_torchscript: Vec::new(),
             max_pixels: 1 << 27,
         }
     }
@@ -209,6 +212,7 @@ impl WorkerConfig {
                 precision: self.model.precision.clone(),
                 threads: self.model.threads,
                 truncate_dim: self.model.truncate_dim,
+                trusted_torchscript: self.model.trusted_torchscript.clone(),
                 max_pixels: self.model.max_pixels,
             },
             index: self

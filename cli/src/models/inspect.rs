@@ -43,7 +43,8 @@ pub(super) fn run(args: &InspectArgs, console: Console) -> Outcome {
 }
 
 struct Facts {
-    parameters: u64,
+    /// None where only the model's code could tell.
+    parameters: Option<u64>,
     load_time: Duration,
     /// Bytes; none where the system does not tell.
     peak_memory: Option<u64>,
@@ -88,7 +89,10 @@ fn text(model: &LoadedModel, facts: &Facts) -> String {
     let number = |value: u64| count(i64::try_from(value).unwrap_or(i64::MAX));
     let mut lines = vec![
         format!("model        {}", folder.name),
-        format!("parameters   {}", number(facts.parameters)),
+        format!(
+            "parameters   {}",
+            facts.parameters.map_or("not told by TorchScript".to_owned(), number)
+        ),
         format!("computes     on {} in {}", model.device, model.precision),
         format!("auto         {} on this processor", Precision::auto_on_cpu()),
         format!("load time    {:.2} s", facts.load_time.as_secs_f64()),

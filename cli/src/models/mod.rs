@@ -50,6 +50,9 @@ pub(crate) struct ComputeArgs {
     /// Keep only so many first values of each vector, where the model was trained for it (Matryoshka).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) truncate_dim: Option<u32>,
+    /// SHA-256 of a TorchScript module that may run: it is code. May be given several times.
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) trust_torchscript: Vec<String>,
 }
 
 impl LoadArgs {
@@ -67,6 +70,7 @@ impl ComputeArgs {
             device: self.device,
             precision: self.precision,
             threads: self.threads,
+            trusted_torchscript: self.trust_torchscript.clone(),
         }
     }
 }

@@ -145,6 +145,7 @@ impl StandaloneConfig {
                 precision: self.model.precision.clone(),
                 threads: Some(self.threads()),
                 truncate_dim: self.model.truncate_dim,
+                trusted_torchscript: self.model.trusted_torchscript.clone(),
             },
             s3: self.s3.clone(),
             limits: LimitsConfig {

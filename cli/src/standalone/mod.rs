@@ -232,6 +232,7 @@ async fn encoder(config: &StandaloneConfig) -> anyhow::Result<Option<Arc<dyn Que
             device: gateway.model.device.parse().unwrap_or_default(),
             precision: gateway.model.precision.parse().unwrap_or_default(),
             threads: gateway.model.threads,
+            trusted_torchscript: gateway.model.trusted_torchscript.clone(),
         },
         truncate_dim: gateway.model.truncate_dim,
         decode: gateway.decode_limits(),

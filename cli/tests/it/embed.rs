@@ -256,3 +256,26 @@ fn a_text_model_without_tokenizer_is_refused() {
     assert_eq!(ended.status.code(), Some(2), "{told}");
     assert!(told.contains("tokenizer.json"), "{told}");
 }
+
+#[test]
+fn a_torchscript_module_is_embedded_with_only_where_it_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, out) = (fixture("torchscript/0/model"), folder.path().join("v.npy"));
+    let pictures = fixture("pictures");
+    let args = [
+        "embed",
+        "--model",
+        text(&model),
+        "--images",
+        text(&pictures),
+        "--out",
+        text(&out),
+    ];
+    let refused = sightline(&args);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    let digest = told.split("SHA-256 ").nth(1).unwrap().split(' ').next().unwrap();
+    let trusted = sightline(&[args.as_slice(), &["--trust-torchscript", digest]].concat());
+    assert!(trusted.status.success(), "{}", String::from_utf8_lossy(&trusted.stderr));
+    assert_eq!(npy(&out).0[0], 11);
+}

@@ -34,6 +34,14 @@ pub enum FolderError {
         /// Where and why.
         source: serde_json::Error,
     },
+    /// A file is no TOML of the expected shape.
+    #[error("cannot understand {path}: {source}: export the model again")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
     /// A file says something that is not implemented, or contradicts itself.
     #[error("{path}: `{key}` {problem}: {remedy}")]
     Setting {

@@ -9,6 +9,7 @@ use crate::path;
 use crate::pooling::Modules;
 use crate::preprocessing::ImagePreprocessing;
 use crate::text::TextSide;
+use crate::torchscript;
 use serde::Deserialize;
 use sightline_core::{ModelName, VectorField, VectorSpace};
 use std::collections::BTreeMap;
@@ -64,12 +65,17 @@ impl ModelFolder {
     /// # Errors
     /// As [`ModelFolder::open`].
     pub fn open_as(root: &Path, name: ModelName, digests: &DigestCache) -> Result<Self, FolderError> {
-        let network = network_folder(root)?;
-        let (architecture, config) = read_config(&network)?;
-        let sides = if architecture == PAIR {
-            open_pair(root, &config)?
+        let (sides, config) = if root.join(torchscript::FILE).is_file() {
+            (torchscript::open(root)?, serde_json::Value::Null)
         } else {
-            open_side(&network, &architecture, &config)?
+            let network = network_folder(root)?;
+            let (architecture, config) = read_config(&network)?;
+            let sides = if architecture == PAIR {
+                open_pair(root, &config)?
+            } else {
+                open_side(&network, &architecture, &config)?
+            };
+            (sides, config)
         };
         let mut spaces = BTreeMap::new();
         if let Some(image) = &sides.image {

@@ -6,6 +6,7 @@ use crate::error::FolderError;
 use crate::network::VisionTransformer;
 use crate::path;
 use crate::preprocessing::ImagePreprocessing;
+use crate::torchscript::ScriptImage;
 use serde::Deserialize;
 use sightline_core::digest::PartsDigest;
 use sightline_core::{ModelName, VectorSpace};
@@ -18,14 +19,17 @@ pub enum ImageNetwork {
     EfficientNetLite(EfficientNetLite),
     /// CLIP, SigLIP, ViT, DINOv2.
     VisionTransformer(Box<VisionTransformer>),
+    /// Anything else, as code.
+    TorchScript(ScriptImage),
 }
 
 impl ImageNetwork {
-    /// Height and width of the network's input.
-    fn input(&self) -> [u32; 2] {
+    /// Height and width of the network's input, where they are fixed.
+    fn input(&self) -> Option<[u32; 2]> {
         match self {
-            Self::EfficientNetLite(network) => [network.image_size; 2],
-            Self::VisionTransformer(network) => network.image,
+            Self::EfficientNetLite(network) => Some([network.image_size; 2]),
+            Self::VisionTransformer(network) => Some(network.image),
+            Self::TorchScript(_) => None,
         }
     }
 }
@@ -80,8 +84,9 @@ impl ImageSide {
     /// Opens a folder whose network is known.
     pub(crate) fn open(folder: &Path, network: ImageNetwork, keys: &Keys<'_>) -> Result<Self, FolderError> {
         let preprocessing = ImagePreprocessing::open(folder)?;
-        let size = network.input();
-        if preprocessing.crop != size {
+        if let Some(size) = network.input()
+            && preprocessing.crop != size
+        {
             let [height, width] = preprocessing.crop;
             let problem = format!(
                 "is {} x {}, but preprocessor_config.json makes pictures of {height} x {width}",
@@ -115,6 +120,7 @@ impl ImageSide {
             (Some(projection), _) => projection.dim,
             (None, ImageNetwork::EfficientNetLite(network)) => network.head_channels,
             (None, ImageNetwork::VisionTransformer(network)) => network.dimension(),
+            (None, ImageNetwork::TorchScript(network)) => network.dimension,
         }
     }
 
@@ -127,6 +133,7 @@ impl ImageSide {
             None => match &self.network {
                 ImageNetwork::EfficientNetLite(_) => "mean",
                 ImageNetwork::VisionTransformer(network) => network.pooling.as_str(),
+                ImageNetwork::TorchScript(_) => "network",
             }
             .to_owned(),
         }
@@ -137,6 +144,7 @@ impl ImageSide {
         let (kind, config) = match &self.network {
             ImageNetwork::EfficientNetLite(network) => ("efficientnet_lite", to_json(&self.folder, network)?),
             ImageNetwork::VisionTransformer(network) => ("vision_transformer", to_json(&self.folder, network)?),
+            ImageNetwork::TorchScript(network) => ("torchscript", to_json(&self.folder, network)?),
         };
         let mut digest = PartsDigest::new("sightline/weights/image/v1")
             .part(kind.as_bytes())

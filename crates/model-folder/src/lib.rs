@@ -18,6 +18,7 @@ mod preprocessing;
 mod prompts;
 mod text;
 mod tokenizer;
+mod torchscript;
 
 #[cfg(test)]
 mod test_folder;
@@ -35,3 +36,4 @@ pub use pooling::{Dense, EndOfText, Padding, Pooling};
 pub use preprocessing::{ImagePreprocessing, Resample, Resize};
 pub use text::{TextNetwork, TextSide};
 pub use tokenizer::{TokenizerFiles, TokenizerForm};
+pub use torchscript::{ScriptImage, ScriptOutput, ScriptText};

@@ -34,6 +34,8 @@ pub enum Pooling {
     Last,
     /// That of the text's end.
     EndOfText(EndOfText),
+    /// The network itself gives one.
+    Network,
 }
 
 impl Pooling {
@@ -46,6 +48,7 @@ impl Pooling {
             Self::Max => "max",
             Self::Cls => "cls",
             Self::Last => "last",
+            Self::Network => "network",
             Self::EndOfText(EndOfText::Token(_)) => "end_of_text",
             Self::EndOfText(EndOfText::LargestToken) => "largest_token",
         }

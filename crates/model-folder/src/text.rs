@@ -8,6 +8,7 @@ use crate::path;
 use crate::pooling::{Dense, Modules, Padding, Pooling};
 use crate::prompts::TextPrompts;
 use crate::tokenizer::{TokenizerConfig, TokenizerFiles, TokenizerForm};
+use crate::torchscript::ScriptText;
 use serde::{Deserialize, Serialize};
 use sightline_core::digest::PartsDigest;
 use sightline_core::{ModelName, VectorSpace};
@@ -20,6 +21,8 @@ pub enum TextNetwork {
     Transformer(Box<TextTransformer>),
     /// EmbeddingGemma.
     Gemma3(Gemma3),
+    /// Anything else, as code.
+    TorchScript(ScriptText),
 }
 
 impl TextNetwork {
@@ -28,6 +31,7 @@ impl TextNetwork {
         match self {
             Self::Transformer(network) => network.positions.saturating_sub(network.position_offset),
             Self::Gemma3(network) => network.positions,
+            Self::TorchScript(network) => network.max_tokens,
         }
     }
 
@@ -37,6 +41,7 @@ impl TextNetwork {
         match self {
             Self::Transformer(network) => network.vocab_size,
             Self::Gemma3(network) => network.vocab_size,
+            Self::TorchScript(network) => network.vocab_size,
         }
     }
 
@@ -47,6 +52,7 @@ impl TextNetwork {
                 .projection
                 .map_or(network.layers.width, |projection| projection.dimension),
             Self::Gemma3(network) => network.width,
+            Self::TorchScript(network) => network.dimension,
         }
     }
 }
@@ -105,6 +111,18 @@ impl TextSide {
         pooling: Pooling,
         padding: Padding,
     ) -> Result<Self, FolderError> {
+        let weights = path::weights(folder)?;
+        Self::open_with(folder, network, pooling, padding, weights)
+    }
+
+    /// The same, with weights that lie elsewhere.
+    pub(crate) fn open_with(
+        folder: &Path,
+        network: TextNetwork,
+        pooling: Pooling,
+        padding: Padding,
+        weights: Vec<PathBuf>,
+    ) -> Result<Self, FolderError> {
         let sentence: SentenceBert = optional(folder, "sentence_bert_config.json")?;
         let of_tokenizer = TokenizerConfig::read(folder)?;
         let tokenizer = TokenizerFiles::find(folder, &of_tokenizer)?;
@@ -118,7 +136,7 @@ impl TextSide {
         }
         let side = Self {
             folder: folder.to_owned(),
-            weights: path::weights(folder)?,
+            weights,
             tokenizer,
             max_tokens: max_tokens(folder, sentence.max_seq_length, &of_tokenizer, network.positions())?,
             lowercase: sentence.do_lower_case,
@@ -166,6 +184,7 @@ impl TextSide {
         let (kind, config) = match &self.network {
             TextNetwork::Transformer(network) => ("text_transformer", to_json(&self.folder, network)?),
             TextNetwork::Gemma3(network) => ("gemma3", to_json(&self.folder, network)?),
+            TextNetwork::TorchScript(network) => ("torchscript", to_json(&self.folder, network)?),
         };
         let mut digest = PartsDigest::new("sightline/weights/text/v2")
             .part(kind.as_bytes())

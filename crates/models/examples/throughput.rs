@@ -25,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         device: device.parse()?,
         precision: precision.parse()?,
         threads: Some(threads.parse()?),
+        ..LoadOptions::default()
     };
     let folder = ModelFolder::open_as(Path::new(model), ModelName::new("bench")?, &DigestCache::new())?;
     let model = load(folder, &options)?;

@@ -5,6 +5,7 @@ use crate::device::{self, DeviceChoice};
 use crate::efficientnet_lite::EfficientNetLite;
 use crate::error::ModelError;
 use crate::precision::Precision;
+use crate::torchscript::ScriptImageModel;
 use crate::transformer::{TextModel, VisionModel};
 use sightline_core::VectorField;
 use sightline_core::vector::{VectorError, normalize};
@@ -53,7 +54,7 @@ pub trait TextEncoder: Debug + Send {
 }
 
 /// How to load a model.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// Where it computes.
     pub device: DeviceChoice,
@@ -61,6 +62,8 @@ pub struct LoadOptions {
     pub precision: Precision,
     /// Threads that one operation may use on the processor; `None` leaves libtorch's own choice.
     pub threads: Option<u16>,
+    /// SHA-256 digests (hexadecimal) of the TorchScript modules that may run.
+    pub trusted_torchscript: Vec<String>,
 }
 
 /// A model whose every tensor was checked, on its device. It belongs to the thread that loaded it: libtorch's number of
@@ -92,23 +95,35 @@ pub fn load(folder: ModelFolder, options: &LoadOptions) -> Result<LoadedModel, M
     }
     let precision = options.precision.resolve(device);
     let image = match &folder.image {
-        Some(side) => Some(load_image(side, device, precision)?),
+        Some(side) => Some(load_image(side, device, precision, &options.trusted_torchscript)?),
         None => None,
     };
     let text = match &folder.text {
-        Some(side) => Some(Box::new(TextModel::load(side, device, precision.kind())?) as Box<dyn TextEncoder>),
+        Some(side) => Some(Box::new(TextModel::load(
+            side,
+            device,
+            precision.kind(),
+            &options.trusted_torchscript,
+        )?) as Box<dyn TextEncoder>),
         None => None,
     };
     Ok(LoadedModel::new(folder, device::name(device), precision, image, text))
 }
 
-fn load_image(side: &ImageSide, device: Device, precision: Precision) -> Result<Box<dyn ImageEncoder>, ModelError> {
+fn load_image(
+    side: &ImageSide,
+    device: Device,
+    precision: Precision,
+    trusted: &[String],
+) -> Result<Box<dyn ImageEncoder>, ModelError> {
     Ok(match &side.network {
         // Its normalisations are folded into its convolutions, which only f32 holds well enough.
         ImageNetwork::EfficientNetLite(network) => Box::new(EfficientNetLite::load(side, network, device)?),
         ImageNetwork::VisionTransformer(network) => {
             Box::new(VisionModel::load(side, network, device, precision.kind())?)
         }
+        // Its own precision is in its code.
+        ImageNetwork::TorchScript(image) => Box::new(ScriptImageModel::load(side, image, trusted, device)?),
     })
 }
 

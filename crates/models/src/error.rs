@@ -113,6 +113,26 @@ pub enum ModelError {
     /// Pictures were prepared for another network.
     #[error(transparent)]
     Prepared(#[from] sightline_pictures::PrepareMismatch),
+    /// A TorchScript module is not on the operator's list.
+    #[error(
+        "{path} is TorchScript, which is code, and its SHA-256 {digest} is not on the list of trusted modules: if you know where it comes from, add the digest to model.trusted_torchscript (--trust-torchscript on the command line)"
+    )]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-256, in hexadecimal digits.
+        digest: String,
+    },
+    /// A TorchScript method gave something else than vectors.
+    #[error("the method `{method}` of {path} does not embed as model.toml says: {detail}")]
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// The method.
+        method: String,
+        /// What it gave.
+        detail: String,
+    },
     /// libtorch failed.
     #[error("libtorch failed: {0}")]
     Libtorch(#[from] tch::TchError),

@@ -22,6 +22,7 @@ mod precision;
 mod projection;
 mod runner;
 mod tokens;
+mod torchscript;
 mod transformer;
 mod weights;
 

@@ -3,7 +3,7 @@
 use crate::error::ModelError;
 use memmap2::Mmap;
 use safetensors::{Dtype, SafeTensors};
-use sightline_model_folder::ModelFolder;
+use sightline_model_folder::{ImageNetwork, ModelFolder, TextNetwork};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
@@ -161,15 +161,21 @@ impl Weights {
     }
 }
 
-/// Numbers that a model's files hold, as their headers say. A file of both sides counts once.
+/// Numbers that a model's files hold, as their headers say. A file of both sides counts once. None for a TorchScript
+/// module, whose code would have to run to tell.
 ///
 /// # Errors
 /// When a file cannot be read, or is damaged.
-pub fn parameters(folder: &ModelFolder) -> Result<u64, ModelError> {
-    let image = folder.image.iter().flat_map(|side| &side.weights);
-    let text = folder
-        .text
-        .iter()
+pub fn parameters(folder: &ModelFolder) -> Result<Option<u64>, ModelError> {
+    let (image, text) = (folder.image.as_ref(), folder.text.as_ref());
+    if image.is_some_and(|side| matches!(side.network, ImageNetwork::TorchScript(_)))
+        || text.is_some_and(|side| matches!(side.network, TextNetwork::TorchScript(_)))
+    {
+        return Ok(None);
+    }
+    let image = image.into_iter().flat_map(|side| &side.weights);
+    let text = text
+        .into_iter()
         .flat_map(|side| side.weights.iter().chain(side.dense.iter().map(|dense| &dense.file)));
     let files: BTreeSet<&PathBuf> = image.chain(text).collect();
     let mut sum = 0;
@@ -181,7 +187,7 @@ pub fn parameters(folder: &ModelFolder) -> Result<u64, ModelError> {
             .map(|entry| entry.shape.iter().product::<i64>());
         sum += values.filter_map(|values| u64::try_from(values).ok()).sum::<u64>();
     }
-    Ok(sum)
+    Ok(Some(sum))
 }
 
 fn map(path: &Path) -> Result<Mmap, ModelError> {

@@ -173,6 +173,7 @@ impl Bench {
                 precision: "f32".into(),
                 threads: 1,
                 truncate_dim: None,
+                trusted_torchscript: Vec::new(),
                 max_pixels: 1,
             },
             index: format!("sqlite:{}", self.folder.path().join("index.db").display()),

@@ -14,6 +14,7 @@ const OVER_TOKENS: &[i64] = &[1];
 pub(crate) fn pool(pooling: Pooling, hidden: &Tensor, batch: &TokenBatch) -> Result<Tensor, ModelError> {
     match (pooling, &batch.mask) {
         (Pooling::Cls, _) => Ok(hidden.f_select(1, 0)?),
+        (Pooling::Network, _) => Ok(hidden.shallow_clone()),
         (Pooling::Mean, None) => Ok(hidden.f_mean_dim(OVER_TOKENS, false, hidden.kind())?),
         (Pooling::MeanSqrtLength, None) => {
             let sum = hidden.f_sum_dim_intlist(OVER_TOKENS, false, Kind::Float)?;

@@ -7,6 +7,7 @@ use crate::encoder::{TextEncoder, TextRole, items_in_a_pass, rows};
 use crate::error::ModelError;
 use crate::nn::{LayerNorm, Layers, Linear};
 use crate::tokens::TextTokenizer;
+use crate::torchscript::Script;
 use crate::weights::Weights;
 use sightline_model_folder::{Padding, Pooling, TextNetwork, TextSide, TextTransformer as Description};
 use tch::{Device, Kind, Tensor};
@@ -14,6 +15,7 @@ use tch::{Device, Kind, Tensor};
 enum Network {
     Transformer(Box<TransformerNetwork>),
     Gemma3(Box<Gemma3Network>),
+    Script { script: Script, attention_mask: bool },
 }
 
 /// The network on its device.
@@ -37,7 +39,7 @@ impl std::fmt::Debug for TextModel {
 }
 
 impl TextModel {
-    pub(crate) fn load(side: &TextSide, device: Device, kind: Kind) -> Result<Self, ModelError> {
+    pub(crate) fn load(side: &TextSide, device: Device, kind: Kind, trusted: &[String]) -> Result<Self, ModelError> {
         let tokenizer = TextTokenizer::open(side, side.network.vocab_size())?;
         let network = match &side.network {
             TextNetwork::Transformer(network) => {
@@ -46,6 +48,15 @@ impl TextModel {
             TextNetwork::Gemma3(network) => {
                 Network::Gemma3(Box::new(Gemma3Network::load(side, network, device, kind)?))
             }
+            TextNetwork::TorchScript(text) => Network::Script {
+                script: Script::load_text(
+                    &side.weights.first().cloned().unwrap_or_default(),
+                    text,
+                    trusted,
+                    device,
+                )?,
+                attention_mask: text.attention_mask,
+            },
         };
         let (full, filling) = match side.padding {
             Padding::Longest => (None, 0),
@@ -85,6 +96,13 @@ impl TextModel {
                 network.project(&pooled.f_to_kind(self.kind)?)?
             }
             Network::Gemma3(network) => pool(self.pooling, &network.hidden(&batch, self.kind)?, &batch)?,
+            Network::Script { script, attention_mask } => {
+                let mut inputs = vec![batch.ids.shallow_clone()];
+                if *attention_mask {
+                    inputs.push(batch.whole_mask()?);
+                }
+                script.run(inputs, batch.texts)?
+            }
         };
         self.dense.forward(pooled, self.kind)
     }

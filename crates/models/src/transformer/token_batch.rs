@@ -41,6 +41,14 @@ impl TokenBatch {
         })
     }
 
+    /// 1 where a token is, 0 where the batch was filled up, as whole numbers.
+    pub(crate) fn whole_mask(&self) -> Result<Tensor, ModelError> {
+        match &self.mask {
+            Some(mask) => Ok(mask.f_to_kind(Kind::Int64)?),
+            None => Ok(self.ids.f_ones_like()?),
+        }
+    }
+
     /// What is added to attention's scores: minus infinity where a batch was filled up, `[texts, 1, 1, length]`.
     pub(crate) fn hiding(&self, kind: Kind) -> Result<Option<Tensor>, ModelError> {
         let Some(mask) = &self.mask else { return Ok(None) };

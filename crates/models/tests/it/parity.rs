@@ -6,6 +6,7 @@
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use sightline_core::ModelName;
+use sightline_core::digest::sha256_hex;
 use sightline_core::vector::cosine;
 use sightline_model_folder::{DigestCache, ModelFolder};
 use sightline_models::{DeviceChoice, LoadOptions, LoadedModel, Precision, TextRole, load};
@@ -130,7 +131,7 @@ impl Expected {
 fn fixtures() -> PathBuf {
     match std::env::var_os("SIGHTLINE_TEST_PARITY") {
         Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/parity/fixtures"),
+        None => fixtures_committed(),
     }
 }
 
@@ -169,6 +170,10 @@ fn open(case: &Path, precision: Precision) -> LoadedModel {
         device: DeviceChoice::Cpu,
         precision,
         threads: Some(1),
+        trusted_torchscript: fs::read(case.join("model/model.pt"))
+            .iter()
+            .map(|code| sha256_hex(code))
+            .collect(),
     };
     load(folder, &options).unwrap_or_else(|error| panic!("{}: {error}", case.display()))
 }
@@ -331,9 +336,74 @@ fn every_architecture_gives_the_vectors_that_transformers_gives() {
         broken.extend(worst.broken().into_iter().map(|what| format!("{name}: {what}")));
         report.insert(name, worst.report());
     }
-    assert!(report.len() >= 9, "fixtures are missing: {:?}", report.keys());
+    assert!(report.len() >= 10, "fixtures are missing: {:?}", report.keys());
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
     fs::create_dir_all(&target).unwrap();
     fs::write(target.join("parity.json"), format!("{:#}\n", json!(report))).unwrap();
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn a_torchscript_module_runs_only_when_its_digest_is_on_the_list() {
+    let case = fixtures_committed().join("torchscript/2/model");
+    let folder = || ModelFolder::open_as(&case, ModelName::new("script").unwrap(), &DigestCache::new()).unwrap();
+    let digest = sha256_hex(&fs::read(case.join("model.pt")).unwrap());
+    let with = |trusted: &str| LoadOptions {
+        device: DeviceChoice::Cpu,
+        trusted_torchscript: vec![trusted.to_owned()],
+        ..LoadOptions::default()
+    };
+    let error = load(folder(), &LoadOptions::default()).unwrap_err().to_string();
+    assert!(
+        error.contains(&digest) && error.contains("trusted_torchscript"),
+        "{error}"
+    );
+    assert!(load(folder(), &with(&"0".repeat(64))).is_err());
+    load(folder(), &with(&digest.to_uppercase())).unwrap();
+}
+
+#[test]
+fn a_model_toml_that_the_module_does_not_keep_is_told_and_a_wrong_key_is_named() {
+    let from = fixtures_committed().join("torchscript/0/model");
+    let damages = [
+        ("dimension = ", "dimension = 1", "was expected"),
+        ("file = \"model.pt\"", "file = \"other.pt\"", "other.pt"),
+        ("version = 1", "version = 9", "version"),
+        ("[image]", "[image]\noutput = 3", "is no tensor"),
+        ("[image]", "[image]\nmethot = \"x\"", "methot"),
+        ("file = \"model.pt\"", "file = \"../model.pt\"", "leads out"),
+    ];
+    for (from_words, to_words, told) in damages {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(&from).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+        }
+        let toml = fs::read_to_string(from.join("model.toml")).unwrap();
+        fs::write(folder.path().join("model.toml"), toml.replacen(from_words, to_words, 1)).unwrap();
+        let tried = || -> Result<(), String> {
+            let name = ModelName::new("script").unwrap();
+            let opened =
+                ModelFolder::open_as(folder.path(), name, &DigestCache::new()).map_err(|error| error.to_string())?;
+            let options = LoadOptions {
+                device: DeviceChoice::Cpu,
+                trusted_torchscript: vec![sha256_hex(&fs::read(from.join("model.pt")).unwrap())],
+                ..LoadOptions::default()
+            };
+            let model = load(opened, &options).map_err(|error| error.to_string())?;
+            let rgb = vec![7; 32 * 32 * 3];
+            let picture = sightline_pictures::Picture::new(32, 32, rgb).unwrap();
+            let prepared = model.preprocessor().unwrap().prepare(&picture);
+            model
+                .raw_images(&[prepared])
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        let error = tried().unwrap_err();
+        assert!(error.contains(told), "{told}: {error}");
+    }
+}
+
+fn fixtures_committed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/parity/fixtures")
 }
