@@ -108,8 +108,8 @@ bench-models: setup ## Our encoders against transformers, side by side (target/b
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
 	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin
-	$(DEV) run rabbitmq milvus milvus-lite moto -- cargo tarpaulin --locked --workspace --engine ptrace \
-		--target-dir target/coverage --out json --output-dir target --timeout 900 --follow-exec
+	$(DEV) run rabbitmq milvus milvus-lite moto -- cargo tarpaulin --locked --workspace --engine llvm \
+		--target-dir target/coverage --out json --output-dir target --timeout 900
 	python3 deploy/setup/coverage_by_crate.py target/tarpaulin-report.json
 
 .PHONY: doc
