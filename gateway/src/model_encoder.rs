@@ -72,8 +72,7 @@ impl ModelEncoder {
             folder?.truncated(truncate_dim)
         });
         let folder = reading.await.map_err(|_| ModelOpenError::Interrupted)??;
-        // A folder has both sides only where it says that they make vectors of one space.
-        let shared = folder.image.is_some() && folder.text.is_some();
+        let shared = folder.shared_space;
         let load_options = options.load;
         let runner = ModelRunner::start(WAITING_BATCHES, move || load(folder, &load_options)).await?;
         let mut canaries = runner.canaries().await?;

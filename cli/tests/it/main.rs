@@ -11,6 +11,8 @@ mod client;
 #[cfg(feature = "local")]
 mod embed;
 mod inspect;
+#[cfg(feature = "local")]
+mod pair;
 mod pictures;
 mod program;
 mod standalone;

@@ -32,6 +32,8 @@ pub struct ModelFolder {
     pub text: Option<TextSide>,
     /// The space of each field that it fills: pictures go to [`VectorField::Image`], texts to [`VectorField::Text`].
     pub spaces: BTreeMap<VectorField, VectorSpace>,
+    /// Whether pictures and texts lie in one space, so that words find pictures.
+    pub shared_space: bool,
     /// Shorter lengths of vectors that the model was trained for, where its configuration names any
     /// (`matryoshka_dimensions`).
     pub matryoshka: Vec<u32>,
@@ -41,7 +43,7 @@ pub struct ModelFolder {
 struct Pair {
     image: String,
     text: String,
-    embedding_dim: u32,
+    embedding_dim: Option<u32>,
 }
 
 impl ModelFolder {
@@ -90,6 +92,7 @@ impl ModelFolder {
             image: sides.image,
             text: sides.text,
             spaces,
+            shared_space: sides.shared_space,
             matryoshka: matryoshka::dimensions(&config),
         })
     }
@@ -157,6 +160,7 @@ fn open_side(folder: &Path, architecture: &str, config: &serde_json::Value) -> R
     })
 }
 
+/// Two encoders as one model. With `embedding_dim` both make one space of that many values; without it they are unrelated.
 fn open_pair(root: &Path, config: &serde_json::Value) -> Result<Sides, FolderError> {
     let file = root.join(CONFIG);
     let pair = Pair::deserialize(config).map_err(|source| FolderError::Json {
@@ -165,6 +169,9 @@ fn open_pair(root: &Path, config: &serde_json::Value) -> Result<Sides, FolderErr
     })?;
     let open = |key: &str, name: &str| {
         let folder = path::inside(root, &file, key, name)?;
+        if folder.join(torchscript::FILE).is_file() {
+            return torchscript::open(&folder);
+        }
         let folder = network_folder(&folder)?;
         let (architecture, config) = read_config(&folder)?;
         open_side(&folder, &architecture, &config)
@@ -175,22 +182,21 @@ fn open_pair(root: &Path, config: &serde_json::Value) -> Result<Sides, FolderErr
         ("text", text.as_ref().map(TextSide::dimension)),
     ];
     for (key, length) in lengths {
-        let problem = match length {
-            Some(length) if length == pair.embedding_dim => continue,
-            Some(length) => format!(
-                "makes vectors of {length} values, but `embedding_dim` is {}",
-                pair.embedding_dim
-            ),
-            None => format!("names a folder that embeds no {key}s"),
+        let problem = match (length, pair.embedding_dim) {
+            (Some(length), Some(shared)) if length != shared => {
+                format!("makes vectors of {length} values, but `embedding_dim` is {shared}")
+            }
+            (Some(_), _) => continue,
+            (None, _) => format!("names a folder that embeds no {key}s"),
         };
-        return Err(FolderError::setting(
-            &file,
-            key,
-            problem,
-            "put two encoders of one space there",
-        ));
+        let remedy = "put two encoders of one space there, or leave out `embedding_dim` where they are unrelated";
+        return Err(FolderError::setting(&file, key, problem, remedy));
     }
-    Ok(Sides { image, text })
+    Ok(Sides {
+        image,
+        text,
+        shared_space: pair.embedding_dim.is_some(),
+    })
 }
 
 #[cfg(test)]

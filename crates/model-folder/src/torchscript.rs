@@ -74,6 +74,8 @@ struct Manifest {
     file: String,
     image: Option<ScriptImage>,
     text: Option<ScriptText>,
+    #[serde(default)]
+    shared_space: bool,
 }
 
 fn forward() -> String {
@@ -143,7 +145,19 @@ pub(crate) fn open(folder: &Path) -> Result<Sides, FolderError> {
         }
         None => None,
     };
-    Ok(Sides { image, text })
+    if manifest.shared_space && image.as_ref().map(ImageSide::dimension) != text.as_ref().map(TextSide::dimension) {
+        let problem = "is true, but pictures and texts have vectors of other lengths".to_owned();
+        return wrong(
+            "shared_space",
+            problem,
+            "leave it out where words are not held against pictures",
+        );
+    }
+    Ok(Sides {
+        image,
+        text,
+        shared_space: manifest.shared_space,
+    })
 }
 
 fn read(path: &Path) -> Result<Manifest, FolderError> {

@@ -23,6 +23,7 @@ pub(super) fn open(folder: &Path, config: &Value) -> Result<Sides, FolderError> 
     Ok(Sides {
         image: Some(vision(folder, &keys.part("vision_config"), dimension)?),
         text: Some(text(folder, &keys.part("text_config"), dimension)?),
+        shared_space: true,
     })
 }
 

@@ -24,6 +24,8 @@ pub use efficientnet_lite::{EfficientNetLite, Stage};
 pub(crate) struct Sides {
     pub(crate) image: Option<ImageSide>,
     pub(crate) text: Option<TextSide>,
+    /// Whether both make one space.
+    pub(crate) shared_space: bool,
 }
 
 impl Sides {
@@ -31,6 +33,7 @@ impl Sides {
         Self {
             image: Some(image),
             text: None,
+            shared_space: false,
         }
     }
 
@@ -38,6 +41,7 @@ impl Sides {
         Self {
             image: None,
             text: Some(text),
+            shared_space: false,
         }
     }
 }

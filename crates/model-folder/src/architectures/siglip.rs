@@ -18,6 +18,7 @@ pub(super) fn open(folder: &Path, config: &Value) -> Result<Sides, FolderError> 
     let sides = Sides {
         image: Some(vision(folder, &keys.part("vision_config"))?),
         text: Some(text(folder, &keys.part("text_config"))?),
+        shared_space: true,
     };
     let dimensions = [
         sides.image.as_ref().map(ImageSide::dimension),

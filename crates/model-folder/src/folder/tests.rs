@@ -261,3 +261,15 @@ fn a_module_beyond_pooling_is_refused_by_name() {
     let error = open(&folder).unwrap_err().to_string();
     assert!(error.contains("Dense"), "{error}");
 }
+
+#[test]
+fn a_pair_shares_a_space_only_where_it_names_one_length_for_both() {
+    let folder = TestFolder::pair();
+    assert!(open(&folder).unwrap().shared_space);
+    folder.set("config.json", "/embedding_dim", Value::Null);
+    folder.set("image/config.json", "/projection", Value::Null);
+    let unrelated = open(&folder).unwrap();
+    assert!(!unrelated.shared_space);
+    let dimensions = [VectorField::Image, VectorField::Text].map(|field| unrelated.spaces[&field].dimension);
+    assert_eq!(dimensions, [16, 8]);
+}
