@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 SETUP := python3 deploy/setup/setup.py
 DEV := python3 deploy/dev/dev.py
+# Gigabytes that .local and target come to, with Cargo's incremental builds.
+ROOM_FOR_DEMO := 4
+ROOM_FOR_TESTS := 12
 # Where the demo keeps its index and its runs.
 DEMO_DATA := .local/demo
 
@@ -17,11 +20,11 @@ help: ## Show this list
 
 .PHONY: setup
 setup: ## Fetch libtorch, build tools, the demo's models and its pictures into .local/
-	$(SETUP) libtorch build-tools models pictures
+	$(SETUP) --room $(ROOM_FOR_DEMO) libtorch build-tools models pictures
 
 .PHONY: setup-test
 setup-test: setup ## Fetch also RabbitMQ, Milvus and an S3 server
-	$(SETUP) rabbitmq milvus milvus-lite moto
+	$(SETUP) --room $(ROOM_FOR_TESTS) rabbitmq milvus milvus-lite moto
 
 .PHONY: build
 build: setup ## Build every binary

@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Dict, Iterator, List
 
+import disk
 import paths
 from download import say
 from errors import SetupError
@@ -52,7 +53,15 @@ def main(arguments: List[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("component", nargs="+", choices=list(COMPONENTS), metavar="COMPONENT",
                         help="one or more of: " + ", ".join(COMPONENTS))
-    for component in parser.parse_args(arguments).component:
+    parser.add_argument("--room", type=float, default=0, metavar="GB",
+                        help="refuse at once if .local and target cannot grow to so many gigabytes together")
+    asked = parser.parse_args(arguments)
+    try:
+        disk.require(asked.room, [paths.LOCAL, paths.REPO / "target"])
+    except SetupError as error:
+        sys.stderr.write(f"setup refused: {error}\n")
+        return 1
+    for component in asked.component:
         started = time.monotonic()
         try:
             with alone():

@@ -89,6 +89,13 @@ class SetupCase(unittest.TestCase):
         self.assertEqual(done.returncode, 2)
         self.assertIn("minio", done.stderr)
 
+    def test_a_disk_without_room_is_said_before_anything_is_fetched(self) -> None:
+        done = self.setup_program("--room", "1e9", "milvus-lite")
+        self.assertEqual(done.returncode, 1)
+        for words in ("needs 1e+09 GB", "GB free", "remedy: make room"):
+            self.assertIn(words, done.stderr)
+        self.assertEqual(list((self.local / "downloads").glob("*")), [])
+
 
 if __name__ == "__main__":
     unittest.main()
