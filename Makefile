@@ -82,6 +82,24 @@ up: setup-test ## Start the real servers for tests by hand; then: eval "$$(deplo
 down: ## End the servers
 	$(DEV) down
 
+## Kubernetes
+
+CHART_PYTHON := .local/venv-chart/bin/python
+SERVICES := -p sightline-coordinator -p sightline-worker -p sightline-gateway
+
+.PHONY: helm-test
+helm-test: setup ## Lint, render and check the chart for five versions of Kubernetes (target/helm.json)
+	$(SETUP) chart-checks
+	cargo build --locked $(SERVICES) --bins
+	for program in schema readme dashboards; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
+	$(CHART_PYTHON) tests/chart/run.py
+
+.PHONY: chart-docs
+chart-docs: setup ## Make the chart's schema, README and dashboards anew
+	$(SETUP) chart-checks
+	cargo build --locked $(SERVICES) --bins
+	for program in schema readme dashboards; do $(CHART_PYTHON) tools/chart/$$program.py; done
+
 ## Slow parts
 
 .PHONY: e2e

@@ -1,5 +1,6 @@
 """Programs that the machine's Go toolchain builds from a pinned module."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -39,6 +40,48 @@ def build(component: str, recipe: str, package: str, binary: Path, announce: str
     shutil.rmtree(folder, ignore_errors=True)
     seconds = time.monotonic() - started
     say(f"  {component} {module.version}: {binary.stat().st_size} bytes, built in {seconds:.0f} s")
+
+
+def copy(component: str, recipe: str, folder: Path, target: Path) -> None:
+    """Copies the files of one folder of the component's module into `target`; nothing is built."""
+    module = artefacts(component)[0]
+    key = stamp.key(recipe, [module])
+    if stamp.holds(component, key) and target.is_dir():
+        return
+    cache = paths.LOCAL / f"{component}.build"
+    source = Path(_source(component, module, _environment(str(cache))))
+    stamp.clear(component)
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source / folder, target)
+    shutil.copyfile(source / "LICENSE", target / "LICENSE")
+    stamp.write(component, key)
+    shutil.rmtree(cache, ignore_errors=True)
+    say(f"  {component} {module.version} is in {target}")
+
+
+def build_tools(component: str, recipe: str, module: Path, packages: Dict[str, str], target: Path, announce: str) -> None:
+    """Builds `packages`, each into the program of its name in `target`, with the versions of the go.mod in `module`.
+
+    For programs whose own module cannot be built as it is published. The go.sum beside the go.mod pins every
+    dependency, and the stamp holds both files.
+    """
+    pinned = hashlib.sha256((module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()).hexdigest()
+    key = stamp.key(f"{recipe} {pinned} {sorted(packages.items())}")
+    if stamp.holds(component, key) and all((target / name).exists() for name in packages):
+        return
+    started = time.monotonic()
+    say(announce)
+    folder = paths.LOCAL / f"{component}.build"
+    env = _environment(str(folder))
+    stamp.clear(component)
+    target.mkdir(parents=True, exist_ok=True)
+    for name, package in packages.items():
+        # One package at a time, so that a small machine is not used up.
+        run(["nice", "go", "build", "-mod=readonly", "-trimpath", "-p=2", "-ldflags=-s -w", "-o", str(target / name),
+             package], what=f"building {name}", remedy=_GO, cwd=module, env=env)
+    stamp.write(component, key)
+    shutil.rmtree(folder, ignore_errors=True)
+    say(f"  {', '.join(packages)}: built in {time.monotonic() - started:.0f} s")
 
 
 def _source(component: str, module: Artefact, env: Dict[str, str]) -> str:

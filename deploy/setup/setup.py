@@ -31,6 +31,9 @@ COMPONENTS: Dict[str, str] = {
     "moto": "moto",
     "grpcurl": "grpcurl",
     "python-clients": "python_clients",
+    "helm": "helm",
+    "chart-checks": "chart_checks",
+    "control-plane": "control_plane",
     "models": "models",
     "pictures": "pictures",
 }

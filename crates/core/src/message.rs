@@ -214,5 +214,11 @@ mod tests {
     fn two_models_whose_names_look_alike_to_a_broker_have_two_queues() {
         let name = |text: &str| queues::shards(&crate::ids::ModelName::new(text).unwrap());
         assert_ne!(name("a/b"), name("a_b"));
+        // As tests/chart has them: the chart computes the same names for its scalers.
+        assert_eq!(name("sightline-demo"), "sightline.shards.sightline-demo.7f02a162");
+        assert_eq!(
+            name("google/siglip-so400m"),
+            "sightline.shards.google_siglip-so400m.8f3eb4df"
+        );
     }
 }

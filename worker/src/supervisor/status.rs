@@ -49,12 +49,18 @@ struct ItemLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StageLabels {
     stage: &'static str,
 }
 
 struct Meters {
     items: Family<ItemLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
     busy: Family<StageLabels, Counter>,
     in_flight: Family<StageLabels, Gauge>,
     shards: Gauge,
@@ -90,6 +96,7 @@ impl Status {
         let started_at = clock.now();
         let meters = Meters {
             items: metrics.counters("worker_items", "Items that ended, by outcome")?,
+            failures: metrics.counters("worker_failures", "Items that failed, by reason")?,
             busy: metrics.counters(
                 "worker_stage_busy_seconds",
                 "Time spent in a stage, summed over its threads",
@@ -204,6 +211,10 @@ impl Status {
 
     /// Counts how an item ended.
     pub(crate) fn ended(&self, outcome: &Outcome) {
+        if let Outcome::Failed { reason, .. } = outcome {
+            let reason = reason.as_str();
+            self.meters.failures.get_or_create(&FailureLabels { reason }).inc();
+        }
         let outcome = match outcome {
             Outcome::Indexed { .. } => "indexed",
             Outcome::Unchanged { .. } => "unchanged",

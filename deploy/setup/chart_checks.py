@@ -1,0 +1,23 @@
+"""What the chart is checked with: helm, the schemas of Kubernetes and of the resources that others define, hadolint."""
+
+from pathlib import Path
+from typing import Dict
+
+import go_program
+import helm
+import paths
+import venv_lock
+
+# Of each module the folder that holds its resource definitions.
+_DEFINITIONS: Dict[str, str] = {
+    "keda-definitions": "config/crd/bases",
+    "gateway-api-definitions": "config/crd/standard",
+    "prometheus-operator-definitions": "example/prometheus-operator-crd",
+}
+
+
+def setup() -> None:
+    helm.setup()
+    venv_lock.install("chart-checks", "chart", paths.VENV_CHART)
+    for component, folder in _DEFINITIONS.items():
+        go_program.copy(component, f"{component} 1", Path(folder), paths.DEFINITIONS / component)

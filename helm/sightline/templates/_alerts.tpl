@@ -1,0 +1,70 @@
+{{/* The alerts. Each has its page in docs/runbooks. Takes root and of (monitoring.prometheusRule). */}}
+{{- define "sightline.alerts" -}}
+{{- $where := printf "release=%q,namespace=%q" .root.Release.Name .root.Release.Namespace -}}
+{{- $alerts := list -}}
+{{- range $component := ternary (list "coordinator" "gateway") (list "coordinator") .root.Values.gateway.enabled -}}
+{{- $alerts = append $alerts (dict
+  "alert" (printf "Sightline%sDown" (title $component))
+  "expr" (printf "absent(up{job=%q,%s} == 1)" $component $where)
+  "for" "3m" "severity" "critical"
+  "summary" (printf "No %s answers." $component)) -}}
+{{- end -}}
+{{- $alerts = concat $alerts (list
+  (dict "alert" "SightlineSearchesFail"
+    "expr" (printf "sum(rate(sightline_gateway_search_seconds_count{%s,outcome=~\"unavailable|internal|deadline_exceeded|resource_exhausted\"}[5m])) / sum(rate(sightline_gateway_search_seconds_count{%s}[5m])) > 0.05" $where $where)
+    "for" "5m" "severity" "critical"
+    "summary" "More than 5 % of searches fail: {{ $value | humanizePercentage }}.")
+  (dict "alert" "SightlineSearchesSlow"
+    "expr" (printf "histogram_quantile(0.99, sum by (le) (rate(sightline_gateway_search_seconds_bucket{%s,outcome=\"ok\"}[10m]))) > 2" $where)
+    "for" "15m" "severity" "warning"
+    "summary" "One search in a hundred takes longer than {{ $value | humanizeDuration }}.")
+  (dict "alert" "SightlineItemsFail"
+    "expr" (printf "sum(rate(sightline_worker_items_total{%s,outcome=\"failed\"}[10m])) / sum(rate(sightline_worker_items_total{%s}[10m])) > 0.1" $where $where)
+    "for" "10m" "severity" "warning"
+    "summary" "More than 10 % of items fail: {{ $value | humanizePercentage }}.")
+  (dict "alert" "SightlineWorkersStalled"
+    "expr" (printf "sum by (pool) (sightline_worker_shards{%s}) > 0 unless sum by (pool) (rate(sightline_worker_items_total{%s}[10m])) > 0" $where $where)
+    "for" "15m" "severity" "critical"
+    "summary" "Workers of pool {{ $labels.pool }} hold {{ $value }} shards and end no item.")
+  (dict "alert" "SightlineEngineRestarts"
+    "expr" (printf "sum by (pool, pod) (increase(sightline_worker_engine_restarts_total{%s}[15m])) > 3" $where)
+    "for" "0m" "severity" "warning"
+    "summary" "The engine of {{ $labels.pod }} died {{ $value | humanize }} times in 15 minutes.")
+  (dict "alert" "SightlinePlanningWaits"
+    "expr" (printf "sum(rate(sightline_coordinator_links_total{%s,outcome=~\"waiting|dataset_unreadable\"}[10m])) > 0 unless sum(rate(sightline_coordinator_links_total{%s,outcome=\"followed\"}[10m])) > 0" $where $where)
+    "for" "15m" "severity" "warning"
+    "summary" "Runs are not planned: the dataset or the state root cannot be read.")
+  (dict "alert" "SightlineCallsRefused"
+    "expr" (printf "sum by (job) (rate(sightline_grpc_calls_total{%s,code=\"RESOURCE_EXHAUSTED\"}[5m])) > 0" $where)
+    "for" "10m" "severity" "warning"
+    "summary" "The {{ $labels.job }} refuses calls because it has too many.")
+  (dict "alert" "SightlineVersionsDiffer"
+    "expr" (printf "count(count by (version) (sightline_build_info{%s})) > 1" $where)
+    "for" "1h" "severity" "warning"
+    "summary" "{{ $value }} versions run side by side for an hour.")) -}}
+{{- if .of.rabbitmqMetrics -}}
+{{- $alerts = concat $alerts (list
+  (dict "alert" "SightlineDeadLetters"
+    "expr" "max by (queue) (rabbitmq_queue_messages{queue=~\"sightline[.].*[.]dead\"}) > 0"
+    "for" "1m" "severity" "warning"
+    "summary" "{{ $value }} messages lie in {{ $labels.queue }}.")
+  (dict "alert" "SightlineQueueNotWorked"
+    "expr" (printf "max by (queue) (rabbitmq_queue_messages_ready{queue=~\"sightline[.]shards[.].*\",queue!~\".*[.](dead|delay[.].*)\"}) > 0 and on () (sum(rate(sightline_worker_items_total{%s}[10m])) == 0 or absent(sightline_worker_items_total{%s}))" $where $where)
+    "for" "15m" "severity" "critical"
+    "summary" "{{ $value }} shards wait in {{ $labels.queue }} and no item ends.")) -}}
+{{- end -}}
+{{- range $alerts }}
+{{- $alert := .alert }}
+- alert: {{ .alert }}
+  expr: {{ .expr | squote }}
+  {{- if ne .for "0m" }}
+  for: {{ .for }}
+  {{- end }}
+  labels: {severity: {{ .severity }}}
+  annotations:
+    summary: {{ .summary | squote }}
+    {{- with $.of.runbookBase }}
+    runbook_url: {{ trimSuffix "/" . }}/{{ $alert }}.md
+    {{- end }}
+{{- end }}
+{{- end -}}

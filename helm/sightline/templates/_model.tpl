@@ -1,0 +1,49 @@
+{{/* The volume that holds a model, mounted at /models. Takes root, model, and of (what asks for it, for messages). */}}
+{{- define "sightline.modelVolume" -}}
+{{- $volume := .model.volume | default dict -}}
+- name: model
+{{- if $volume.persistentVolumeClaim }}
+  persistentVolumeClaim: {claimName: {{ $volume.persistentVolumeClaim.claimName }}, readOnly: true}
+{{- else if $volume.image }}
+  {{- if not (semverCompare ">=1.31.0-0" .root.Capabilities.KubeVersion.Version) }}
+  {{- fail (printf "%s.model.volume.image needs Kubernetes 1.31 (with the feature gate ImageVolume) and this is %s: use persistentVolumeClaim or download" .of .root.Capabilities.KubeVersion.Version) }}
+  {{- end }}
+  image: {reference: {{ $volume.image.reference }}, pullPolicy: {{ $volume.image.pullPolicy | default "IfNotPresent" }}}
+{{- else if $volume.download }}
+  emptyDir: {sizeLimit: {{ $volume.download.size | default "10Gi" }}}
+{{- else if .root.Values.modelCache.create }}
+  persistentVolumeClaim: {claimName: {{ include "sightline.fullname" .root }}-models, readOnly: true}
+{{- else }}
+  {{- fail (printf "%s.model.volume is needed: persistentVolumeClaim, image or download; or set modelCache.create" .of) }}
+{{- end }}
+{{- end -}}
+
+{{- define "sightline.modelDownload" -}}
+{{- with (.model.volume | default dict).download }}
+initContainers:
+  - name: model
+    image: {{ .image }}
+    imagePullPolicy: {{ $.root.Values.image.pullPolicy }}
+    command: {{- toYaml .command | nindent 6 }}
+    {{- with .args }}
+    args: {{- toYaml . | nindent 6 }}
+    {{- end }}
+    env:
+      - {name: HOME, value: /tmp}
+      {{- include "sightline.s3Env" $.root | nindent 6 }}
+      {{- with .env }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+    resources: {{- toYaml (.resources | default (dict "requests" (dict "cpu" "100m" "memory" "256Mi") "limits" (dict "memory" "1Gi"))) | nindent 6 }}
+    securityContext: {{- include "sightline.securityContext" $.root | nindent 6 }}
+    volumeMounts:
+      - {name: model, mountPath: /models}
+      - {name: scratch, mountPath: /tmp}
+{{- end }}
+{{- end -}}
+
+{{- define "sightline.modelConfig" -}}
+model:
+  folder: {{ clean (printf "/models/%s" (.path | default "")) }}
+  name: {{ .name | quote }}
+{{- end -}}

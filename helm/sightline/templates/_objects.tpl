@@ -1,0 +1,37 @@
+{{/* A service of a component. Takes root, who, name and of (port, annotations). */}}
+{{- define "sightline.service" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .name }}
+  labels: {{- include "sightline.labels" .who | nindent 4 }}
+  {{- with .of.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  {{- if .headless }}
+  clusterIP: None
+  {{- end }}
+  selector: {{- include "sightline.selector" .who | nindent 4 }}
+  ports:
+    - {name: grpc, port: {{ .of.port }}, targetPort: grpc, appProtocol: kubernetes.io/h2c}
+    - {name: observe, port: 9090, targetPort: observe}
+{{- end -}}
+
+{{/* A disruption budget, where one is wanted. Takes who and name. */}}
+{{- define "sightline.budget" }}
+{{- if not (kindIs "invalid" .who.of.maxUnavailable) }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  labels: {{- include "sightline.labels" .who | nindent 4 }}
+spec:
+  maxUnavailable: {{ .who.of.maxUnavailable }}
+  # A pod that never became ready keeps nobody from draining a node.
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels: {{- include "sightline.selector" .who | nindent 6 }}
+{{- end }}
+{{- end -}}

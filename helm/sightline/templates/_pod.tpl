@@ -1,0 +1,192 @@
+{{/* Configuration as environment: a nested map becomes SIGHTLINE_BLOCK__KEY. Takes config (user's) and own (the chart's). */}}
+{{- define "sightline.configEnv" -}}
+{{- range $block, $value := mergeOverwrite (deepCopy .config) .own }}
+{{- if kindIs "map" $value }}
+{{- range $key, $inner := $value }}
+{{ include "sightline.variable" (dict "name" (printf "%s__%s" $block $key) "value" $inner) }}
+{{- end }}
+{{- else }}
+{{ include "sightline.variable" (dict "name" $block "value" $value) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* One variable. Numbers come from YAML as floats, and would be printed as 1.34e+08. */}}
+{{- define "sightline.variable" -}}
+{{- $text := toString .value -}}
+{{- if kindIs "float64" .value -}}
+{{- if eq (floor .value) .value }}{{ $text = toString (int64 .value) }}{{ end -}}
+{{- else if kindIs "slice" .value -}}
+{{- $text = join "," .value -}}
+{{- end -}}
+- name: SIGHTLINE_{{ upper .name }}
+  value: {{ $text | quote }}
+{{- end -}}
+
+{{/* What every service is told. Takes root, port and drain (seconds). */}}
+{{- define "sightline.ownConfig" -}}
+listen:
+  address: 0.0.0.0:{{ .port }}
+{{- if .root.Values.tls.existingSecret }}
+  tls_cert: /etc/sightline/tls/tls.crt
+  tls_key: /etc/sightline/tls/tls.key
+{{- else }}
+  insecure: true
+{{- end }}
+observability:
+  address: 0.0.0.0:9090
+  insecure: true
+shutdown:
+  drain_seconds: {{ .drain }}
+telemetry:
+  log: {{ .root.Values.telemetry.log | quote }}
+  log_format: {{ .root.Values.telemetry.logFormat }}
+  trace_ratio: {{ .root.Values.telemetry.traceRatio }}
+{{- with .root.Values.telemetry.otlpEndpoint }}
+  otlp_endpoint: {{ . | quote }}
+{{- end }}
+{{- with .root.Values.s3 }}
+{{- if or .endpoint .region .pathStyle }}
+s3:
+  {{- with .endpoint }}
+  endpoint: {{ . | quote }}
+  {{- end }}
+  {{- with .region }}
+  region: {{ . | quote }}
+  {{- end }}
+  {{- if .pathStyle }}
+  path_style: true
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* An address from a secret or as it is. Takes variable and source (url, existingSecret). */}}
+{{- define "sightline.address" -}}
+- name: {{ .variable }}
+{{- if .source.existingSecret.name }}
+  valueFrom:
+    secretKeyRef: {name: {{ .source.existingSecret.name }}, key: {{ .source.existingSecret.key }}}
+{{- else }}
+  value: {{ .source.url | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "sightline.s3Env" -}}
+{{- with .Values.s3.existingSecret }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: AWS_ACCESS_KEY_ID}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: AWS_SECRET_ACCESS_KEY}
+- name: AWS_SESSION_TOKEN
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: AWS_SESSION_TOKEN, optional: true}
+{{- end }}
+{{- end -}}
+
+{{- define "sightline.podSecurityContext" -}}
+runAsNonRoot: true
+{{- with .Values.podSecurity.runAsUser }}
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+{{- end }}
+{{- with .Values.podSecurity.fsGroup }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+{{- end }}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "sightline.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "sightline.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: observe}
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /livez, port: observe}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: {path: /readyz, port: observe}
+  periodSeconds: 5
+  timeoutSeconds: 3
+{{- end -}}
+
+{{/* Where a pod runs. Takes root, component, pool and of (the block of values). */}}
+{{- define "sightline.placement" -}}
+serviceAccountName: {{ include "sightline.serviceAccount" .root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .of.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .of.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .of.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .of.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .of.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+topologySpreadConstraints:
+  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "sightline.selector" $ | nindent 8 }}
+  {{- end }}
+securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
+{{- end -}}
+
+{{- define "sightline.commonMounts" -}}
+- {name: scratch, mountPath: /tmp}
+{{- if .Values.tls.existingSecret }}
+- {name: tls, mountPath: /etc/sightline/tls, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* Takes root and size. */}}
+{{- define "sightline.commonVolumes" -}}
+- name: scratch
+  emptyDir: {sizeLimit: {{ .size }}}
+{{- with .root.Values.tls.existingSecret }}
+- name: tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- end -}}
+
+{{/* What the client needs to find the services of this release. */}}
+{{- define "sightline.clientEnv" -}}
+{{- $full := include "sightline.fullname" . -}}
+{{- $scheme := include "sightline.scheme" . -}}
+- name: SIGHTLINE_COORDINATOR
+  value: {{ $scheme }}://{{ $full }}-coordinator.{{ .Release.Namespace }}.svc:{{ .Values.coordinator.service.port }}
+- name: SIGHTLINE_GATEWAY
+  value: {{ $scheme }}://{{ $full }}-gateway.{{ .Release.Namespace }}.svc:{{ .Values.gateway.service.port }}
+{{- if and .Values.tls.existingSecret .Values.tls.ca }}
+- name: SIGHTLINE_CA_CERT
+  value: /etc/sightline/tls/ca.crt
+{{- end }}
+{{- end -}}

@@ -1,0 +1,69 @@
+"""The chart as helm renders it."""
+
+import subprocess
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import yaml
+
+REPO: Path = Path(__file__).resolve().parents[2]
+HELM: Path = REPO / ".local/helm/helm"
+CHART: Path = REPO / "helm/sightline"
+VALUES: Path = Path(__file__).resolve().parent / "values"
+# Kubernetes versions that everything is checked for.
+VERSIONS: List[str] = ["1.30.0", "1.31.0", "1.32.0", "1.33.0", "1.34.0"]
+# What a values file needs beyond the oldest version: volumes of type image.
+OLDEST: Dict[str, str] = {"air-gapped": "1.31.0"}
+RELEASE = "demo"
+NAMESPACE = "search"
+
+Manifest = Dict[str, Any]
+
+
+class Refused(Exception):
+    """helm would not render."""
+
+
+def names() -> List[str]:
+    """The values files."""
+    return sorted(file.stem for file in VALUES.glob("*.yaml"))
+
+
+def versions(name: str) -> List[str]:
+    """The Kubernetes versions that a values file is for."""
+    return VERSIONS[VERSIONS.index(OLDEST.get(name, VERSIONS[0])):]
+
+
+def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] = []) -> List[Manifest]:
+    """Every object that the chart makes of these values files, hooks too; `Refused` with helm's words where it would not."""
+    command = [str(HELM), "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", version, *arguments]
+    for file in files:
+        command += ["--values", str(file)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise Refused(ended.stderr)
+    return [manifest for manifest in yaml.safe_load_all(ended.stdout) if manifest]
+
+
+def named(name: str, version: str = VERSIONS[-1], arguments: List[str] = []) -> List[Manifest]:
+    """What the chart makes of one of the values files here."""
+    return chart([VALUES / f"{name}.yaml"], version, arguments)
+
+
+def of_kind(manifests: List[Manifest], kind: str) -> List[Manifest]:
+    return [manifest for manifest in manifests if manifest["kind"] == kind]
+
+
+def pods(manifests: List[Manifest]) -> Iterator[Manifest]:
+    """The specification of every pod, with its labels."""
+    for manifest in manifests:
+        if manifest["kind"] == "Pod":
+            yield manifest
+        elif manifest["kind"] in ("Deployment", "Job"):
+            yield manifest["spec"]["template"]
+        elif manifest["kind"] == "CronJob":
+            yield manifest["spec"]["jobTemplate"]["spec"]["template"]
+
+
+def containers(pod: Manifest) -> List[Manifest]:
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]

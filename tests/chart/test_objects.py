@@ -1,0 +1,197 @@
+"""What the chart makes of particular values."""
+
+import re
+import unittest
+
+import binaries
+import render
+
+# As sightline_core's own test has them: the chart computes the same names.
+QUEUES = {
+    "sightline-demo": "sightline.shards.sightline-demo.7f02a162",
+    "google/siglip-so400m": "sightline.shards.google_siglip-so400m.8f3eb4df",
+}
+
+
+def by_name(manifests, kind):
+    return {manifest["metadata"]["name"]: manifest for manifest in render.of_kind(manifests, kind)}
+
+
+class Scaling(unittest.TestCase):
+    def test_with_keda_every_pool_has_its_scaled_object_and_no_replicas_nor_hpa(self):
+        manifests = render.named("all-in")
+        objects = by_name(manifests, "ScaledObject")
+        self.assertEqual(sorted(objects), ["demo-sightline-worker-clip", "demo-sightline-worker-clip-gpu"])
+        deployments = by_name(manifests, "Deployment")
+        for name, scaled in objects.items():
+            self.assertEqual(scaled["spec"]["scaleTargetRef"]["name"], name)
+            self.assertNotIn("replicas", deployments[name]["spec"])
+        self.assertEqual(list(by_name(manifests, "HorizontalPodAutoscaler")), ["demo-sightline-gateway"])
+
+    def test_keda_counts_waiting_held_and_delayed_shards_of_the_models_own_queue(self):
+        scaled = by_name(render.named("all-in"), "ScaledObject")["demo-sightline-worker-clip-gpu"]
+        trigger = scaled["spec"]["triggers"][0]
+        metadata = trigger["metadata"]
+        self.assertEqual((metadata["protocol"], metadata["mode"], metadata["operation"]), ("http", "QueueLength", "sum"))
+        self.assertNotIn("excludeUnacknowledged", metadata)
+        pattern = re.compile(metadata["queueName"])
+        queue = QUEUES["google/siglip-so400m"]
+        for counted in (queue, f"{queue}.delay.1000", f"{queue}.delay.60000"):
+            self.assertTrue(pattern.search(counted), counted)
+        for other in (f"{queue}.dead", f"x{queue}", QUEUES["sightline-demo"], queue.replace(".", "x")):
+            self.assertFalse(pattern.search(other), other)
+        self.assertEqual(trigger["authenticationRef"]["name"], "demo-sightline-queue")
+
+    def test_the_management_address_comes_from_its_secret(self):
+        authentication = by_name(render.named("all-in"), "TriggerAuthentication")["demo-sightline-queue"]
+        self.assertEqual(authentication["spec"]["secretTargetRef"],
+                         [{"parameter": "host", "name": "rabbitmq", "key": "managementUrl"}])
+
+    def test_an_address_without_password_needs_no_authentication(self):
+        manifests = render.named("air-gapped")
+        self.assertEqual(by_name(manifests, "TriggerAuthentication"), {})
+        trigger = render.of_kind(manifests, "ScaledObject")[0]["spec"]["triggers"][0]
+        self.assertEqual(trigger["metadata"]["host"], "https://rabbitmq.internal:15671/sightline")
+        self.assertNotIn("authenticationRef", trigger)
+
+    def test_pools_sleep_at_zero_with_keda_and_never_without(self):
+        self.assertEqual(render.of_kind(render.named("gpu-spot"), "ScaledObject")[0]["spec"]["minReplicaCount"], 0)
+        hpa = by_name(render.named("keda-off"), "HorizontalPodAutoscaler")["demo-sightline-worker-clip"]
+        self.assertEqual(hpa["spec"]["minReplicas"], 1)
+
+    def test_auto_takes_keda_where_the_cluster_knows_it_and_the_hpa_elsewhere(self):
+        without = render.named("multi-tenant")
+        self.assertEqual(render.of_kind(without, "ScaledObject"), [])
+        self.assertIn("radiology-worker-biomed", by_name(without, "HorizontalPodAutoscaler"))
+        having = render.named("multi-tenant", arguments=["--api-versions", "keda.sh/v1alpha1"])
+        self.assertIn("radiology-worker-biomed", by_name(having, "ScaledObject"))
+
+    def test_nothing_scales_where_none_is_said(self):
+        manifests = render.named("tiny")
+        self.assertEqual(render.of_kind(manifests, "ScaledObject"), [])
+        self.assertEqual(render.of_kind(manifests, "HorizontalPodAutoscaler"), [])
+        self.assertEqual({item["spec"]["replicas"] for item in render.of_kind(manifests, "Deployment")}, {1})
+
+
+class Workers(unittest.TestCase):
+    def test_a_pool_takes_the_defaults_that_it_does_not_override(self):
+        pools = by_name(render.named("gpu-spot"), "Deployment")
+        pod = pools["demo-sightline-worker-t4"]["spec"]["template"]["spec"]
+        self.assertEqual(pod["nodeSelector"], {"node.kubernetes.io/instance-type": "g4dn.xlarge"})
+        self.assertEqual(len(pod["tolerations"]), 2)
+        values = binaries.environment(pod["containers"][0])
+        self.assertEqual(values["SIGHTLINE_PREFETCH"], "1")
+        self.assertEqual(values["SIGHTLINE_SHUTDOWN__DRAIN_SECONDS"], "15")
+        self.assertEqual(pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"], 1)
+
+    def test_the_device_decides_the_image(self):
+        pools = by_name(render.named("all-in"), "Deployment")
+        image = {name: item["spec"]["template"]["spec"]["containers"][0]["image"] for name, item in pools.items()}
+        self.assertEqual(image["demo-sightline-worker-clip"], "registry.example.com/ml/sightline-worker:0.1.0")
+        self.assertEqual(image["demo-sightline-worker-clip-gpu"], "registry.example.com/ml/sightline-worker-cuda:0.1.0")
+
+    def test_a_digest_counts_in_place_of_the_tag(self):
+        image = by_name(render.named("air-gapped"), "Deployment")["demo-sightline-coordinator"]
+        self.assertTrue(image["spec"]["template"]["spec"]["containers"][0]["image"].endswith("@sha256:" + "0123456789" * 6 + "0123"))
+
+    def test_whole_numbers_are_written_out_and_lists_joined(self):
+        worker = by_name(render.named("all-in"), "Deployment")["demo-sightline-worker-clip"]
+        values = binaries.environment(worker["spec"]["template"]["spec"]["containers"][0])
+        self.assertEqual(values["SIGHTLINE_PIPELINE__MAX_OBJECT_BYTES"], "536870912")
+        self.assertEqual(values["SIGHTLINE_MODEL__TRUSTED_TORCHSCRIPT"], "aa,bb")
+        self.assertEqual(values["SIGHTLINE_TELEMETRY__TRACE_RATIO"], "1")
+
+    def test_a_model_is_downloaded_before_the_worker_starts(self):
+        worker = by_name(render.named("external"), "Deployment")["demo-sightline-worker-dinov2"]
+        pod = worker["spec"]["template"]["spec"]
+        self.assertEqual(pod["initContainers"][0]["volumeMounts"][0], {"name": "model", "mountPath": "/models"})
+        self.assertIn({"name": "model", "emptyDir": {"sizeLimit": "2Gi"}}, pod["volumes"])
+
+    def test_a_model_without_a_volume_lies_in_the_charts_own_claim(self):
+        manifests = render.named("keda-off")
+        self.assertEqual(list(by_name(manifests, "PersistentVolumeClaim")), ["demo-sightline-models"])
+        pod = by_name(manifests, "Deployment")["demo-sightline-worker-clip"]["spec"]["template"]["spec"]
+        self.assertIn({"name": "model", "persistentVolumeClaim": {"claimName": "demo-sightline-models", "readOnly": True}},
+                      pod["volumes"])
+
+    def test_an_image_volume_is_refused_where_kubernetes_has_none(self):
+        with self.assertRaisesRegex(render.Refused, "needs Kubernetes 1.31"):
+            render.named("air-gapped", "1.30.0")
+
+
+class Around(unittest.TestCase):
+    def test_coordinators_are_replaced_one_by_one_and_none_is_missing_meanwhile(self):
+        strategy = by_name(render.named("minimal"), "Deployment")["demo-sightline-coordinator"]["spec"]
+        self.assertEqual(strategy["replicas"], 2)
+        self.assertEqual(strategy["strategy"]["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1})
+
+    def test_every_selector_matches_its_own_pods_and_no_others(self):
+        manifests = render.named("all-in")
+        labels = {item["metadata"]["name"]: item["spec"]["template"]["metadata"]["labels"]
+                  for item in render.of_kind(manifests, "Deployment")}
+        for kind in ("Deployment", "Service", "PodDisruptionBudget"):
+            for name, item in by_name(manifests, kind).items():
+                selector = item["spec"]["selector"]
+                selector = selector.get("matchLabels", selector)
+                matched = [pod for pod, has in labels.items() if selector.items() <= has.items()]
+                self.assertEqual(matched, [name], kind)
+
+    def test_every_deployment_has_a_network_policy_that_covers_it(self):
+        manifests = render.named("all-in")
+        policies = [item["spec"]["podSelector"]["matchLabels"] for item in render.of_kind(manifests, "NetworkPolicy")]
+        for item in render.of_kind(manifests, "Deployment"):
+            labels = item["spec"]["template"]["metadata"]["labels"]
+            self.assertEqual(sum(policy.items() <= labels.items() for policy in policies), 1)
+
+    def test_routes_name_services_and_ports_that_exist(self):
+        manifests = render.named("all-in")
+        services = by_name(manifests, "Service")
+        route = render.of_kind(manifests, "GRPCRoute")[0]
+        for rule in route["spec"]["rules"]:
+            for backend in rule["backendRefs"]:
+                self.assertIn(backend["port"], [port["port"] for port in services[backend["name"]]["spec"]["ports"]])
+        for rule in render.of_kind(manifests, "Ingress")[0]["spec"]["rules"]:
+            self.assertIn(rule["http"]["paths"][0]["backend"]["service"]["name"], services)
+
+    def test_routes_name_the_grpc_services_of_the_api(self):
+        declared = set()
+        for file in (render.REPO / "proto/sightline/v1").glob("*.proto"):
+            declared |= {f"sightline.v1.{name}" for name in re.findall(r"^service (\w+) ", file.read_text(), re.M)}
+        route = render.of_kind(render.named("all-in"), "GRPCRoute")[0]
+        named = {match["method"]["service"] for rule in route["spec"]["rules"] for match in rule["matches"]}
+        self.assertLess(named, declared)
+        self.assertEqual(declared - named, {"sightline.v1.Worker"})
+
+    def test_every_alert_has_its_page_and_every_page_its_alert(self):
+        rules = render.of_kind(render.named("all-in"), "PrometheusRule")[0]["spec"]["groups"][0]["rules"]
+        alerts = {rule["alert"] for rule in rules}
+        pages = {file.stem for file in (render.REPO / "docs/runbooks").glob("Sightline*.md")}
+        self.assertEqual(alerts, pages)
+        for rule in rules:
+            self.assertEqual(rule["annotations"]["runbook_url"], f"https://docs.example.com/runbooks/{rule['alert']}.md")
+
+    def test_alerts_and_dashboards_ask_for_metrics_that_the_services_export(self):
+        operating = (render.REPO / "docs/operating.md").read_text()
+        documented = set(re.findall(r"`(sightline_\w+)`", operating))
+        manifests = render.named("all-in")
+        texts = [str(render.of_kind(manifests, "PrometheusRule"))]
+        texts += [str(item["data"]) for item in render.of_kind(manifests, "ConfigMap")]
+        asked = {name for text in texts for name in re.findall(r"\bsightline_(?:grpc|coordinator|worker|gateway|build)_\w+", text)}
+        self.assertGreater(len(asked), 8)
+        for name in asked:
+            self.assertIn(re.sub(r"_(bucket|count|sum)$", "", name), documented)
+
+    def test_the_test_pod_asks_both_services_by_the_names_that_they_have(self):
+        manifests = render.named("all-in")
+        pod = render.of_kind(manifests, "Pod")[0]
+        services = by_name(manifests, "Service")
+        for container in pod["spec"]["containers"]:
+            values = binaries.environment(container)
+            for variable in ("SIGHTLINE_COORDINATOR", "SIGHTLINE_GATEWAY"):
+                scheme, name = re.match(r"(https?)://([a-z-]+)\.search\.svc:\d+$", values[variable]).groups()
+                self.assertIn(name, services)
+                self.assertEqual(scheme, "https")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,96 @@
+"""What holds for every pod of the chart, whatever the values are."""
+
+import unittest
+
+import binaries
+import render
+
+
+
+class Pods(unittest.TestCase):
+    def each(self):
+        """Every container of every values file, with its pod; the failure's message names it."""
+        for name in render.names():
+            for pod in render.pods(render.named(name)):
+                for container in render.containers(pod):
+                    self.where = f"{name}: {container['name']}"
+                    yield name, pod, container
+
+    def services(self):
+        """The containers that run a service."""
+        for _, pod, container in self.each():
+            service = pod["metadata"]["labels"]["app.kubernetes.io/component"]
+            if service in ("coordinator", "gateway", "worker") and container["name"] == service:
+                yield service, pod, container
+
+    def _formatMessage(self, msg, standard):  # noqa: N802
+        return super()._formatMessage(f"{getattr(self, 'where', '')} {msg or ''}", standard)
+
+    def test_every_container_meets_the_restricted_pod_security_standard(self):
+        for _, pod, container in self.each():
+            security = container["securityContext"]
+            self.assertFalse(security["allowPrivilegeEscalation"])
+            self.assertTrue(security["readOnlyRootFilesystem"])
+            self.assertTrue(security["runAsNonRoot"])
+            self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
+            self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
+            for volume in pod["spec"]["volumes"]:
+                self.assertTrue({"emptyDir", "secret", "persistentVolumeClaim", "image", "configMap"} & set(volume), volume)
+
+    def test_no_pod_may_call_the_api_server_nor_sees_variables_of_services(self):
+        for _, pod, _ in self.each():
+            self.assertFalse(pod["spec"]["automountServiceAccountToken"])
+            self.assertFalse(pod["spec"]["enableServiceLinks"])
+
+    def test_every_container_says_what_it_needs_and_has_a_limit_of_memory(self):
+        for name, _, container in self.each():
+            self.assertIn("cpu", container["resources"]["requests"])
+            if name != "tiny":
+                self.assertIn("memory", container["resources"]["limits"])
+
+    def test_every_mount_has_its_volume(self):
+        for _, pod, container in self.each():
+            volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
+            self.assertLessEqual({mount["name"] for mount in container["volumeMounts"]}, volumes)
+
+    def test_no_variable_is_given_twice(self):
+        for _, _, container in self.each():
+            names = [entry["name"] for entry in container.get("env", [])]
+            self.assertEqual(len(names), len(set(names)), names)
+
+    def test_every_variable_of_ours_is_a_key_of_the_service_and_its_value_is_taken(self):
+        checked = 0
+        for service, _, container in self.services():
+            self.assertEqual(binaries.unknown_variables(service, container), [])
+            self.assertEqual(binaries.complaint(service, container), "")
+            checked += 1
+        self.assertGreater(checked, 20)
+
+    def test_a_container_whose_variable_is_no_key_is_found(self):
+        wrong = {"env": [{"name": "SIGHTLINE_QUEUE__UR", "value": "x"}]}
+        self.assertEqual(binaries.unknown_variables("worker", wrong), ["SIGHTLINE_QUEUE__UR"])
+        self.assertIn("SIGHTLINE_QUEUE__UR", binaries.complaint("worker", wrong))
+
+    def test_what_is_under_way_has_less_time_than_the_grace_period(self):
+        for _, pod, container in self.services():
+            drain = int(binaries.environment(container)["SIGHTLINE_SHUTDOWN__DRAIN_SECONDS"])
+            hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            self.assertGreaterEqual(pod["spec"]["terminationGracePeriodSeconds"], drain + hook + 5)
+            self.assertGreaterEqual(drain, 5)
+
+    def test_ports_and_probes_are_where_the_service_listens(self):
+        for _, _, container in self.services():
+            values = binaries.environment(container)
+            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+            self.assertTrue(values["SIGHTLINE_LISTEN__ADDRESS"].endswith(f":{ports['grpc']}"))
+            self.assertTrue(values["SIGHTLINE_OBSERVABILITY__ADDRESS"].endswith(f":{ports['observe']}"))
+            for probe, path in (("livenessProbe", "/livez"), ("readinessProbe", "/readyz"), ("startupProbe", "/livez")):
+                self.assertEqual(container[probe]["httpGet"], {"path": path, "port": "observe"})
+
+    def test_no_secret_lies_in_a_manifest(self):
+        for name in render.names():
+            self.assertNotIn("Secret", {manifest["kind"] for manifest in render.named(name)})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,97 @@
+"""Makes the Grafana dashboards of the chart, helm/sightline/dashboards/*.json.
+
+    tools/chart/dashboards.py           writes them
+    tools/chart/dashboards.py --check   fails where a file is another
+"""
+
+import json
+import sys
+from typing import Any, Dict, List, Tuple
+
+import drift
+import keys
+
+_FOLDER = keys.REPO / "helm/sightline/dashboards"
+_WHERE = 'release=~"$release"'
+# Title, unit, and queries, each with its legend.
+Panel = Tuple[str, str, List[Tuple[str, str]]]
+
+_PROGRESS: List[Panel] = [
+    ("Items that ended, by outcome", "ops",
+     [(f"sum by (outcome) (rate(sightline_worker_items_total{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
+    ("Items that ended in the time shown", "short",
+     [(f"sum by (outcome) (increase(sightline_worker_items_total{{{_WHERE}}}[$__range]))", "{{outcome}}")]),
+    ("Shards in hand", "short", [(f"sum by (pool) (sightline_worker_shards{{{_WHERE}}})", "{{pool}}")]),
+    ("Workers", "short", [(f'count by (pool) (up{{job="worker",{_WHERE}}} == 1)', "{{pool}}")]),
+    ("Planning: links, by what became of them", "ops",
+     [(f"sum by (outcome) (rate(sightline_coordinator_links_total{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
+    ("Runs created", "short", [(f"sum(increase(sightline_coordinator_runs_created_total{{{_WHERE}}}[$__range]))", "runs")]),
+]
+_STAGES: List[Panel] = [
+    ("Busy time of a stage per second of a worker", "percentunit",
+     [(f"sum by (stage) (rate(sightline_worker_stage_busy_seconds_total{{{_WHERE}}}[$__rate_interval])) / on () group_left "
+       f'count(up{{job="worker",{_WHERE}}} == 1)', "{{stage}}")]),
+    ("Items in a stage", "short", [(f"sum by (stage) (sightline_worker_stage_items{{{_WHERE}}})", "{{stage}}")]),
+    ("Items in a batch of the model, median and 95 %", "short",
+     [(f"histogram_quantile({q}, sum by (le) (rate(sightline_worker_batch_items_bucket{{{_WHERE}}}[$__rate_interval])))",
+       legend) for q, legend in ((0.5, "median"), (0.95, "95 %"))]),
+    ("Deaths of engines", "short",
+     [(f"sum by (pool) (increase(sightline_worker_engine_restarts_total{{{_WHERE}}}[$__rate_interval]))", "{{pool}}")]),
+]
+_QUEUE: List[Panel] = [
+    ("Shards waiting", "short",
+     [('max by (queue) (rabbitmq_queue_messages_ready{queue=~"sightline[.]shards[.].*",queue!~".*[.]dead"})', "{{queue}}")]),
+    ("Shards unacknowledged", "short",
+     [('max by (queue) (rabbitmq_queue_messages_unacked{queue=~"sightline[.]shards[.].*",queue!~".*[.]dead"})', "{{queue}}")]),
+    ("Planning links", "short", [('max by (queue) (rabbitmq_queue_messages{queue=~"sightline[.]plan.*"})', "{{queue}}")]),
+    ("Dead letters", "short", [('max by (queue) (rabbitmq_queue_messages{queue=~"sightline[.].*[.]dead"})', "{{queue}}")]),
+    ("Workers", "short", [(f'count by (pool) (up{{job="worker",{_WHERE}}} == 1)', "{{pool}}")]),
+]
+_ERRORS: List[Panel] = [
+    ("Items that failed, by reason", "ops",
+     [(f"sum by (reason) (rate(sightline_worker_failures_total{{{_WHERE}}}[$__rate_interval]))", "{{reason}}")]),
+    ("Items that failed in the time shown, by reason", "short",
+     [(f"sum by (reason) (increase(sightline_worker_failures_total{{{_WHERE}}}[$__range]))", "{{reason}}")]),
+    ("Calls, by service and code, but OK", "ops",
+     [(f'sum by (service, code) (rate(sightline_grpc_calls_total{{{_WHERE},code!="OK"}}[$__rate_interval]))',
+       "{{service}} {{code}}")]),
+    ("Searches, by outcome", "ops",
+     [(f"sum by (outcome) (rate(sightline_gateway_search_seconds_count{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
+    ("Time of searches", "s",
+     [(f'histogram_quantile({q}, sum by (le) (rate(sightline_gateway_search_seconds_bucket{{{_WHERE},outcome="ok"}}'
+       "[$__rate_interval])))", legend) for q, legend in ((0.5, "median"), (0.95, "95 %"), (0.99, "99 %"))]),
+    ("Thumbnails that could not be made", "ops",
+     [(f"sum(rate(sightline_gateway_failed_thumbnails_total{{{_WHERE}}}[$__rate_interval]))", "thumbnails")]),
+]
+DASHBOARDS: Dict[str, Tuple[str, List[Panel]]] = {
+    "progress": ("Sightline: progress of runs", _PROGRESS),
+    "stages": ("Sightline: stages of workers", _STAGES),
+    "queue": ("Sightline: queues", _QUEUE),
+    "errors": ("Sightline: errors and searches", _ERRORS),
+}
+
+
+def dashboard(name: str) -> Dict[str, Any]:
+    title, panels = DASHBOARDS[name]
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    return {
+        "uid": f"sightline-{name}", "title": title, "tags": ["sightline"], "schemaVersion": 39, "refresh": "30s",
+        "time": {"from": "now-1h", "to": "now"},
+        "templating": {"list": [
+            {"name": "datasource", "type": "datasource", "query": "prometheus"},
+            {"name": "release", "type": "query", "datasource": source, "includeAll": True, "multi": True,
+             "query": {"query": "label_values(sightline_build_info, release)", "refId": "release"}, "refresh": 2},
+        ]},
+        "panels": [{
+            "id": index + 1, "type": "timeseries", "title": panel, "datasource": source,
+            "gridPos": {"h": 8, "w": 12, "x": 12 * (index % 2), "y": 8 * (index // 2)},
+            "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+            "targets": [{"refId": chr(ord("A") + number), "datasource": source, "expr": expression, "legendFormat": legend}
+                        for number, (expression, legend) in enumerate(queries)],
+        } for index, (panel, unit, queries) in enumerate(panels)],
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(max(drift.main(_FOLDER / f"{name}.json", json.dumps(dashboard(name), indent=1, ensure_ascii=False) + "\n")
+                 for name in DASHBOARDS))

@@ -1,0 +1,108 @@
+"""Makes helm/sightline/README.md from the comments of values.yaml that begin with `# --`.
+
+    tools/chart/readme.py           writes it
+    tools/chart/readme.py --check   fails where the file is another
+"""
+
+import json
+import re
+import sys
+from typing import Any, Dict, List, Tuple
+
+import yaml
+
+import drift
+import keys
+
+_CHART = keys.REPO / "helm/sightline"
+_HEAD = """# sightline
+
+{description}
+
+```
+helm install sightline helm/sightline --namespace search --create-namespace --values mine.yaml
+helm test sightline --namespace search
+```
+
+[docs/kubernetes.md](../../docs/kubernetes.md) says how it works and what to decide. A wrong key or value is refused by
+name. The values files in [tests/chart/values](../../tests/chart/values) are examples that are tested.
+
+## Values
+
+| key | default | meaning |
+|---|---|---|
+"""
+_TAIL = """
+## A worker pool
+
+`workers.<pool>` takes every key of `workerDefaults`, and
+
+| key | meaning |
+|---|---|
+| `model.name` | Name that runs ask for. Required. |
+| `model.path` | Folder of the model within its volume. |
+| `model.volume.persistentVolumeClaim.claimName` | A claim that holds the model. |
+| `model.volume.image.reference`, `.pullPolicy` | An image that holds the model (Kubernetes 1.31 with the feature gate ImageVolume, or 1.33). |
+| `model.volume.download` | `image`, `command`, `args`, `env`, `size`: an init container that writes the model into `/models`. |
+
+`gateway.model` has the same form.
+"""
+_KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9]+):( |$)")
+
+
+def documented(text: str) -> List[Tuple[str, str]]:
+    """Paths of keys and what is said of them."""
+    found: List[Tuple[str, str]] = []
+    path: List[Tuple[int, str]] = []
+    comment: List[str] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("# --"):
+            comment = [stripped[4:].strip()]
+            continue
+        if stripped.startswith("#"):
+            if comment:
+                comment.append(stripped[1:].strip())
+            continue
+        key = _KEY.match(line)
+        if key is None:
+            comment = []
+            continue
+        indent = len(key["indent"])
+        path = [(depth, name) for depth, name in path if depth < indent] + [(indent, key["key"])]
+        if comment:
+            found.append((".".join(name for _, name in path), " ".join(comment)))
+        comment = []
+    return found
+
+
+def default(values: Any, path: str) -> str:
+    for name in path.split("."):
+        values = values[name]
+    return json.dumps(values, ensure_ascii=False)
+
+
+def leaves(values: Dict[str, Any], prefix: str = "") -> List[str]:
+    """Paths of what has no blocks below it."""
+    found: List[str] = []
+    for name, value in values.items():
+        inner = isinstance(value, dict) and value
+        found += leaves(value, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
+    return found
+
+
+def page() -> str:
+    text = (_CHART / "values.yaml").read_text()
+    values = yaml.safe_load(text)
+    entries = documented(text)
+    said = [path for path, _ in entries]
+    silent = [path for path in leaves(values) if not any(path == one or path.startswith(one + ".") for one in said)]
+    if silent:
+        raise SystemExit(f"values.yaml says nothing of {', '.join(silent)}")
+    chart = yaml.safe_load((_CHART / "Chart.yaml").read_text())
+    rows = [f"| `{path}` | `{default(values, path)}` | {meaning.replace('|', chr(92) + '|')} |" for path, meaning in entries]
+    return _HEAD.format(description=chart["description"]) + "\n".join(rows) + "\n" + _TAIL
+
+
+if __name__ == "__main__":
+    sys.exit(drift.main(_CHART / "README.md", page()))

@@ -1,0 +1,182 @@
+"""Makes helm/sightline/values.schema.json: what values may be, with the services' configuration as the binaries list it.
+
+    tools/chart/schema.py           writes it
+    tools/chart/schema.py --check   fails where the file is another
+"""
+
+import json
+import sys
+from typing import Any, Dict, List, Optional
+
+import drift
+import keys
+
+Schema = Dict[str, Any]
+
+# Keys that the chart sets itself from its own values.
+OWNED = {
+    "listen.address", "listen.insecure", "listen.tls_cert", "listen.tls_key", "observability.address",
+    "observability.insecure", "shutdown.drain_seconds", "telemetry.log", "telemetry.log_format", "telemetry.trace_ratio",
+    "telemetry.otlp_endpoint", "s3.endpoint", "s3.region", "s3.path_style", "queue.url", "index.url", "state.url", "name",
+    "model.folder", "model.name", "model.device",
+}
+_NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_QUANTITY = "^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+
+
+def obj(properties: Dict[str, Schema], required: Optional[List[str]] = None, **more: Any) -> Schema:
+    schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False, **more}
+    return {**schema, "required": required} if required else schema
+
+
+def text(pattern: Optional[str] = None, **more: Any) -> Schema:
+    return {"type": "string", **({"pattern": pattern} if pattern else {}), **more}
+
+
+def whole(least: int = 0, most: Optional[int] = None) -> Schema:
+    return {"type": "integer", "minimum": least, **({} if most is None else {"maximum": most})}
+
+
+def listed(items: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": items, **more}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/$defs/{name}"}
+
+
+BOOLEAN: Schema = {"type": "boolean"}
+# Kubernetes' own types: its API server checks them, and another schema of theirs would only be older.
+KUBERNETES: Schema = {"type": "object"}
+STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+PORT = whole(1, 65535)
+SECRET_NAME = text("^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", maxLength=253)
+
+
+def plain_url(schemes: str) -> Schema:
+    """An address without a password: what has one belongs into a secret."""
+    return text(f"^(({schemes})://[^@\\s]+)?$")
+
+
+def address(schemes: str) -> Dict[str, Schema]:
+    return {"url": plain_url(schemes),
+            "existingSecret": obj({"name": SECRET_NAME, "key": text("^[-._a-zA-Z0-9]+$")})}
+
+
+def config(service: str) -> Schema:
+    """A service's keys but those that the chart sets, nested by their dots."""
+    root: Dict[str, Schema] = {}
+    blocks: Dict[str, Dict[str, Schema]] = {}
+    for key in keys.of(service):
+        if key.name in OWNED:
+            continue
+        block, _, inner = key.name.rpartition(".")
+        (blocks.setdefault(block, {}) if block else root)[inner] = keys.json_schema(key)
+    return obj({**root, **{block: obj(inner) for block, inner in blocks.items()}})
+
+
+def placement() -> Dict[str, Schema]:
+    return {
+        "podAnnotations": STRINGS, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES), "affinity": KUBERNETES,
+        "priorityClassName": text(), "extraEnv": listed(obj({"name": text(minLength=1), "value": text(),
+                                                            "valueFrom": KUBERNETES}, ["name"])),
+        "resources": obj({"requests": ref("quantities"), "limits": ref("quantities")}),
+        "maxUnavailable": {"anyOf": [whole(0), text("^([0-9]|[1-9][0-9]|100)%$"), {"type": "null"}]},
+    }
+
+
+def model() -> Schema:
+    volume = obj({
+        "persistentVolumeClaim": obj({"claimName": text(_NAME)}, ["claimName"]),
+        "image": obj({"reference": text(minLength=1), "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]}},
+                     ["reference"]),
+        "download": obj({"image": text(minLength=1), "command": listed(text(), minItems=1), "args": listed(text()),
+                         "env": listed(KUBERNETES), "size": text(_QUANTITY), "resources": KUBERNETES},
+                        ["image", "command"]),
+    }, minProperties=1, maxProperties=1)
+    # The queue's name holds the length of the model's in one byte.
+    return obj({"name": text("^[^\\s]+$", minLength=1, maxLength=127), "path": text("^[^/].*$|^$"), "volume": volume},
+               ["name"])
+
+
+def worker(defaults: bool) -> Schema:
+    properties = {
+        **placement(), "device": {"enum": ["cpu", "cuda"]}, "image": text(), "replicas": whole(0),
+        "config": ref("workerConfig"), "terminationGracePeriodSeconds": whole(15, 3600), "scratchSize": text(_QUANTITY),
+        "runtimeClassName": text(),
+        "autoscaling": obj({
+            "minReplicas": whole(0), "maxReplicas": whole(1), "shardsPerWorker": whole(1), "pollingSeconds": whole(1),
+            "cooldownSeconds": whole(0), "scaleDownSeconds": whole(0, 3600),
+            "targetCPUUtilizationPercentage": whole(1)}),
+    }
+    return obj(properties) if defaults else obj({**properties, "model": ref("model")}, ["model"])
+
+
+def schema() -> Schema:
+    service = obj({"port": PORT, "annotations": STRINGS})
+    coordinator = obj({**placement(), "replicas": whole(1), "config": ref("coordinatorConfig"), "service": service,
+                       "terminationGracePeriodSeconds": whole(15, 3600)})
+    gateway = obj({
+        **placement(), "enabled": BOOLEAN, "replicas": whole(1), "config": ref("gatewayConfig"), "service": service,
+        "model": {"anyOf": [ref("model"), {"type": "object", "maxProperties": 0}]},
+        "autoscaling": obj({"enabled": BOOLEAN, "minReplicas": whole(1), "maxReplicas": whole(1),
+                            "targetCPUUtilizationPercentage": whole(1)}),
+        "terminationGracePeriodSeconds": whole(15, 3600), "preStopSeconds": whole(1, 300)})
+    switch = {"enabled": BOOLEAN, "labels": STRINGS}
+    properties = {
+        "global": {"type": "object"}, "nameOverride": text(), "fullnameOverride": text(), "commonLabels": STRINGS,
+        "image": obj({"registry": text(), "tag": text(), "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
+                      "pullSecrets": listed(text(minLength=1)),
+                      "names": obj({name: text(minLength=1) for name in
+                                    ("coordinator", "gateway", "worker", "workerCuda", "cli")})}),
+        "state": obj({"url": text("^s3://[^/\\s]+(/.*)?$")}, ["url"]),
+        "s3": obj({"endpoint": plain_url("https?"), "region": text(), "pathStyle": BOOLEAN,
+                   "existingSecret": SECRET_NAME}),
+        "queue": obj({**address("amqps?"), "management": obj(address("https?"))}, anyOf=needs_address()),
+        "index": obj(address("milvus|milvus\\+tls"), anyOf=needs_address()),
+        "tls": obj({"existingSecret": SECRET_NAME, "ca": BOOLEAN}),
+        "telemetry": obj({"log": text(), "logFormat": {"enum": ["json", "text"]}, "otlpEndpoint": plain_url("https?"),
+                          "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
+        "serviceAccount": obj({"create": BOOLEAN, "name": text(), "annotations": STRINGS}),
+        "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},
+                            "fsGroup": {"anyOf": [whole(1), {"type": "null"}]}}),
+        "coordinator": coordinator, "gateway": gateway, "scaling": {"enum": ["auto", "keda", "hpa", "none"]},
+        "workers": {"type": "object", "propertyNames": {"pattern": _NAME, "maxLength": 20},
+                    "additionalProperties": worker(False)},
+        "workerDefaults": worker(True),
+        "modelCache": obj({"create": BOOLEAN, "size": text(_QUANTITY), "storageClassName": text(),
+                           "accessModes": listed({"enum": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany",
+                                                           "ReadWriteOncePod"]}, minItems=1)}),
+        "expose": obj({
+            "ingress": obj({"enabled": BOOLEAN, "className": text(), "annotations": STRINGS, "gatewayHost": text(),
+                            "coordinatorHost": text(), "tlsSecret": SECRET_NAME}),
+            "gatewayApi": obj({"enabled": BOOLEAN, "parentRefs": listed(KUBERNETES), "hostnames": listed(text()),
+                               "coordinator": BOOLEAN},
+                              **{"if": {"properties": {"enabled": {"const": True}}},
+                                 "then": {"properties": {"parentRefs": {"minItems": 1}}}})}),
+        "networkPolicy": obj({"enabled": BOOLEAN, "clients": listed(KUBERNETES), "scrapers": listed(KUBERNETES),
+                              "egressPorts": listed(PORT)}),
+        "monitoring": obj({
+            "serviceMonitor": obj({**switch, "interval": text("^[0-9]+(ms|s|m)$")}),
+            "prometheusRule": obj({**switch, "runbookBase": text(), "rabbitmqMetrics": BOOLEAN}),
+            "dashboards": obj(switch)}),
+        "tests": obj({"enabled": BOOLEAN}),
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Values of the chart sightline",
+        **obj(properties, ["state", "queue", "index"]),
+        "$defs": {"model": model(),
+                  "quantities": {"type": "object", "additionalProperties": {"anyOf": [text(_QUANTITY), whole(0)]}},
+                  **{f"{name}Config": config(name) for name in keys.SERVICES}},
+    }
+
+
+def needs_address() -> List[Schema]:
+    """An address, or a secret with it."""
+    return [{"properties": {"url": {"minLength": 1}}},
+            {"properties": {"existingSecret": {"properties": {"name": {"minLength": 1}}}}}]
+
+
+if __name__ == "__main__":
+    sys.exit(drift.main(keys.REPO / "helm/sightline/values.schema.json",
+                        json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"))
