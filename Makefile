@@ -94,6 +94,11 @@ helm-test: setup ## Lint, render and check the chart for five versions of Kubern
 	for program in schema readme dashboards; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
 	$(CHART_PYTHON) tests/chart/run.py
 
+.PHONY: lint-docker
+lint-docker: ## hadolint over the Dockerfiles
+	$(SETUP) chart-checks
+	.local/venv-chart/bin/hadolint --config .hadolint.yaml deploy/docker/*.Dockerfile
+
 .PHONY: chart-docs
 chart-docs: setup ## Make the chart's schema, README and dashboards anew
 	$(SETUP) chart-checks

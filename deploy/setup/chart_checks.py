@@ -8,11 +8,12 @@ import helm
 import paths
 import venv_lock
 
-# Of each module the folder that holds its resource definitions.
+# Of each module the folder that holds its definitions.
 _DEFINITIONS: Dict[str, str] = {
     "keda-definitions": "config/crd/bases",
     "gateway-api-definitions": "config/crd/standard",
     "prometheus-operator-definitions": "example/prometheus-operator-crd",
+    "compose-schema": "schema",
 }
 
 

@@ -33,6 +33,7 @@ COMPONENTS: Dict[str, str] = {
     "python-clients": "python_clients",
     "helm": "helm",
     "chart-checks": "chart_checks",
+    "prometheus": "prometheus",
     "control-plane": "control_plane",
     "models": "models",
     "pictures": "pictures",

@@ -1,0 +1,39 @@
+# syntax=docker/dockerfile:1.9
+# docker build -f deploy/docker/coordinator.Dockerfile -t sightline-coordinator .
+# The coordinator has no libtorch: neither to build nor to run.
+
+FROM rust:1.95-slim-bookworm AS chef
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake g++ make nasm \
+    && rm -rf /var/lib/apt/lists/* \
+    && cargo install --locked cargo-chef --version 0.1.78
+WORKDIR /src
+# .cargo/config.toml names them.
+COPY deploy/setup/tools deploy/setup/tools
+
+FROM chef AS plan
+COPY . .
+RUN cargo chef prepare --recipe-path recipe.json
+
+FROM chef AS build
+# Only the dependencies: this layer is made anew when Cargo.lock changes, not when the code does.
+COPY --from=plan /src/recipe.json recipe.json
+RUN cargo chef cook --locked --release --package sightline-coordinator --recipe-path recipe.json
+COPY . .
+RUN cargo build --locked --release --package sightline-coordinator --bin sightline-coordinator \
+    && strip target/release/sightline-coordinator
+
+FROM debian:bookworm-slim
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="sightline-coordinator" \
+      org.opencontainers.image.description="Plans and tracks runs of Sightline" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="MIT"
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /src/target/release/sightline-coordinator /usr/bin/sightline-coordinator
+USER 65532:65532
+EXPOSE 7301 9090
+ENTRYPOINT ["/usr/bin/sightline-coordinator"]

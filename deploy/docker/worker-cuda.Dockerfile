@@ -1,0 +1,54 @@
+# syntax=docker/dockerfile:1.9
+# docker build -f deploy/docker/worker-cuda.Dockerfile -t sightline-worker-cuda .
+# libtorch is that of the torch package of the same version, with the CUDA libraries that it names; the driver comes from the
+# node, by the container runtime.
+
+FROM rust:1.95-slim-bookworm AS chef
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake g++ make nasm python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && cargo install --locked cargo-chef --version 0.1.78
+WORKDIR /src
+# .cargo/config.toml names them.
+COPY deploy/setup/tools deploy/setup/tools
+
+FROM chef AS plan
+COPY . .
+RUN cargo chef prepare --recipe-path recipe.json
+
+FROM chef AS torch
+RUN python3 -m venv /opt/torch \
+    && /opt/torch/bin/pip install --no-cache-dir torch==2.11.0
+ENV PATH=/opt/torch/bin:$PATH VIRTUAL_ENV=/opt/torch LIBTORCH_USE_PYTORCH=1
+# The libraries alone, where programs look for them: in lib beside their own folder.
+RUN mkdir -p /opt/sightline/lib /opt/sightline/licenses \
+    && packages=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+    && find "$packages/torch/lib" "$packages/nvidia" -name '*.so*' -exec cp -P {} /opt/sightline/lib/ ';' \
+    && rm -f /opt/sightline/lib/libtorch_python.so \
+    && find "$packages" -maxdepth 3 -path '*.dist-info*' -iname 'LICENSE*' \
+        -exec sh -c 'cp "$1" "/opt/sightline/licenses/$(basename "$(dirname "$1")").txt"' _ {} ';'
+
+FROM torch AS build
+# Only the dependencies: this layer is made anew when Cargo.lock changes, not when the code does.
+COPY --from=plan /src/recipe.json recipe.json
+RUN cargo chef cook --locked --release --package sightline-worker --recipe-path recipe.json
+COPY . .
+RUN cargo build --locked --release --package sightline-worker --bin sightline-worker \
+    && strip target/release/sightline-worker
+
+FROM debian:bookworm-slim
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="sightline-worker-cuda" \
+      org.opencontainers.image.description="Makes rows of items for Sightline, on NVIDIA GPUs" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="MIT AND BSD-3-Clause AND LicenseRef-NVIDIA-EULA"
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=torch /opt/sightline /opt/sightline
+COPY --from=build /src/target/release/sightline-worker /opt/sightline/bin/sightline-worker
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+USER 65532:65532
+EXPOSE 7302 9090
+ENTRYPOINT ["/opt/sightline/bin/sightline-worker"]

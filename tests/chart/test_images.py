@@ -1,0 +1,106 @@
+"""Images and the compose file."""
+
+import json
+import re
+import subprocess
+import unittest
+
+import jsonschema
+import yaml
+
+import binaries
+import render
+
+_DOCKER = render.REPO / "deploy/docker"
+_SCHEMA = render.REPO / ".local/definitions/compose-schema/compose-spec.json"
+_HADOLINT = render.REPO / ".local/venv-chart/bin/hadolint"
+_SERVICES = ("coordinator", "worker", "gateway")
+
+
+def compose():
+    return yaml.safe_load((_DOCKER / "compose.yaml").read_text())
+
+
+class Images(unittest.TestCase):
+    def test_every_image_of_the_chart_has_its_dockerfile(self):
+        values = yaml.safe_load((render.CHART / "values.yaml").read_text())
+        images = {name.removeprefix("sightline-") for name in values["image"]["names"].values()}
+        self.assertEqual(images, {file.name.removesuffix(".Dockerfile") for file in _DOCKER.glob("*.Dockerfile")})
+
+    def test_hadolint_finds_nothing(self):
+        for file in sorted(_DOCKER.glob("*.Dockerfile")):
+            command = [str(_HADOLINT), "--config", str(render.REPO / ".hadolint.yaml"), str(file)]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+            self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
+
+    def test_images_run_as_the_user_of_the_chart_and_carry_the_version_of_the_chart(self):
+        chart = yaml.safe_load((render.CHART / "Chart.yaml").read_text())
+        user = yaml.safe_load((render.CHART / "values.yaml").read_text())["podSecurity"]["runAsUser"]
+        for file in _DOCKER.glob("*.Dockerfile"):
+            text = file.read_text()
+            self.assertIn(f"USER {user}:{user}\n", text, file)
+            self.assertIn(f"ARG VERSION={chart['appVersion']}\n", text, file)
+            self.assertIn("org.opencontainers.image.licenses", text, file)
+
+    def test_one_version_is_said_everywhere(self):
+        cargo = re.search(r'\[workspace\.package\]\nversion = "([^"]+)"', (render.REPO / "Cargo.toml").read_text())[1]
+        chart = yaml.safe_load((render.CHART / "Chart.yaml").read_text())
+        self.assertEqual({cargo}, {chart["version"], chart["appVersion"]})
+
+    def test_the_coordinator_has_no_libtorch_and_dependencies_are_a_layer_of_their_own(self):
+        self.assertNotIn("setup.py libtorch", (_DOCKER / "coordinator.Dockerfile").read_text())
+        for file in _DOCKER.glob("*.Dockerfile"):
+            text = file.read_text()
+            self.assertLess(text.index("cargo chef cook"), text.index("cargo build"), file)
+
+    def test_what_dockerfiles_copy_is_there(self):
+        for file in _DOCKER.glob("*.Dockerfile"):
+            for source in re.findall(r"^COPY (?!--from)(\S+) \S+$", file.read_text(), re.M):
+                self.assertTrue((render.REPO / source).exists(), f"{file.name}: {source}")
+
+
+class Compose(unittest.TestCase):
+    def test_it_follows_the_compose_specification(self):
+        schema = json.loads(_SCHEMA.read_text())
+        errors = jsonschema.Draft202012Validator(schema).iter_errors(compose())
+        self.assertEqual([f"{list(error.path)}: {error.message}" for error in errors], [])
+
+    def test_a_misspelt_key_would_be_found(self):
+        wrong = compose()
+        wrong["services"]["worker"]["enviroment"] = {}
+        schema = json.loads(_SCHEMA.read_text())
+        self.assertTrue(list(jsonschema.Draft202012Validator(schema).iter_errors(wrong)))
+
+    def test_the_services_take_their_variables(self):
+        for service in _SERVICES:
+            values = compose()["services"][service]["environment"]
+            container = {"env": [{"name": name, "value": value} for name, value in values.items()]}
+            self.assertEqual(binaries.unknown_variables(service, container), [])
+            self.assertEqual(binaries.complaint(service, container), "")
+
+    def test_files_volumes_and_dependencies_that_are_named_are_there(self):
+        whole = compose()
+        for name, service in whole["services"].items():
+            self.assertLessEqual(set(service.get("depends_on", {})), set(whole["services"]), name)
+            for volume in service.get("volumes", []):
+                source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+                if source.startswith("."):
+                    self.assertTrue((_DOCKER / source).exists(), source)
+                elif not source.startswith("$"):
+                    self.assertIn(source, whole["volumes"])
+
+    def test_nothing_is_published_beyond_loopback(self):
+        for name, service in compose()["services"].items():
+            for port in service.get("ports", []):
+                self.assertTrue(port.startswith("127.0.0.1:"), f"{name}: {port}")
+
+    def test_prometheus_asks_the_services_for_metrics_where_they_serve_them(self):
+        jobs = yaml.safe_load((_DOCKER / "compose/prometheus.yaml").read_text())["scrape_configs"]
+        for job in jobs[:3]:
+            values = compose()["services"][job["job_name"]]["environment"]
+            port = job["dns_sd_configs"][0]["port"]
+            self.assertEqual(values["SIGHTLINE_OBSERVABILITY__ADDRESS"], f"0.0.0.0:{port}")
+
+
+if __name__ == "__main__":
+    unittest.main()
