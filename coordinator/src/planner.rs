@@ -1,13 +1,12 @@
-//! Following one link of a planning tree: list a bounded part of the dataset, write its shards, then the node, then
-//! publish what the node names.
+//! Following one link of a planning tree: its node, which `node` makes where there is none, then what the node names
+//! is published.
 
 use crate::coordinator::Seams;
 use crate::publish::{publish_link, publish_shard, shard_queue};
-use crate::selection::Parent;
-use crate::shard_writer::ShardWriter;
+use crate::shard_writer::WriteRoom;
 use crate::tracker::Tracker;
 use futures::future::try_join_all;
-use sightline_core::{Clock, Link, PlanMessage, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
+use sightline_core::{Clock, PlanMessage, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
 use sightline_datasets::DatasetError;
 use sightline_index::{IndexError, LazyIndex};
 use sightline_objects::{ObjectError, Stores};
@@ -17,6 +16,9 @@ use std::sync::Arc;
 
 /// Confirms that are awaited side by side.
 const CONCURRENT_PUBLISHES: usize = 32;
+
+/// Outstanding shards that each worker may have, whatever the window: two in its hands, and two that wait.
+const SHARDS_A_WORKER: u64 = 4;
 
 /// What a link's end was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,12 +91,17 @@ impl PlanError {
 /// Bounds of one step of planning.
 #[derive(Debug, Clone, Copy)]
 pub struct PlannerOptions {
-    /// Shards that one link makes at most.
+    /// Shards that one link makes at most; a quarter of the run's window where that is less, so that one link does not
+    /// go far beyond it.
     pub shards_per_link: usize,
     /// Entries read from the dataset at a time.
     pub page_entries: usize,
     /// Bytes of text and metadata in one shard, beyond which it is closed early.
     pub shard_bytes: usize,
+    /// Bytes of shards that are being written at a time, over all links that are followed.
+    pub writing_bytes: usize,
+    /// Into how many ranges, open at a time, the prefix of a run may be cut.
+    pub fan_out: u32,
 }
 
 impl Default for PlannerOptions {
@@ -103,6 +110,8 @@ impl Default for PlannerOptions {
             shards_per_link: 16,
             page_entries: 1000,
             shard_bytes: 8 << 20,
+            writing_bytes: 32 << 20,
+            fan_out: 32,
         }
     }
 }
@@ -110,13 +119,14 @@ impl Default for PlannerOptions {
 /// Follows links.
 #[derive(Debug)]
 pub(crate) struct Planner {
-    state: State,
-    datasets: Arc<Stores>,
+    pub(crate) state: State,
+    pub(crate) datasets: Arc<Stores>,
     queue: Arc<dyn JobQueue>,
-    index: Option<Arc<LazyIndex>>,
-    tracker: Arc<Tracker>,
+    pub(crate) index: Option<Arc<LazyIndex>>,
+    pub(crate) tracker: Arc<Tracker>,
     clock: Arc<dyn Clock>,
-    options: PlannerOptions,
+    pub(crate) options: PlannerOptions,
+    pub(crate) room: WriteRoom,
 }
 
 impl Planner {
@@ -131,6 +141,7 @@ impl Planner {
             tracker,
             clock: Arc::clone(&seams.clock),
             options,
+            room: WriteRoom::new(options.writing_bytes),
         }
     }
 
@@ -141,21 +152,21 @@ impl Planner {
     /// stopped the run then.
     pub(crate) async fn follow(&self, message: &PlanMessage) -> Result<Followed, PlanError> {
         let run = &message.run;
-        let Some(document) = self.state.run(run).await? else {
+        let Some(document) = self.tracker.document(run).await? else {
             tracing::warn!(%run, "a link of a run that was never stored is dropped");
             return Ok(Followed::Stopped);
         };
         if self.state.stop(run).await?.is_some() {
             return Ok(Followed::Stopped);
         }
-        let (node, repeated) = match self.state.plan_node(run, &message.link).await? {
-            Some((_, node)) => (node, true),
+        let (digest, node, repeated) = match self.state.plan_node(run, &message.link).await? {
+            Some((digest, node)) => (digest, node, true),
             None => {
-                if self.tracker.outstanding(run).await? >= u64::from(document.spec.window_shards) {
+                if self.window_is_full(&document).await? {
                     return Ok(Followed::WindowFull);
                 }
                 match self.make_node(&document, &message.link).await {
-                    Ok(node) => (node, false),
+                    Ok((digest, node)) => (digest, node, false),
                     Err(error) => {
                         if error.dataset_is_unreadable() {
                             self.stop_unreadable(run, &error).await?;
@@ -167,8 +178,21 @@ impl Planner {
         };
         self.publish(&document, &node, repeated, message.traceparent.as_deref())
             .await?;
-        self.tracker.changed(run).await;
+        self.tracker.planned(run, digest, &node).await;
         Ok(Followed::Done)
+    }
+
+    /// Whether the run has as many shards outstanding as it may: those that were asked for, or four for each worker
+    /// that takes them where that is more, so that no fleet waits for planning.
+    async fn window_is_full(&self, document: &RunDocument) -> Result<bool, PlanError> {
+        let outstanding = self.tracker.outstanding(&document.run).await?;
+        if outstanding < u64::from(document.spec.window_shards) {
+            return Ok(false);
+        }
+        let queue = shard_queue(document);
+        self.queue.declare(&queue).await?;
+        let workers = self.queue.depth(&queue).await?.consumers;
+        Ok(outstanding >= workers.saturating_mul(SHARDS_A_WORKER))
     }
 
     async fn stop_unreadable(&self, run: &RunId, error: &PlanError) -> Result<(), PlanError> {
@@ -179,76 +203,6 @@ impl Planner {
             stopped_at: self.clock.now(),
         };
         Ok(self.state.stop_run(&stop).await?)
-    }
-
-    /// Reads a bounded part of the dataset and stores its shards, then the node.
-    async fn make_node(&self, document: &RunDocument, link: &Link) -> Result<PlanNode, PlanError> {
-        let dataset = &document.spec.dataset;
-        let store = self
-            .datasets
-            .open(&dataset.root)
-            .await
-            .map_err(|source| PlanError::Root {
-                root: dataset.root.clone(),
-                source,
-            })?;
-        let mut shards = ShardWriter::new(&self.state, document, self.options.shard_bytes);
-        let mut children = Vec::new();
-        let mut cursor = link.start_after.clone();
-        let next = loop {
-            let wanted =
-                (self.options.shards_per_link * document.spec.shard_items as usize).saturating_sub(shards.entries());
-            let start_after = cursor.as_deref();
-            let page = match &document.spec.selection {
-                Some(selection) => {
-                    let index = match &self.index {
-                        Some(index) => Some(index.get().await?.as_ref()),
-                        None => None,
-                    };
-                    let parent = Parent {
-                        state: &self.state,
-                        tracker: &self.tracker,
-                        store: store.as_ref(),
-                        index,
-                    };
-                    parent.page(selection, start_after).await?
-                }
-                None => {
-                    let limit = wanted.min(self.options.page_entries);
-                    let (store, source) = (Arc::clone(&store), &dataset.source);
-                    sightline_datasets::read_page(store, source, &link.range, start_after, limit).await?
-                }
-            };
-            children.extend(page.children.into_iter().map(|range| Link {
-                range,
-                start_after: None,
-            }));
-            for entry in page.entries {
-                shards.add(entry).await?;
-            }
-            match page.next {
-                None => break None,
-                Some(next) if shards.written() >= self.options.shards_per_link => break Some(next),
-                Some(next) if shards.entries() >= self.options.shards_per_link * document.spec.shard_items as usize => {
-                    break Some(next);
-                }
-                Some(next) => cursor = Some(next),
-            }
-        };
-        let node = PlanNode {
-            run: document.run.clone(),
-            link: link.clone(),
-            shards: shards.finish().await?,
-            children,
-            next: next.map(|cursor| Link {
-                range: link.range.clone(),
-                start_after: Some(cursor),
-            }),
-        };
-        self.state.put_plan_node(&node).await?;
-        // Another holder of this link may have been faster: what counts is the smallest digest.
-        let counts = self.state.plan_node(&document.run, link).await?;
-        Ok(counts.map_or(node, |(_, node)| node))
     }
 
     /// Publishes a node's shards that have no result, and its following links.
@@ -268,9 +222,10 @@ impl Planner {
                 .collect();
             try_join_all(publishing).await?;
         }
-        for link in node.following() {
-            publish_link(self.queue.as_ref(), document, link, traceparent).await?;
-        }
+        let links = node
+            .following()
+            .map(|link| publish_link(self.queue.as_ref(), document, link, traceparent));
+        try_join_all(links).await?;
         Ok(())
     }
 

@@ -154,12 +154,32 @@ impl RunProgress {
         if !self.seen.insert(id.clone()) {
             return;
         }
-        self.open.retain(|link| *link != node.link);
-        self.open.extend(node.following().cloned());
+        self.open.retain(|link| link.id(&node.run) != id);
+        let following = node.following().filter(|link| !self.seen.contains(&link.id(&node.run)));
+        self.open.extend(following.cloned());
         for shard in &node.shards {
             self.planned.insert(shard.id.clone(), (shard.items, shard.bytes));
         }
         self.nodes.push((id, digest));
+    }
+
+    /// Takes note of a node whose link is known to be open, and says whether it is.
+    pub(crate) fn take_open(&mut self, digest: String, node: &PlanNode) -> bool {
+        let id = node.link.id(&node.run);
+        let open = self.open.iter().any(|link| link.id(&node.run) == id);
+        if open {
+            self.add_node(digest, node);
+        }
+        open || self.seen.contains(&id)
+    }
+
+    /// Shards of the tree that have no result.
+    #[must_use]
+    pub(crate) fn outstanding(&self) -> usize {
+        self.planned
+            .keys()
+            .filter(|shard| !self.done.contains_key(*shard))
+            .count()
     }
 
     /// The tree as it stands, to be frozen when no link is open.

@@ -2,37 +2,86 @@
 
 use sightline_core::{Manifest, ManifestEntry, PlannedShard, RunDocument};
 use sightline_state::{State, StateError};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{JoinError, JoinSet};
 
-/// Cuts entries into shards and stores each as soon as it is full, so that memory holds one shard at a time.
+/// Shards of one link that are written side by side, while the next entries are read.
+const CONCURRENT_WRITES: usize = 8;
+/// A shard with more bytes is compressed on a thread of its own.
+const LARGE_BYTES: usize = 256 << 10;
+/// Bytes that one permit of a [`WriteRoom`] stands for.
+const PERMIT_BYTES: usize = 4 << 10;
+
+/// How many bytes of shards may be written at a time, whatever links they are of.
+#[derive(Debug, Clone)]
+pub(crate) struct WriteRoom {
+    permits: Arc<Semaphore>,
+    most: u32,
+}
+
+impl WriteRoom {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let most = u32::try_from(bytes / PERMIT_BYTES).unwrap_or(u32::MAX).max(1);
+        Self {
+            permits: Arc::new(Semaphore::new(most as usize)),
+            most,
+        }
+    }
+
+    /// Waits for room for so many bytes; what is larger than the room waits for all of it.
+    async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let permits = permits.clamp(1, self.most);
+        Arc::clone(&self.permits).acquire_many_owned(permits).await.ok()
+    }
+}
+
+/// Cuts entries into shards and stores each as soon as it is full, while the next entries come in. Dropped before
+/// its end, it writes no more.
 pub(crate) struct ShardWriter<'a> {
     state: &'a State,
-    document: &'a RunDocument,
+    document: &'a Arc<RunDocument>,
     shard_bytes: usize,
+    room: &'a WriteRoom,
     open: Vec<ManifestEntry>,
     open_bytes: usize,
-    written: Vec<PlannedShard>,
+    writing: JoinSet<Result<(usize, PlannedShard), StateError>>,
+    written: Vec<(usize, PlannedShard)>,
+    closed: usize,
     entries: usize,
 }
 
 impl<'a> ShardWriter<'a> {
-    pub(crate) fn new(state: &'a State, document: &'a RunDocument, shard_bytes: usize) -> Self {
+    pub(crate) fn new(
+        state: &'a State,
+        document: &'a Arc<RunDocument>,
+        shard_bytes: usize,
+        room: &'a WriteRoom,
+    ) -> Self {
         Self {
             state,
             document,
             shard_bytes,
+            room,
             open: Vec::new(),
             open_bytes: 0,
+            writing: JoinSet::new(),
             written: Vec::new(),
+            closed: 0,
             entries: 0,
         }
     }
 
+    /// Entries that were added.
     pub(crate) fn entries(&self) -> usize {
         self.entries
     }
 
-    pub(crate) fn written(&self) -> usize {
-        self.written.len()
+    /// Shards that are full.
+    pub(crate) fn closed(&self) -> usize {
+        self.closed
     }
 
     pub(crate) async fn add(&mut self, entry: ManifestEntry) -> Result<(), StateError> {
@@ -49,24 +98,62 @@ impl<'a> ShardWriter<'a> {
         if self.open.is_empty() {
             return Ok(());
         }
-        let entries = std::mem::take(&mut self.open);
-        self.open_bytes = 0;
-        let bytes = entries.iter().map(ManifestEntry::object_bytes).sum();
-        let items = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        let manifest = Manifest {
-            run: self.document.run.clone(),
-            kind: self.document.spec.kind,
-            entries,
-        };
-        let id = self.state.put_manifest(&manifest).await?;
-        self.written.push(PlannedShard { id, items, bytes });
+        if self.writing.len() >= CONCURRENT_WRITES
+            && let Some(joined) = self.writing.join_next().await
+        {
+            self.written.push(unwound(joined)?);
+        }
+        let (entries, bytes) = (std::mem::take(&mut self.open), std::mem::take(&mut self.open_bytes));
+        let room = self.room.take(bytes).await;
+        let (state, document, at) = (self.state.clone(), Arc::clone(self.document), self.closed);
+        self.closed += 1;
+        self.writing.spawn(async move {
+            let shard = write(&state, &document, entries, bytes).await?;
+            drop(room);
+            Ok((at, shard))
+        });
         Ok(())
     }
 
+    /// Waits until all that was added is stored. The shards are in the order of the entries.
     pub(crate) async fn finish(mut self) -> Result<Vec<PlannedShard>, StateError> {
         self.close().await?;
-        Ok(self.written)
+        while let Some(joined) = self.writing.join_next().await {
+            self.written.push(unwound(joined)?);
+        }
+        self.written.sort_unstable_by_key(|(at, _)| *at);
+        Ok(self.written.into_iter().map(|(_, shard)| shard).collect())
     }
+}
+
+/// What a task gave; a panic of it goes on here.
+fn unwound<T>(joined: Result<T, JoinError>) -> T {
+    match joined {
+        Ok(given) => given,
+        Err(error) => std::panic::resume_unwind(error.try_into_panic().unwrap_or_else(|ended| Box::new(ended))),
+    }
+}
+
+async fn write(
+    state: &State,
+    document: &RunDocument,
+    entries: Vec<ManifestEntry>,
+    weight: usize,
+) -> Result<PlannedShard, StateError> {
+    let bytes = entries.iter().map(ManifestEntry::object_bytes).sum();
+    let items = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+    let manifest = Manifest {
+        run: document.run.clone(),
+        kind: document.spec.kind,
+        entries,
+    };
+    let (id, stored) = if weight > LARGE_BYTES {
+        unwound(tokio::task::spawn_blocking(move || manifest.encode()).await)
+    } else {
+        manifest.encode()
+    };
+    state.put_encoded_manifest(&document.run, &id, stored).await?;
+    Ok(PlannedShard { id, items, bytes })
 }
 
 /// About how many bytes an entry takes in its manifest.

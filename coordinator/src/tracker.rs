@@ -2,7 +2,7 @@
 
 use crate::progress::{RunProgress, RunSnapshot, ShardSummary};
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{Clock, Link, RunDocument, RunId, ShardId, StopDocument, StopReason};
+use sightline_core::{Clock, Link, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Tracker {
     /// When the state cannot be read.
     pub(crate) async fn outstanding(&self, run: &RunId) -> Result<u64, StateError> {
         Ok(self
-            .read(run, |progress| progress.missing().len() as u64)
+            .read(run, |progress| progress.outstanding() as u64)
             .await?
             .unwrap_or(0))
     }
@@ -119,6 +119,17 @@ impl Tracker {
         Ok(Some(document))
     }
 
+    /// That a link has a node: what another coordinator would find by looking.
+    pub(crate) async fn planned(&self, run: &RunId, digest: String, node: &PlanNode) {
+        let tracked = self.runs.lock().await.get(run).cloned();
+        if let Some(tracked) = tracked {
+            let mut tracked = tracked.lock().await;
+            if !tracked.progress.take_open(digest, node) {
+                tracked.read_at = None;
+            }
+        }
+    }
+
     /// That something of a run changed: the next reading looks at once.
     pub(crate) async fn changed(&self, run: &RunId) {
         let tracked = self.runs.lock().await.get(run).cloned();
@@ -172,7 +183,7 @@ impl Tracker {
                 }
             }
         }
-        if progress.open_links().is_empty() {
+        if progress.open_links().is_empty() && !progress.plan_complete {
             self.state.complete_plan(&progress.to_complete()).await?;
             progress.plan_complete = true;
         }

@@ -48,8 +48,28 @@ impl Fixture {
     }
 
     pub(crate) async fn over(folder: tempfile::TempDir, queue: Arc<dyn JobQueue>) -> Self {
-        let store = LocalStore::open(folder.path().join("state")).await.unwrap();
-        let state = State::new(Arc::new(store));
+        let options = PlannerOptions {
+            shards_per_link: 2,
+            page_entries: 7,
+            ..PlannerOptions::default()
+        };
+        let state = folder.path().join("state");
+        Self::with(folder, &state, queue, options).await
+    }
+
+    /// Another coordinator with the state and the queue of one, and the usual bounds.
+    pub(crate) async fn beside(other: &Self) -> Self {
+        let (folder, state) = (tempfile::tempdir().unwrap(), other.folder.path().join("state"));
+        Self::with(folder, &state, Arc::clone(&other.queue), PlannerOptions::default()).await
+    }
+
+    async fn with(
+        folder: tempfile::TempDir,
+        state: &std::path::Path,
+        queue: Arc<dyn JobQueue>,
+        options: PlannerOptions,
+    ) -> Self {
+        let state = State::new(Arc::new(LocalStore::open(state).await.unwrap()));
         let datasets = Arc::new(Stores::new(OpenOptions {
             files: FileAccess::Allowed,
             ..OpenOptions::default()
@@ -61,11 +81,6 @@ impl Fixture {
             queue: Arc::clone(&queue),
             index: Some(Arc::new(LazyIndex::of(Arc::clone(&index)))),
             clock: Arc::new(SystemClock),
-        };
-        let options = PlannerOptions {
-            shards_per_link: 2,
-            page_entries: 7,
-            ..PlannerOptions::default()
         };
         let coordinator = Arc::new(Coordinator::new(seams, options, &Metrics::new("test", "0")).unwrap());
         Self {

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod fan_out;
 mod fixture;
 mod retry;
 mod verify;
@@ -130,7 +131,8 @@ async fn a_run_has_no_more_shards_outstanding_than_its_window_and_one_link() {
         keys += work(&fixture, consumer.as_mut(), &[]).await.len();
         let request = v1::GetRunRequest { name: run.name.clone() };
         let now = fixture.api().get_run(Request::new(request)).await.unwrap().into_inner();
-        assert!(now.planned_shards - now.done_shards <= 3, "{now:?}");
+        // Four for the one worker, where the window is less.
+        assert!(now.planned_shards - now.done_shards <= 4, "{now:?}");
     }
     let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
     assert_eq!(ended.state(), v1::run::State::Succeeded);

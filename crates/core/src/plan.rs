@@ -4,12 +4,16 @@ use crate::document::Document;
 use crate::ids::{LinkId, RunId, ShardId};
 use serde::{Deserialize, Serialize};
 
-/// A part of a dataset. A prefix dataset is cut by key prefix, a manifest is one range.
+/// A part of a dataset. A prefix dataset is cut at key prefixes, a manifest is one range.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Range {
     /// Key prefix below the dataset's root; "" for all of it.
     pub prefix: String,
+    /// The last text in the order of keys that belongs to it, which need not be a key; none where it goes to the end
+    /// of the prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// A unit of planning: go on with a range from a cursor.
@@ -21,6 +25,10 @@ pub struct Link {
     /// Where to go on: opaque, made by the dataset's reader; none at the start of the range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_after: Option<String>,
+    /// Into how many ranges, open at a time, what is left of this one may be cut; none where the planner decides. No
+    /// part of its identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fan_out: Option<u32>,
 }
 
 impl Link {
@@ -31,7 +39,9 @@ impl Link {
             Some(cursor) => (b"1", cursor.as_str()),
             None => (b"0", ""),
         };
-        LinkId::of_parts(run, &[self.range.prefix.as_bytes(), has_cursor, cursor.as_bytes()])
+        let mut parts = vec![self.range.prefix.as_bytes(), has_cursor, cursor.as_bytes()];
+        parts.extend(self.range.until.as_ref().map(String::as_bytes));
+        LinkId::of_parts(run, &parts)
     }
 }
 

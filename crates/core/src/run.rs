@@ -160,7 +160,7 @@ pub struct RunSpec {
     pub index: Option<IndexKind>,
     /// Items in a shard, 1 to 10,000.
     pub shard_items: u32,
-    /// Shards of this run that may be in the queue at once.
+    /// Shards of this run that may be in the queue at once, or four for each worker where that is more.
     pub window_shards: u32,
     /// Failed items after which the run stops itself; never where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,8 +173,9 @@ pub struct RunSpec {
 impl RunSpec {
     /// Items in a shard unless the caller says otherwise.
     pub const DEFAULT_SHARD_ITEMS: u32 = 256;
-    /// Outstanding shards unless the caller says otherwise.
-    pub const DEFAULT_WINDOW_SHARDS: u32 = 256;
+    /// Outstanding shards unless the caller says otherwise: less than a tenth of a run of 50,000 items, so that a small
+    /// run behind such a one does not wait for more.
+    pub const DEFAULT_WINDOW_SHARDS: u32 = 16;
 }
 
 /// `run.json`: what was asked, by whom. Written once, never changed.

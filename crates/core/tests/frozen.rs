@@ -53,8 +53,22 @@ fn link(cursor: Option<&str>) -> Link {
     Link {
         range: Range {
             prefix: "images/".into(),
+            until: None,
         },
         start_after: cursor.map(Into::into),
+        fan_out: None,
+    }
+}
+
+/// A part of what a link left.
+fn part() -> Link {
+    Link {
+        range: Range {
+            prefix: "images/".into(),
+            until: Some("images/b/\u{10FFFF}".into()),
+        },
+        start_after: Some("images/a/\u{10FFFF}".into()),
+        fan_out: Some(7),
     }
 }
 
@@ -162,6 +176,12 @@ fn plan_nodes_are_frozen() {
         next: Some(link(Some("images/m.png"))),
     };
     assert_frozen("plan-v1.json", &node);
+    let fanned_out = PlanNode {
+        children: vec![part()],
+        next: None,
+        ..node
+    };
+    assert_frozen("plan-v1-fan-out.json", &fanned_out);
     let complete = PlanComplete {
         run: run(),
         nodes: vec![(link(None).id(&run()), "d1".into())],

@@ -24,9 +24,11 @@ mod nih;
 mod pin;
 mod prefix;
 mod reader;
+mod split;
 mod table;
 
 pub use error::DatasetError;
 pub use kind::is_picture;
 pub use pin::pin_again;
 pub use reader::{Page, Reader, ReaderOptions, read_page};
+pub use split::{Part, Parts, Split};

@@ -44,7 +44,6 @@ pub(crate) async fn page(
     let wanted = drafts.into_iter().take(to).skip(from).collect();
     Ok(Page {
         entries: pin(reader, wanted).await?,
-        children: Vec::new(),
         next,
     })
 }

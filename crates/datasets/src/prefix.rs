@@ -2,32 +2,20 @@
 
 use crate::kind::{is_picture, other_type};
 use crate::{DatasetError, Page, Reader};
+use sightline_core::plan::Range;
 use sightline_core::{FailureReason, Item, ItemKey, ManifestEntry, ObjectRef, Outcome, SkipReason};
-use sightline_objects::{ListRequest, MAX_LIST_LIMIT, ObjectMeta};
+use sightline_objects::{ListPage, ListRequest, MAX_LIST_LIMIT, ObjectMeta};
 
 pub(crate) async fn page(
     reader: &Reader,
-    prefix: &str,
+    range: &Range,
     start_after: Option<&str>,
     limit: usize,
 ) -> Result<Page, DatasetError> {
     let mut page = Page::default();
     let mut next = start_after.map(str::to_owned);
     loop {
-        let request = ListRequest {
-            prefix: prefix.to_owned(),
-            start_after: next,
-            fold: false,
-            limit: (limit - page.entries.len()).min(MAX_LIST_LIMIT),
-        };
-        let listed = reader
-            .store
-            .list(&request)
-            .await
-            .map_err(|source| DatasetError::Store {
-                what: format!("listing of {:?}", reader.store.root()),
-                source,
-            })?;
+        let listed = list(reader, range, next, limit - page.entries.len(), false).await?;
         page.entries.extend(listed.objects.into_iter().filter_map(entry));
         next = listed.next;
         if next.is_none() || page.entries.len() >= limit {
@@ -35,6 +23,33 @@ pub(crate) async fn page(
             return Ok(page);
         }
     }
+}
+
+/// One page of what is in a range, and nothing behind its end.
+pub(crate) async fn list(
+    reader: &Reader,
+    range: &Range,
+    start_after: Option<String>,
+    limit: usize,
+    fold: bool,
+) -> Result<ListPage, DatasetError> {
+    let request = ListRequest {
+        prefix: range.prefix.clone(),
+        start_after,
+        fold,
+        limit: limit.clamp(1, MAX_LIST_LIMIT),
+    };
+    let listed = reader.store.list(&request).await;
+    let mut page = listed.map_err(|source| DatasetError::Store {
+        what: format!("listing of {:?}", reader.store.root()),
+        source,
+    })?;
+    if let Some(until) = &range.until {
+        page.objects.retain(|object| object.key <= *until);
+        page.common_prefixes.retain(|prefix| prefix <= until);
+        page.next = page.next.filter(|next| next < until);
+    }
+    Ok(page)
 }
 
 /// What an object is to a run; none for the empty objects that stand for folders.

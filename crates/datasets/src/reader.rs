@@ -1,5 +1,6 @@
 //! One page of a dataset.
 
+use crate::split::{self, Parts, Split};
 use crate::{DatasetError, nih, prefix, table};
 use sightline_core::plan::Range;
 use sightline_core::{ManifestEntry, Source};
@@ -35,8 +36,6 @@ impl Default for ReaderOptions {
 pub struct Page {
     /// Items, and what ended in planning. No two have one key, but failures of a key given twice in the page.
     pub entries: Vec<ManifestEntry>,
-    /// Ranges below this one that are read apart. None yet.
-    pub children: Vec<Range>,
     /// Where the range goes on; none at its end.
     pub next: Option<String>,
 }
@@ -57,14 +56,14 @@ impl Reader {
     }
 
     /// Reads at most `limit` entries (at least 1) of a range. The page may hold fewer, even none, and still have a
-    /// `next`. A file has one range: the whole of it.
+    /// `next`. A file has one range: the whole of it. Pages of ranges that do not overlap have no object in common.
     ///
     /// # Errors
     /// When the store fails, or the dataset cannot be read at all.
     pub async fn page(&self, range: &Range, start_after: Option<&str>, limit: usize) -> Result<Page, DatasetError> {
         let limit = limit.max(1);
         match &self.source {
-            Source::Prefix {} => prefix::page(self, &range.prefix, start_after, limit).await,
+            Source::Prefix {} => prefix::page(self, range, start_after, limit).await,
             Source::NihBoxes {
                 boxes,
                 images,
@@ -80,6 +79,19 @@ impl Reader {
             Source::Manifest { path, format, columns } => {
                 table::page(self, path, *format, columns, start_after, limit).await
             }
+        }
+    }
+
+    /// Cuts what a range holds behind `after` (a page's `next`) into parts that can be read side by side; none where
+    /// it has no folders to cut at, or the dataset is a file. The parts and what is left of the range cover it, each
+    /// key once. It costs a folded listing for each folder above `after`, and a short listing for each part.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn split(&self, range: &Range, after: &str, parts: Parts) -> Result<Option<Split>, DatasetError> {
+        match &self.source {
+            Source::Prefix {} => split::split(self, range, after, parts).await,
+            Source::NihBoxes { .. } | Source::Manifest { .. } => Ok(None),
         }
     }
 }

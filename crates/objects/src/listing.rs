@@ -55,6 +55,7 @@ impl ListRequest {
 
 /// The text after which a listing goes on that ended with a common prefix. Every key below the prefix comes before it,
 /// so that the prefix is not given twice.
-pub(crate) fn after_prefix(prefix: &str) -> String {
+#[must_use]
+pub fn after_prefix(prefix: &str) -> String {
     format!("{prefix}\u{10FFFF}")
 }

@@ -3,7 +3,7 @@ use bytes::Bytes;
 use sightline_core::digest::sha256_hex;
 use sightline_core::document::Document;
 use sightline_core::layout;
-use sightline_core::{Link, Manifest, PlanComplete, PlanNode, RunId, ShardId};
+use sightline_core::{Link, LinkId, Manifest, PlanComplete, PlanNode, RunId, ShardId};
 use sightline_objects::ListRequest;
 
 impl State {
@@ -13,10 +13,17 @@ impl State {
     /// When the state cannot be written.
     pub async fn put_manifest(&self, manifest: &Manifest) -> Result<ShardId, StateError> {
         let (shard, bytes) = manifest.encode();
-        self.store
-            .put(&layout::shard_manifest(&manifest.run, &shard), Bytes::from(bytes))
-            .await?;
+        self.put_encoded_manifest(&manifest.run, &shard, bytes).await?;
         Ok(shard)
+    }
+
+    /// Writes what [`Manifest::encode`] made of a shard.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub async fn put_encoded_manifest(&self, run: &RunId, shard: &ShardId, bytes: Vec<u8>) -> Result<(), StateError> {
+        let key = layout::shard_manifest(run, shard);
+        Ok(self.store.put(&key, Bytes::from(bytes)).await?)
     }
 
     /// Reads a shard's manifest and proves it to be that shard's.
@@ -34,6 +41,18 @@ impl State {
     /// # Errors
     /// When the state cannot be read.
     pub async fn plan_node(&self, run: &RunId, link: &Link) -> Result<Option<(String, PlanNode)>, StateError> {
+        let Some(digest) = self.plan_node_digest(run, link).await? else {
+            return Ok(None);
+        };
+        let node = self.plan_node_of(run, &link.id(run), &digest).await?;
+        Ok(node.map(|node| (digest, node)))
+    }
+
+    /// The digest of the node that counts for a link.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn plan_node_digest(&self, run: &RunId, link: &Link) -> Result<Option<String>, StateError> {
         let folder = layout::plan_link(run, &link.id(run));
         let request = ListRequest {
             prefix: folder.clone(),
@@ -42,25 +61,34 @@ impl State {
             limit: 1,
         };
         // Keys are listed in order, so the first is the smallest digest.
-        let Some(first) = self.store.list(&request).await?.objects.into_iter().next() else {
-            return Ok(None);
-        };
-        let digest = first
-            .key
-            .trim_start_matches(&folder)
-            .trim_end_matches(".json")
-            .to_owned();
-        Ok(self.read(&first.key).await?.map(|node| (digest, node)))
+        let first = self.store.list(&request).await?.objects.into_iter().next();
+        Ok(first.map(|first| {
+            first
+                .key
+                .trim_start_matches(&folder)
+                .trim_end_matches(".json")
+                .to_owned()
+        }))
     }
 
-    /// Writes a node.
+    /// One node of a link, whether it counts or not.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn plan_node_of(&self, run: &RunId, link: &LinkId, digest: &str) -> Result<Option<PlanNode>, StateError> {
+        self.read(&layout::plan_node(run, link, digest)).await
+    }
+
+    /// Writes a node and answers with its digest.
     ///
     /// # Errors
     /// When the state cannot be written.
-    pub async fn put_plan_node(&self, node: &PlanNode) -> Result<(), StateError> {
+    pub async fn put_plan_node(&self, node: &PlanNode) -> Result<String, StateError> {
         let bytes = node.to_bytes();
-        let key = layout::plan_node(&node.run, &node.link.id(&node.run), &sha256_hex(&bytes));
-        Ok(self.store.put(&key, Bytes::from(bytes)).await?)
+        let digest = sha256_hex(&bytes);
+        let key = layout::plan_node(&node.run, &node.link.id(&node.run), &digest);
+        self.store.put(&key, Bytes::from(bytes)).await?;
+        Ok(digest)
     }
 
     /// The frozen tree, once it is frozen.

@@ -48,8 +48,11 @@ async fn of_two_nodes_of_one_link_the_smallest_digest_counts() {
         link: link.clone(),
         shards: Vec::new(),
         children: vec![Link {
-            range: Range { prefix: prefix.into() },
-            start_after: None,
+            range: Range {
+                prefix: prefix.into(),
+                until: None,
+            },
+            ..Link::default()
         }],
         next: None,
     };

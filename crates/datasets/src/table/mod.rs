@@ -29,7 +29,6 @@ pub(crate) async fn page(
     };
     Ok(Page {
         entries: pin(reader, drafts).await?,
-        children: Vec::new(),
         next,
     })
 }

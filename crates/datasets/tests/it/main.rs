@@ -1,6 +1,7 @@
 //! Datasets as they lie in a store.
 
 #[cfg(test)]
+mod fan_out;
 mod files;
 #[cfg(test)]
 mod manifests;
