@@ -94,6 +94,12 @@ helm-test: setup ## Lint, render and check the chart for five versions of Kubern
 	for program in schema readme dashboards; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
 	$(CHART_PYTHON) tests/chart/run.py
 
+.PHONY: helm-live
+helm-live: setup-test ## The chart on a real control plane, its pods as processes on real servers (target/helm-live.json); builds Kubernetes
+	$(SETUP) python-clients helm control-plane
+	cargo build --locked $(SERVICES) -p sightline-cli --bins
+	$(DEV) run --rabbitmq-management rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/live/run.py
+
 .PHONY: lint-docker
 lint-docker: ## hadolint over the Dockerfiles
 	$(SETUP) chart-checks

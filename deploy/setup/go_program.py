@@ -59,14 +59,16 @@ def copy(component: str, recipe: str, folder: Path, target: Path) -> None:
     say(f"  {component} {module.version} is in {target}")
 
 
-def build_tools(component: str, recipe: str, module: Path, packages: Dict[str, str], target: Path, announce: str) -> None:
+def build_tools(
+    component: str, recipe: str, module: Path, packages: Dict[str, str], target: Path, announce: str, facts: Dict[str, str]
+) -> None:
     """Builds `packages`, each into the program of its name in `target`, with the versions of the go.mod in `module`.
 
     For programs whose own module cannot be built as it is published. The go.sum beside the go.mod pins every
-    dependency, and the stamp holds both files.
+    dependency, and the stamp holds both files. `facts` are variables that the linker sets.
     """
     pinned = hashlib.sha256((module / "go.mod").read_bytes() + (module / "go.sum").read_bytes()).hexdigest()
-    key = stamp.key(f"{recipe} {pinned} {sorted(packages.items())}")
+    key = stamp.key(f"{recipe} {pinned} {sorted(packages.items())} {sorted(facts.items())}")
     if stamp.holds(component, key) and all((target / name).exists() for name in packages):
         return
     started = time.monotonic()
@@ -75,10 +77,10 @@ def build_tools(component: str, recipe: str, module: Path, packages: Dict[str, s
     env = _environment(str(folder))
     stamp.clear(component)
     target.mkdir(parents=True, exist_ok=True)
+    flags = " ".join(["-ldflags=-s -w", *(f"-X {name}={value}" for name, value in facts.items())])
     for name, package in packages.items():
         # One package at a time, so that a small machine is not used up.
-        run(["nice", "go", "build", "-mod=readonly", "-trimpath", "-p=2", "-ldflags=-s -w", "-o", str(target / name),
-             package], what=f"building {name}", remedy=_GO, cwd=module, env=env)
+        run(["nice", "go", "build", "-mod=readonly", "-trimpath", "-p=2", flags, "-o", str(target / name), package], what=f"building {name}", remedy=_GO, cwd=module, env=env)
     stamp.write(component, key)
     shutil.rmtree(folder, ignore_errors=True)
     say(f"  {', '.join(packages)}: built in {time.monotonic() - started:.0f} s")
