@@ -52,7 +52,7 @@ async fn follow_again(fixture: &Fixture, run: &RunId, link: &Link) {
 
 #[tokio::test]
 async fn two_coordinators_plan_one_bucket_at_once_and_each_object_is_in_one_shard() {
-    let mut one = Fixture::new(0).await;
+    let one = Fixture::new(0).await;
     let mut expected = BTreeSet::new();
     for (folder, files) in (0..30).map(|at| (format!("tiny-{at:02}"), 1)).chain([
         ("big/a".to_owned(), 150),
