@@ -54,7 +54,7 @@ fn field(shared: &Shared, description: &CollectionDescription, of: VectorField) 
     let served = shared
         .encoder
         .as_ref()
-        .is_some_and(|encoder| check_space(description, of, encoder.model()).is_ok());
+        .is_some_and(|encoder| check_space(description, of, &encoder.description()).is_ok());
     Some(v1::collection::Field {
         field: of.to_string(),
         model: described.space.model.to_string(),

@@ -3,8 +3,9 @@
 use crate::gateway::Limits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sightline_core::ModelName;
-use sightline_models::{DeviceChoice, Precision};
+use sightline_core::{IdError, ModelName};
+use sightline_encoding::{BatchingConfig, ModelOptions, RemoteConfig};
+use sightline_models::{DeviceChoice, LoadOptions, Precision};
 use sightline_objects::{FileAccess, OpenOptions, S3Options};
 use sightline_pictures::DecodeLimits;
 use sightline_service::ServiceConfig;
@@ -13,6 +14,9 @@ use sightline_service::config::{
     TelemetryConfig,
 };
 use std::path::PathBuf;
+
+/// Batches that may wait before the model's own thread: one is ready when another ends.
+const WAITING_BATCHES: usize = 1;
 
 /// The port of a gateway.
 pub const DEFAULT_PORT: u16 = 7303;
@@ -27,8 +31,12 @@ pub struct GatewayConfig {
     pub grpc: GrpcConfig,
     /// The vector index.
     pub index: IndexConfig,
-    /// The model that encodes queries.
+    /// The model that encodes queries in this process.
     pub model: ModelConfig,
+    /// How the inputs of callers become the model's batches.
+    pub batching: BatchingConfig,
+    /// The `Embedding` service of another process that encodes queries, in place of a model in this one.
+    pub encoder: RemoteConfig,
     /// How S3 is reached, for thumbnails.
     pub s3: S3Config,
     /// How much is done at once, and for one call.
@@ -87,10 +95,6 @@ pub struct LimitsConfig {
     pub max_image_bytes: usize,
     /// Largest picture of a query in pixels.
     pub max_image_pixels: u64,
-    /// Calls that are encoded at once.
-    pub encode_at_once: usize,
-    /// Calls that wait to be encoded; those beyond are refused with RESOURCE_EXHAUSTED.
-    pub encode_waiting: usize,
     /// Thumbnails that are made at once.
     pub thumbnails_at_once: usize,
     /// Largest file that a thumbnail is made of, in bytes.
@@ -102,8 +106,6 @@ impl Default for LimitsConfig {
         Self {
             max_image_bytes: 32 << 20,
             max_image_pixels: DecodeLimits::default().max_pixels,
-            encode_at_once: 2,
-            encode_waiting: 64,
             thumbnails_at_once: 2,
             max_object_bytes: 256 << 20,
         }
@@ -117,6 +119,8 @@ impl Default for GatewayConfig {
             grpc: GrpcConfig::default(),
             index: IndexConfig::default(),
             model: ModelConfig::default(),
+            batching: BatchingConfig::default(),
+            encoder: RemoteConfig::default(),
             s3: S3Config::default(),
             limits: LimitsConfig::default(),
             telemetry: TelemetryConfig::default(),
@@ -133,6 +137,16 @@ impl Config for GatewayConfig {
         problems.within("grpc", |problems| self.grpc.check(problems));
         problems.within("index", |problems| self.index.check(problems));
         problems.within("model", |problems| self.model.check(problems));
+        problems.within("batching", |problems| self.batching.check(problems));
+        problems.within("encoder", |problems| {
+            self.encoder.check(problems);
+            if self.encoder.url.is_some() && self.model.folder.is_some() {
+                problems.note(
+                    "url",
+                    "is given beside model.folder: queries are encoded in one place, so give one",
+                );
+            }
+        });
         problems.within("s3", |problems| self.s3.check(problems));
         problems.within("limits", |problems| self.limits.check(problems));
         problems.within("telemetry", |problems| self.telemetry.check(problems));
@@ -165,7 +179,6 @@ impl LimitsConfig {
         let zero = [
             ("max_image_bytes", self.max_image_bytes == 0),
             ("max_image_pixels", self.max_image_pixels == 0),
-            ("encode_at_once", self.encode_at_once == 0),
             ("thumbnails_at_once", self.thumbnails_at_once == 0),
             ("max_object_bytes", self.max_object_bytes == 0),
         ];
@@ -173,14 +186,8 @@ impl LimitsConfig {
             problems.note(key, "must be at least 1");
         }
         let places = tokio::sync::Semaphore::MAX_PERMITS;
-        for (key, value) in [
-            ("encode_at_once", self.encode_at_once),
-            ("encode_waiting", self.encode_waiting),
-            ("thumbnails_at_once", self.thumbnails_at_once),
-        ] {
-            if value > places {
-                problems.note(key, format!("must be at most {places}"));
-            }
+        if self.thumbnails_at_once > places {
+            problems.note("thumbnails_at_once", format!("must be at most {places}"));
         }
     }
 }
@@ -191,8 +198,6 @@ impl GatewayConfig {
     pub fn limits(&self) -> Limits {
         Limits {
             max_image_bytes: self.limits.max_image_bytes,
-            encode_at_once: self.limits.encode_at_once,
-            encode_waiting: self.limits.encode_waiting,
             thumbnails_at_once: self.limits.thumbnails_at_once,
             max_object_bytes: self.limits.max_object_bytes,
             decode: self.decode_limits(),
@@ -207,6 +212,30 @@ impl GatewayConfig {
             max_pixels: self.limits.max_image_pixels,
             ..DecodeLimits::default()
         }
+    }
+
+    /// How the model is opened, where there is one.
+    ///
+    /// # Errors
+    /// When its name is none.
+    pub fn model_options(&self) -> Result<Option<ModelOptions>, IdError> {
+        let Some(folder) = self.model.folder.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(ModelOptions {
+            folder,
+            name: self.model.name.clone().map(ModelName::new).transpose()?,
+            load: LoadOptions {
+                // Checked with the configuration.
+                device: self.model.device.parse().unwrap_or_default(),
+                precision: self.model.precision.parse().unwrap_or_default(),
+                threads: self.model.threads,
+                trusted_torchscript: self.model.trusted_torchscript.clone(),
+            },
+            truncate_dim: self.model.truncate_dim,
+            decode: self.decode_limits(),
+            waiting_batches: WAITING_BATCHES,
+        }))
     }
 
     /// How stores are opened.

@@ -1,17 +1,15 @@
 //! Why a call fails, and the only place that says which gRPC status that is.
 
-use crate::encoder::EncodeError;
 use crate::query::names;
 pub use crate::query::violations::Violation;
 use sightline_core::collection::SpaceMismatch;
 use sightline_core::{CollectionName, RowId, VectorField};
+use sightline_encoding::EncodeError;
 use sightline_index::IndexError;
 use sightline_service::ServiceError;
 use std::time::Duration;
 use tonic::Status;
 
-/// When a caller may try again that was refused because the encoder's queue is full: some batches later.
-const BUSY_RETRY: Duration = Duration::from_secs(1);
 /// When a caller may try again while the index is away.
 const INDEX_RETRY: Duration = Duration::from_secs(2);
 
@@ -69,14 +67,6 @@ pub enum GatewayError {
     /// The gateway has no model.
     #[error("this gateway serves no model: search by item or by vector, or start it with a model (model.folder)")]
     NoModel,
-    /// Another model than the gateway's was named.
-    #[error("this gateway serves model {ours}, not {asked}: leave the model empty, or ask a gateway that serves it")]
-    OtherModel {
-        /// What was asked for.
-        asked: String,
-        /// What is there.
-        ours: String,
-    },
     /// The model lacks a side, or its sides do not share a space.
     #[error("model {model} cannot make {input}s into vectors of {field}: {reason}")]
     CannotEncode {
@@ -89,12 +79,9 @@ pub enum GatewayError {
         /// Why, and what would do.
         reason: &'static str,
     },
-    /// The encoder's queue is full.
-    #[error("too many queries wait for the model: try again later")]
-    Busy,
-    /// The model failed.
-    #[error("the model failed")]
-    Encode(#[source] EncodeError),
+    /// The model failed, is busy or away.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
     /// The index failed.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -119,7 +106,7 @@ impl GatewayError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy => true,
+            Self::Encode(error) => error.is_retryable(),
             Self::Index(error) => error.is_retryable(),
             _ => false,
         }
@@ -147,18 +134,17 @@ impl From<GatewayError> for ServiceError {
             GatewayError::OtherVectors { .. } => precondition("MODEL_DAMAGED"),
             GatewayError::UnknownCanary { .. } => precondition("UNKNOWN_CANARY"),
             GatewayError::NoModel => precondition("NO_MODEL"),
-            GatewayError::OtherModel { .. } => precondition("MODEL_NOT_SERVED"),
             GatewayError::CannotEncode { .. } => precondition("MODEL_LACKS_SIDE"),
-            GatewayError::Busy => Self::resource_exhausted("ENCODER_BUSY", message, BUSY_RETRY),
+            GatewayError::Encode(error) => error.into(),
             GatewayError::Index(IndexError::Unavailable { .. }) => {
                 Self::unavailable("INDEX_UNAVAILABLE", message, INDEX_RETRY)
             }
             GatewayError::Index(IndexError::Refused { .. } | IndexError::Conflict { .. }) => {
                 precondition("INDEX_REFUSED")
             }
-            error @ (GatewayError::Index(IndexError::BadAddress { .. })
-            | GatewayError::Encode(_)
-            | GatewayError::Internal(_)) => Self::internal(error),
+            error @ (GatewayError::Index(IndexError::BadAddress { .. }) | GatewayError::Internal(_)) => {
+                Self::internal(error)
+            }
         }
     }
 }

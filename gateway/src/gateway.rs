@@ -1,15 +1,13 @@
 //! The gateway's parts, and the gRPC services made of them.
 
-use crate::embedding_service::EmbeddingService;
-use crate::encoder::{Encoder, QueryEncoder};
 use crate::metrics::GatewayMetrics;
 use crate::search_service::SearchService;
 use crate::texts::KnownTexts;
 use crate::thumbnails::Thumbnails;
+use sightline_encoding::{EmbeddingService, Encoder};
 use sightline_index::VectorIndex;
 use sightline_objects::Stores;
 use sightline_pictures::DecodeLimits;
-use sightline_proto::v1::embedding_server::EmbeddingServer;
 use sightline_proto::v1::search_server::SearchServer;
 use sightline_service::grpc::GrpcServer;
 use sightline_telemetry::{Metrics, MetricsError};
@@ -21,7 +19,7 @@ pub struct Parts {
     /// The index.
     pub index: Arc<dyn VectorIndex>,
     /// The model; without one, items and vectors can be searched with.
-    pub encoder: Option<Arc<dyn QueryEncoder>>,
+    pub encoder: Option<Arc<dyn Encoder>>,
     /// Where pictures of hits are read.
     pub stores: Arc<Stores>,
 }
@@ -31,10 +29,6 @@ pub struct Parts {
 pub struct Limits {
     /// Largest picture of a query in bytes.
     pub max_image_bytes: usize,
-    /// Calls that are encoded at once.
-    pub encode_at_once: usize,
-    /// Calls that wait to be encoded; those beyond are refused.
-    pub encode_waiting: usize,
     /// Thumbnails that are made at once.
     pub thumbnails_at_once: usize,
     /// Largest file of a thumbnail's source in bytes.
@@ -54,7 +48,7 @@ pub struct Gateway {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) index: Arc<dyn VectorIndex>,
-    pub(crate) encoder: Option<Encoder>,
+    pub(crate) encoder: Option<Arc<dyn Encoder>>,
     pub(crate) thumbnails: Thumbnails,
     pub(crate) metrics: GatewayMetrics,
     pub(crate) limits: Limits,
@@ -67,9 +61,6 @@ impl Gateway {
     /// # Errors
     /// Where the names of its metrics are taken by other types.
     pub fn new(parts: Parts, limits: Limits, metrics: &Metrics) -> Result<Self, MetricsError> {
-        let encoder = parts
-            .encoder
-            .map(|encoder| Encoder::new(encoder, limits.encode_at_once, limits.encode_waiting));
         let thumbnails = Thumbnails::new(
             parts.stores,
             limits.thumbnails_at_once,
@@ -78,7 +69,7 @@ impl Gateway {
         );
         let shared = Shared {
             index: parts.index,
-            encoder,
+            encoder: parts.encoder,
             thumbnails,
             metrics: GatewayMetrics::new(metrics)?,
             limits,
@@ -96,10 +87,8 @@ impl Gateway {
         let search = SearchServer::new(SearchService::new(Arc::clone(&self.shared)))
             .max_decoding_message_size(limit)
             .max_encoding_message_size(limit);
-        let embedding = EmbeddingServer::new(EmbeddingService::new(Arc::clone(&self.shared)))
-            .max_decoding_message_size(limit)
-            .max_encoding_message_size(limit);
-        server.with_service(search).with_service(embedding)
+        let embedding = EmbeddingService::new(self.shared.encoder.clone(), self.shared.limits.max_image_bytes);
+        server.with_service(search).with_service(embedding.into_server(limit))
     }
 
     /// Asks the index whether it is there.

@@ -4,18 +4,16 @@
 //! its parts beside it; an answer says whether it is proven exact, and is called so only then; a query for another
 //! model than the collection's is refused by name; a request's mistakes are reported together, each at its field; what
 //! waits is bounded, and refused at once beyond that. Leaves to others: searching one field (`sightline-index`), making
-//! vectors (`sightline-models`), the server's limits and its end (`sightline-service`).
+//! vectors (`sightline-encoding`), the server's limits and its end (`sightline-service`).
 
 mod collections;
 pub mod config;
-mod embedding_service;
 mod encoder;
 mod error;
 pub mod fusion;
 mod gateway;
 mod items;
 mod metrics;
-mod model_encoder;
 mod query;
 mod retrieval;
 mod search_service;
@@ -25,10 +23,8 @@ mod spaces;
 mod texts;
 mod thumbnails;
 
-pub use encoder::{EncodeError, QueryEncoder};
 pub use error::{GatewayError, Violation};
 pub use gateway::{Gateway, Limits, Parts};
-pub use model_encoder::{ModelEncoder, ModelOpenError, ModelOptions};
-pub use query::request::{MAX_LEGS, MAX_TEXT_BYTES, MAX_THUMBNAILS};
+pub use query::request::{MAX_LEGS, MAX_THUMBNAILS};
 pub use retrieval::{FieldQuery, Retrieval, Retrieved, retrieve};
-pub use serve::{GatewayServeError, run, serve};
+pub use serve::{GatewayServeError, local_encoder, run, serve};

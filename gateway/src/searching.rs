@@ -31,7 +31,7 @@ pub(crate) async fn search(
     let description = description.ok_or_else(|| GatewayError::NoCollection(query.collection.clone()))?;
     let resolver = Resolver {
         index: &*shared.index,
-        encoder: shared.encoder.as_ref(),
+        encoder: shared.encoder.as_deref(),
         description: &description,
         known_texts: &shared.known_texts,
     };

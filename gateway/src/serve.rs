@@ -1,17 +1,18 @@
 //! A gateway as a service: opens what the configuration names, serves, ends in order.
 
 use crate::config::GatewayConfig;
-use crate::encoder::QueryEncoder;
 use crate::gateway::{Gateway, Parts};
-use crate::model_encoder::{ModelEncoder, ModelOpenError, ModelOptions};
-use sightline_core::{IdError, ModelName};
+use sightline_core::IdError;
+use sightline_encoding::{
+    BatchingEncoder, EncodeError, Encoder, EncodingMetrics, ModelOpenError, RemoteConfigError, RemoteEncoder,
+    RemoteOptions, RunnerModel,
+};
 use sightline_index::{IndexError, VectorIndex};
-use sightline_models::LoadOptions;
 use sightline_objects::Stores;
 use sightline_proto::FILE_DESCRIPTOR_SET;
 use sightline_service::Context;
 use sightline_service::grpc::{GrpcServer, GrpcServerError};
-use sightline_telemetry::{Condition, MetricsError};
+use sightline_telemetry::{Condition, Metrics, MetricsError};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,9 +21,9 @@ use tokio::net::TcpListener;
 
 /// How often the index is asked whether it is there.
 const INDEX_CHECK: Duration = Duration::from_secs(10);
-/// First delay before an index that was away is opened again; it doubles each time.
+/// First delay before an index or encoder that was away is opened again; it doubles each time.
 const OPEN_RETRY: Duration = Duration::from_secs(1);
-/// Longest delay before an index that was away is opened again.
+/// Longest delay before an index or encoder that was away is opened again.
 const MAX_OPEN_RETRY: Duration = Duration::from_secs(30);
 
 /// Why a gateway cannot serve.
@@ -34,6 +35,12 @@ pub enum GatewayServeError {
     /// The model cannot be used.
     #[error("cannot serve the model: {0}")]
     Model(#[from] ModelOpenError),
+    /// The encoder's address cannot be used.
+    #[error(transparent)]
+    RemoteConfig(#[from] RemoteConfigError),
+    /// The encoder can never be used as it is configured.
+    #[error("cannot use the encoder (encoder.url): {0}")]
+    Encoder(#[from] EncodeError),
     /// The model's name is none.
     #[error(transparent)]
     ModelName(#[from] IdError),
@@ -53,9 +60,9 @@ pub enum GatewayServeError {
     Metrics(#[from] MetricsError),
 }
 
-/// The whole service: opens index, model and stores, binds the address and serves until it is asked to end.
+/// The whole service: opens index, encoder and stores, binds the address and serves until it is asked to end.
 ///
-/// An index that is away is waited for, and readiness says so.
+/// An index or an encoder that is away is waited for, and readiness says so.
 ///
 /// # Errors
 /// Where something can never be used as it is configured, or the server breaks.
@@ -70,13 +77,18 @@ pub async fn run(config: GatewayConfig, context: Context) -> Result<(), GatewayS
         .as_ref()
         .map(|url| url.expose().to_string())
         .unwrap_or_default();
-    let opening = open_index(&address, &waiting);
-    let Some(index) = context.shutdown.run_until_cancelled(opening).await else {
+    let opening = async {
+        let index = open_index(&address, &waiting).await?;
+        let encoder = open_encoder(&config, &context).await?;
+        Ok::<_, GatewayServeError>((index, encoder))
+    };
+    let Some(opened) = context.shutdown.run_until_cancelled(opening).await else {
         return Ok(());
     };
+    let (index, encoder) = opened?;
     let parts = Parts {
-        index: index?,
-        encoder: open_encoder(&config).await?,
+        index,
+        encoder,
         stores: Arc::new(Stores::new(config.stores())),
     };
     serve(&config, parts, listener, context, waiting).await
@@ -123,28 +135,56 @@ async fn open_index(address: &str, waiting: &Condition) -> Result<Arc<dyn Vector
     }
 }
 
-async fn open_encoder(config: &GatewayConfig) -> Result<Option<Arc<dyn QueryEncoder>>, GatewayServeError> {
-    let Some(folder) = config.model.folder.clone() else {
+async fn open_encoder(
+    config: &GatewayConfig,
+    context: &Context,
+) -> Result<Option<Arc<dyn Encoder>>, GatewayServeError> {
+    if let Some(options) = config.encoder.options(config.grpc.max_message_bytes)? {
+        let waiting = context.readiness.condition("encoder");
+        let encoder = connect_encoder(&options, &waiting).await?;
+        tracing::info!(url = options.url, model = %encoder.description().model, "queries are encoded elsewhere");
+        waiting.ready();
+        return Ok(Some(Arc::new(encoder)));
+    }
+    let encoder = local_encoder(config, &context.metrics).await?;
+    if encoder.is_none() {
         tracing::info!("no model is configured: only items and vectors can be searched with");
+    }
+    Ok(encoder)
+}
+
+/// Loads the configured model, if there is one, and gathers callers' inputs into its batches.
+///
+/// # Errors
+/// When the model cannot be used.
+pub async fn local_encoder(
+    config: &GatewayConfig,
+    metrics: &Metrics,
+) -> Result<Option<Arc<dyn Encoder>>, GatewayServeError> {
+    let Some(options) = config.model_options()? else {
         return Ok(None);
     };
-    let options = ModelOptions {
-        folder,
-        name: config.model.name.clone().map(ModelName::new).transpose()?,
-        load: LoadOptions {
-            // Checked with the configuration.
-            device: config.model.device.parse().unwrap_or_default(),
-            precision: config.model.precision.parse().unwrap_or_default(),
-            threads: config.model.threads,
-            trusted_torchscript: config.model.trusted_torchscript.clone(),
-        },
-        truncate_dim: config.model.truncate_dim,
-        decode: config.decode_limits(),
-        decoders: config.limits.encode_at_once,
-    };
-    let encoder = ModelEncoder::open(options).await?;
-    tracing::info!(model = %encoder.model(), "model loaded");
+    let metrics = EncodingMetrics::new(metrics)?;
+    let model = RunnerModel::open(options).await?;
+    let encoder = BatchingEncoder::start(model, &config.batching, metrics);
+    tracing::info!(model = %encoder.description().model, "model loaded");
     Ok(Some(Arc::new(encoder)))
+}
+
+/// Connects to an encoder; waits where it is away.
+async fn connect_encoder(options: &RemoteOptions, waiting: &Condition) -> Result<RemoteEncoder, EncodeError> {
+    let mut delay = OPEN_RETRY;
+    loop {
+        match RemoteEncoder::connect(options.clone()).await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, retry_seconds = delay.as_secs_f64(), "waiting for the encoder");
+                waiting.waiting(&error.to_string());
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(MAX_OPEN_RETRY);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Tells readiness, for ever, whether the index answers.

@@ -1,9 +1,9 @@
 //! Whether the model makes the vectors that a field holds.
 
-use crate::encoder::QueryEncoder;
 use crate::error::GatewayError;
 use sightline_core::vector::cosine;
 use sightline_core::{Canary, CollectionDescription, VectorField};
+use sightline_encoding::ModelDescription;
 
 /// Proves that a model's side for `field` makes the space that the collection's `field` holds: by its fingerprint,
 /// and by the vectors of the built-in inputs that were stored when the collection was made.
@@ -13,11 +13,11 @@ use sightline_core::{Canary, CollectionDescription, VectorField};
 pub(crate) fn check_space(
     description: &CollectionDescription,
     field: VectorField,
-    encoder: &dyn QueryEncoder,
+    model: &ModelDescription,
 ) -> Result<(), GatewayError> {
-    let Some(ours) = encoder.fields().get(&field) else {
+    let Some(ours) = model.fields.get(&field) else {
         return Err(GatewayError::CannotEncode {
-            model: encoder.model().to_string(),
+            model: model.model.to_string(),
             input: side(field),
             field,
             reason: "it has no such side; search by item or by vector",

@@ -1,5 +1,6 @@
 //! What can be chosen about a worker.
 
+use crate::embedding::SocketConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
@@ -21,6 +22,9 @@ pub struct EngineConfig {
     pub pipeline: PipelineConfig,
     /// Logs and traces.
     pub telemetry: EngineTelemetry,
+    /// Calls that it answers beside its shards; none where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<SocketConfig>,
 }
 
 /// The engine's logs and traces.
@@ -312,6 +316,7 @@ mod tests {
                 otlp_endpoint: Some("http://hunter2@host".into()),
                 ..EngineTelemetry::default()
             },
+            embedding: None,
         };
         assert!(!format!("{config:?}").contains("hunter2"));
     }

@@ -4,29 +4,24 @@ use crate::config::{DeviceName, ModelConfig};
 use crate::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
 use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
-use sightline_model_folder::{DigestCache, ModelFolder};
-use sightline_models::{DeviceChoice, LoadOptions, ModelError, ModelRunner, RunnerError, TextRole};
-use sightline_pictures::{DecodeLimits, PreparedPicture, picture};
+use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
+use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole};
+use sightline_pictures::{DecodeLimits, PreparedPicture};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Batches that may wait for the model: the engine has one ready while one is computed.
 const WAITING_BATCHES: usize = 2;
 
-/// A model from a folder, on a thread of its own.
-#[derive(Debug)]
-pub(crate) struct FolderModel {
-    runner: ModelRunner,
-    fields: BTreeMap<VectorField, FieldDescription>,
-    limits: DecodeLimits,
-}
-
-impl FolderModel {
-    /// Loads the model and computes its own vectors of the built-in inputs.
-    ///
-    /// # Errors
-    /// In words: what is wrong with the folder or the device.
-    pub(crate) async fn load(config: &ModelConfig) -> Result<Self, String> {
-        let options = LoadOptions {
+/// How a configured model is opened.
+///
+/// # Errors
+/// In words, when the precision is none.
+pub(crate) fn model_options(config: &ModelConfig, waiting_batches: usize) -> Result<ModelOptions, String> {
+    Ok(ModelOptions {
+        folder: config.folder.clone(),
+        name: Some(config.name.clone()),
+        load: LoadOptions {
             device: match config.device {
                 DeviceName::Auto => DeviceChoice::Auto,
                 DeviceName::Cpu => DeviceChoice::Cpu,
@@ -35,69 +30,72 @@ impl FolderModel {
             precision: config.precision.parse()?,
             threads: Some(config.threads).filter(|threads| *threads > 0),
             trusted_torchscript: config.trusted_torchscript.clone(),
-        };
-        let folder = ModelFolder::open_as(&config.folder, config.name.clone(), &DigestCache::new());
-        let folder = folder.and_then(|folder| folder.truncated(config.truncate_dim));
-        let folder = folder.map_err(|error| format!("model {}: {error}", config.folder.display()))?;
-        let load = move || sightline_models::load(folder, &options);
-        let words = |error: RunnerError| format!("model {}: {error}", config.folder.display());
-        let runner = ModelRunner::start(WAITING_BATCHES, load).await.map_err(words)?;
-        let mut canaries = runner.canaries().await.map_err(words)?;
-        let spaces = &runner.info().spaces;
-        let describe = |(field, space): (&VectorField, &sightline_core::VectorSpace)| {
-            (
-                *field,
-                FieldDescription::new(space.clone(), canaries.remove(field).unwrap_or_default()),
-            )
-        };
-        let fields = spaces.iter().map(describe).collect();
-        let limits = DecodeLimits {
+        },
+        truncate_dim: config.truncate_dim,
+        decode: DecodeLimits {
             max_pixels: config.max_pixels,
             ..DecodeLimits::default()
-        };
-        Ok(Self { runner, fields, limits })
+        },
+        waiting_batches,
+    })
+}
+
+/// A model from a folder, on a thread of its own.
+#[derive(Debug)]
+pub(crate) struct FolderModel(Arc<RunnerModel>);
+
+impl FolderModel {
+    /// Loads the model and computes its own vectors of the built-in inputs.
+    ///
+    /// # Errors
+    /// In words: what is wrong with the folder or the device.
+    pub(crate) async fn load(config: &ModelConfig) -> Result<Self, String> {
+        let opened = RunnerModel::open(model_options(config, WAITING_BATCHES)?).await;
+        let model = opened.map_err(|error| format!("model {}: {error}", config.folder.display()))?;
+        Ok(Self(Arc::new(model)))
+    }
+
+    /// The model itself, for others beside the pipeline.
+    pub(crate) fn shared(&self) -> Arc<RunnerModel> {
+        Arc::clone(&self.0)
     }
 }
 
 #[async_trait]
 impl EmbeddingModel for FolderModel {
     fn name(&self) -> &ModelName {
-        &self.runner.info().model
+        &self.0.description().model
     }
 
     fn fields(&self) -> &BTreeMap<VectorField, FieldDescription> {
-        &self.fields
+        &self.0.description().fields
     }
 
     fn devices(&self) -> Vec<String> {
-        vec![self.runner.info().device.clone()]
+        vec![self.0.runner().info().device.clone()]
     }
 
     fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError> {
-        let Some(preprocessor) = &self.runner.info().preprocessor else {
-            let message = format!("model {} embeds no pictures", self.name());
-            return Err(InputError {
-                reason: FailureReason::NothingToEmbed,
-                message,
-            });
-        };
-        let decoded = picture::decode(bytes, &self.limits);
-        let picture = decoded.map_err(|error| InputError {
-            reason: error.reason(),
+        let prepared = self.0.prepare_picture(bytes).map_err(|error| InputError {
+            reason: match &error {
+                PrepareError::NoSide(_) => FailureReason::NothingToEmbed,
+                PrepareError::Picture(error) => error.reason(),
+            },
             message: error.to_string(),
-        })?;
-        Ok(Pixels::new(preprocessor.prepare(&picture)))
+        });
+        prepared.map(Pixels::new)
     }
 
     async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
         let prepared = batch.iter().map(|pixels| pixels.downcast::<PreparedPicture>().cloned());
         let prepared: Option<Vec<PreparedPicture>> = prepared.collect();
         let prepared = prepared.ok_or_else(|| ForwardError::Refused("a picture of another model".into()))?;
-        self.runner.encode_images(prepared).await.map_err(forward_error)
+        self.0.runner().encode_images(prepared).await.map_err(forward_error)
     }
 
     async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
-        self.runner
+        self.0
+            .runner()
             .encode_texts(batch, TextRole::Document)
             .await
             .map_err(forward_error)

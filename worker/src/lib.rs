@@ -6,6 +6,7 @@
 //! of (`sightline-coordinator`), how vectors are made (`sightline-models`), how rows are kept (`sightline-index`).
 
 pub mod config;
+pub mod embedding;
 mod encoder;
 pub mod engine;
 pub mod ipc;

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use sightline_service::{ServiceArgs, ServiceInfo, run};
+use sightline_worker::embedding::{EncoderConfig, serve_encoder};
 use sightline_worker::{WorkerConfig, run_engine, serve};
 use std::process::ExitCode;
 
@@ -23,6 +24,17 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve a model's vectors by the Embedding service, and nothing else: no broker and no index is needed.
+    Encoder {
+        #[command(flatten)]
+        service: ServiceArgs,
+        /// Address and port to listen on.
+        #[arg(long, value_name = "ADDRESS:PORT")]
+        listen: Option<String>,
+        /// Folder of the model.
+        #[arg(long, value_name = "FOLDER")]
+        model: Option<String>,
+    },
     /// Run an engine on stdin and stdout. Workers start it themselves.
     #[command(hide = true)]
     Engine,
@@ -30,17 +42,33 @@ enum Command {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(Command::Engine) = args.command {
-        return run_engine();
+    match args.command {
+        Some(Command::Engine) => run_engine(),
+        Some(Command::Encoder { service, listen, model }) => {
+            run::<EncoderConfig, _, _, _>(info("sightline-encoder"), &service, flags(listen, model), serve_encoder)
+        }
+        None => run::<WorkerConfig, _, _, _>(
+            info("sightline-worker"),
+            &args.service,
+            flags(args.listen, args.model),
+            serve,
+        ),
     }
-    let info = ServiceInfo {
-        name: "sightline-worker",
+}
+
+fn info(name: &'static str) -> ServiceInfo {
+    ServiceInfo {
+        name,
         version: env!("CARGO_PKG_VERSION"),
-    };
+    }
+}
+
+/// Flags that stand for keys of the configuration.
+fn flags(listen: Option<String>, model: Option<String>) -> Vec<(String, String, String)> {
     let flag = |flag: &str, key: &str, value: Option<String>| value.map(|value| (flag.into(), key.into(), value));
-    let flags = [
-        flag("--listen", "listen.address", args.listen),
-        flag("--model", "model.folder", args.model),
+    let given = [
+        flag("--listen", "listen.address", listen),
+        flag("--model", "model.folder", model),
     ];
-    run::<WorkerConfig, _, _, _>(info, &args.service, flags.into_iter().flatten().collect(), serve)
+    given.into_iter().flatten().collect()
 }

@@ -4,9 +4,10 @@ use crate::config::{DatasetsConfig, EngineConfig, EngineTelemetry};
 use crate::encoder::FolderModel;
 use crate::engine::{Datasets, EngineParts, OpenParts};
 use async_trait::async_trait;
+use sightline_encoding::{BatchingEncoder, Encoder, EncodingMetrics};
 use sightline_index::{IndexError, VectorIndex};
 use sightline_objects::{FileAccess, ObjectError, ObjectStore, S3Options, Stores};
-use sightline_telemetry::{LogFormat, Options, OtlpOptions, ServiceIdentity, Telemetry};
+use sightline_telemetry::{LogFormat, Metrics, Options, OtlpOptions, ServiceIdentity, Telemetry};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,7 +46,14 @@ impl OpenParts for Production {
         let model = FolderModel::load(&config.model).await?;
         let index = open_index(&config.index).await.map_err(|error| error.to_string())?;
         let stores = Stores::new(object_options(&config.datasets));
+        let encoder = config.embedding.as_ref().map(|socket| {
+            let counted = EncodingMetrics::new(&Metrics::new("sightline-worker-engine", env!("CARGO_PKG_VERSION")));
+            let counted = counted.map_err(|error| error.to_string())?;
+            let encoder = BatchingEncoder::start(model.shared(), &socket.batching, counted);
+            Ok::<_, String>(Arc::new(encoder) as Arc<dyn Encoder>)
+        });
         Ok(EngineParts {
+            encoder: encoder.transpose()?,
             model: Arc::new(model),
             index,
             datasets: Arc::new(ObjectRoots(stores)),

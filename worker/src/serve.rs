@@ -1,5 +1,6 @@
 //! The worker as a service of its own.
 
+use crate::embedding::{SocketConfig, open_proxy};
 use crate::production::{object_options, open_index};
 use crate::settings::WorkerConfig;
 use crate::supervisor::{EngineCommand, Seams, Worker};
@@ -24,9 +25,20 @@ pub const ENGINE_COMMAND: &str = "engine";
 pub async fn serve(config: WorkerConfig, context: Context) -> anyhow::Result<()> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let colour = std::io::stderr().is_terminal();
-    let supervisor = config
+    let mut supervisor = config
         .supervisor(&host, std::process::id(), colour)
         .map_err(anyhow::Error::msg)?;
+    // Only this user may enter it; it is there as long as this function runs.
+    let sockets = tempfile::tempdir().context("cannot make a folder for the engine's socket")?;
+    if config.embedding.enabled {
+        supervisor.engine.embedding = Some(SocketConfig {
+            path: sockets.path().join("embedding.sock"),
+            max_image_bytes: config.embedding.max_image_bytes,
+            max_message_bytes: config.grpc.max_message_bytes,
+            batching: config.embedding.batching.clone(),
+        });
+    }
+    let socket = supervisor.engine.embedding.as_ref().map(|socket| socket.path.clone());
     let state_url = config
         .state
         .url
@@ -77,6 +89,10 @@ pub async fn serve(config: WorkerConfig, context: Context) -> anyhow::Result<()>
         .with_tls_of(&config.listen)?
         .with_descriptors(sightline_proto::FILE_DESCRIPTOR_SET)
         .with_service(WorkerServer::new(worker.service()));
+    let server = match socket {
+        Some(path) => server.with_service(open_proxy(path, config.grpc.max_message_bytes)),
+        None => server,
+    };
     let ended = tokio_util::sync::CancellationToken::new();
     let serving = server.serve(listener, ended.clone(), context.drain);
     // The status is answered until the last shard is handed back.

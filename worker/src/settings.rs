@@ -2,6 +2,7 @@
 
 use crate::config::SupervisorConfig;
 use crate::config::{DatasetsConfig, DeviceName, EngineConfig, EngineTelemetry, ModelConfig, PipelineConfig};
+use crate::embedding::EmbeddingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
@@ -36,6 +37,8 @@ pub struct WorkerConfig {
     pub model: ModelSettings,
     /// Sizes of the pipeline.
     pub pipeline: PipelineConfig,
+    /// `Embedding` calls, answered beside shards with the same model.
+    pub embedding: EmbeddingConfig,
     /// Logs and traces.
     pub telemetry: TelemetryConfig,
     /// Metrics and probes.
@@ -100,6 +103,7 @@ impl Default for WorkerConfig {
             s3: S3Config::default(),
             model: ModelSettings::default(),
             pipeline: PipelineConfig::default(),
+            embedding: EmbeddingConfig::default(),
             telemetry: TelemetryConfig::default(),
             observability: ObservabilityConfig::default(),
             shutdown: ShutdownConfig::default(),
@@ -128,6 +132,41 @@ impl ModelSettings {
             .ok_or("give the model a name, or a folder that has one")?;
         ModelName::new(name).map_err(|error| error.to_string())
     }
+
+    /// Notes what is wrong with the block.
+    pub fn check(&self, problems: &mut Problems) {
+        if self.folder.is_none() {
+            problems.note("folder", "is needed: the folder of the model that is served");
+        } else if let Err(message) = self.model_name() {
+            problems.note("name", message);
+        }
+        if let Err(message) = self.precision.parse::<Precision>() {
+            problems.note("precision", message);
+        }
+        if self.truncate_dim == Some(0) {
+            problems.note("truncate_dim", "must be at least 1");
+        }
+        if self.max_pixels == 0 {
+            problems.note("max_pixels", "must be at least 1");
+        }
+    }
+
+    /// What an engine is told.
+    ///
+    /// # Errors
+    /// In words: what the check would have found.
+    pub fn engine(&self) -> Result<ModelConfig, String> {
+        Ok(ModelConfig {
+            folder: self.folder.clone().ok_or("model.folder is needed")?,
+            name: self.model_name()?,
+            device: self.device,
+            precision: self.precision.clone(),
+            threads: self.threads,
+            truncate_dim: self.truncate_dim,
+            trusted_torchscript: self.trusted_torchscript.clone(),
+            max_pixels: self.max_pixels,
+        })
+    }
 }
 
 impl Config for WorkerConfig {
@@ -145,22 +184,8 @@ impl Config for WorkerConfig {
                 problems.note(key, message);
             }
         });
-        problems.within("model", |problems| {
-            if self.model.folder.is_none() {
-                problems.note("folder", "is needed: the folder of the model that this worker serves");
-            } else if let Err(message) = self.model.model_name() {
-                problems.note("name", message);
-            }
-            if let Err(message) = self.model.precision.parse::<Precision>() {
-                problems.note("precision", message);
-            }
-            if self.model.truncate_dim == Some(0) {
-                problems.note("truncate_dim", "must be at least 1");
-            }
-            if self.model.max_pixels == 0 {
-                problems.note("max_pixels", "must be at least 1");
-            }
-        });
+        problems.within("model", |problems| self.model.check(problems));
+        problems.within("embedding", |problems| self.embedding.check(problems));
         if !(1..=64).contains(&self.prefetch) {
             problems.note("prefetch", "give 1 to 64");
         }
@@ -196,7 +221,6 @@ impl WorkerConfig {
     /// # Errors
     /// In words: what the check of the configuration would have found.
     pub fn supervisor(&self, host: &str, process: u32, colour: bool) -> Result<SupervisorConfig, String> {
-        let folder = self.model.folder.clone().ok_or("model.folder is needed")?;
         let host: String = host
             .trim()
             .chars()
@@ -205,16 +229,7 @@ impl WorkerConfig {
             .collect();
         let worker = self.name.clone().unwrap_or_else(|| format!("{host}-{process}"));
         let engine = EngineConfig {
-            model: ModelConfig {
-                folder,
-                name: self.model.model_name()?,
-                device: self.model.device,
-                precision: self.model.precision.clone(),
-                threads: self.model.threads,
-                truncate_dim: self.model.truncate_dim,
-                trusted_torchscript: self.model.trusted_torchscript.clone(),
-                max_pixels: self.model.max_pixels,
-            },
+            model: self.model.engine()?,
             index: self
                 .index
                 .url
@@ -241,6 +256,7 @@ impl WorkerConfig {
                 otlp_timeout_seconds: self.telemetry.otlp_timeout_seconds,
                 trace_ratio: self.telemetry.trace_ratio,
             },
+            embedding: None,
         };
         let config = SupervisorConfig::new(worker, engine);
         Ok(SupervisorConfig {

@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sightline_core::ModelName;
+use sightline_encoding::BatchingConfig;
 use sightline_gateway::config::{GatewayConfig, LimitsConfig, ModelConfig};
 use sightline_objects::{FileAccess, OpenOptions};
 use sightline_service::ServiceConfig;
@@ -35,6 +35,8 @@ pub struct StandaloneConfig {
     pub s3: S3Config,
     /// Sizes of the worker's pipeline.
     pub pipeline: PipelineConfig,
+    /// How the inputs of callers become the gateway's batches.
+    pub batching: BatchingConfig,
     /// How much the gateway does at once, and for one call.
     pub limits: LimitsConfig,
     /// Logs and traces.
@@ -54,6 +56,7 @@ impl Default for StandaloneConfig {
             model: ModelSettings::default(),
             s3: S3Config::default(),
             pipeline: PipelineConfig::default(),
+            batching: BatchingConfig::default(),
             limits: LimitsConfig::default(),
             telemetry: TelemetryConfig::default(),
             observability: ObservabilityConfig::default(),
@@ -88,7 +91,7 @@ impl Config for StandaloneConfig {
         for problem in found
             .into_vec()
             .into_iter()
-            .filter(|problem| problem.key.starts_with("limits."))
+            .filter(|problem| problem.key.starts_with("limits.") || problem.key.starts_with("batching."))
         {
             problems.note(&problem.key, problem.message);
         }
@@ -147,6 +150,7 @@ impl StandaloneConfig {
                 truncate_dim: self.model.truncate_dim,
                 trusted_torchscript: self.model.trusted_torchscript.clone(),
             },
+            batching: self.batching.clone(),
             s3: self.s3.clone(),
             limits: LimitsConfig {
                 max_image_pixels: self.model.max_pixels,
@@ -155,14 +159,6 @@ impl StandaloneConfig {
             allow_file_datasets: true,
             ..GatewayConfig::default()
         }
-    }
-
-    /// The model's name, where there is a model.
-    pub(super) fn model_name(&self) -> anyhow::Result<Option<ModelName>> {
-        let folder = self.model.folder.as_ref();
-        folder
-            .map(|_| self.model.model_name().map_err(anyhow::Error::msg))
-            .transpose()
     }
 
     /// What the worker is told, where there is a model for it.

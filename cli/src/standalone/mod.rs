@@ -15,9 +15,8 @@ use anyhow::Context as _;
 use folder::DataFolder;
 use sightline_coordinator::{Coordinator, PlannerOptions};
 use sightline_core::{Clock, SystemClock};
-use sightline_gateway::{Gateway, ModelEncoder, ModelOptions, Parts, QueryEncoder};
+use sightline_gateway::{Gateway, Parts, local_encoder};
 use sightline_index::{LazyIndex, VectorIndex};
-use sightline_models::LoadOptions;
 use sightline_objects::Stores;
 use sightline_proto::v1::worker_server::WorkerServer;
 use sightline_queue::{JobQueue, QueueOptions};
@@ -148,7 +147,9 @@ impl Services {
         let coordinator = Coordinator::new(seams, PlannerOptions::default(), &context.metrics)?;
         let parts = Parts {
             index: Arc::clone(&index),
-            encoder: encoder(config).await?,
+            encoder: local_encoder(&config.gateway(), &context.metrics)
+                .await
+                .context("cannot load the model (--model)")?,
             stores,
         };
         let gateway = Gateway::new(parts, config.gateway().limits(), &context.metrics)?;
@@ -217,29 +218,4 @@ async fn ending(shutdown: &CancellationToken, part: impl Future<Output = anyhow:
     let result = part.await;
     shutdown.cancel();
     result
-}
-
-async fn encoder(config: &StandaloneConfig) -> anyhow::Result<Option<Arc<dyn QueryEncoder>>> {
-    let gateway = config.gateway();
-    let Some(folder) = gateway.model.folder.clone() else {
-        tracing::info!("no model is given (--model): runs wait, and only items and vectors can be searched with");
-        return Ok(None);
-    };
-    let options = ModelOptions {
-        folder,
-        name: config.model_name()?,
-        load: LoadOptions {
-            device: gateway.model.device.parse().unwrap_or_default(),
-            precision: gateway.model.precision.parse().unwrap_or_default(),
-            threads: gateway.model.threads,
-            trusted_torchscript: gateway.model.trusted_torchscript.clone(),
-        },
-        truncate_dim: gateway.model.truncate_dim,
-        decode: gateway.decode_limits(),
-        decoders: gateway.limits.encode_at_once,
-    };
-    let encoder = ModelEncoder::open(options)
-        .await
-        .context("cannot load the model (--model)")?;
-    Ok(Some(Arc::new(encoder)))
 }

@@ -7,11 +7,10 @@ use crate::error::GatewayError;
 use bytes::Bytes;
 use sightline_core::filter::{self, Filter};
 use sightline_core::{CollectionName, RowId, VectorField};
+use sightline_encoding::check;
 use sightline_index::MAX_HITS;
 use sightline_proto::v1;
 
-/// Longest text of a query in bytes.
-pub const MAX_TEXT_BYTES: usize = 64 << 10;
 /// Most legs of a query.
 pub const MAX_LEGS: usize = 32;
 /// Most hits that come with thumbnails.
@@ -260,26 +259,10 @@ impl Inputs {
 
 /// Checks a picture's file; whether it is a picture shows when it is decoded.
 pub(crate) fn check_image(place: &str, bytes: &[u8], limit: usize, violations: &mut Violations) -> bool {
-    if bytes.is_empty() {
-        violations.add(place, "is empty: give a picture's file");
-    } else if bytes.len() > limit {
-        violations.add(place, format!("has {} bytes: give at most {limit}", bytes.len()));
-    }
-    (1..=limit).contains(&bytes.len())
+    violations.take(place, check::image(bytes, limit)).is_some()
 }
 
 /// Checks a text.
 pub(crate) fn check_text(place: &str, text: &str, violations: &mut Violations) -> bool {
-    if text.len() > MAX_TEXT_BYTES {
-        violations.add(
-            place,
-            format!("has {} bytes: give at most {MAX_TEXT_BYTES}", text.len()),
-        );
-        return false;
-    }
-    if text.trim().is_empty() {
-        violations.add(place, "is blank: give a text");
-        return false;
-    }
-    true
+    violations.take(place, check::text(text)).is_some()
 }

@@ -3,20 +3,21 @@
 use super::fold::{EncodedLeg, fold};
 use super::request::{Input, Leg, LegField};
 use super::violations::Violations;
-use crate::encoder::{Encoder, EncoderInput};
+use crate::encoder::{EncoderInput, encode};
 use crate::error::GatewayError;
 use crate::retrieval::{FieldQuery, vector_of};
 use crate::spaces::check_space;
 use crate::texts::KnownTexts;
 use sightline_core::vector::normalize;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId, VectorField};
+use sightline_encoding::{Encoder, ModelDescription};
 use sightline_index::{Projection, VectorIndex};
 
 /// What legs are resolved against.
 #[derive(Debug)]
 pub(crate) struct Resolver<'a> {
     pub(crate) index: &'a dyn VectorIndex,
-    pub(crate) encoder: Option<&'a Encoder>,
+    pub(crate) encoder: Option<&'a dyn Encoder>,
     pub(crate) description: &'a CollectionDescription,
     pub(crate) known_texts: &'a KnownTexts,
 }
@@ -101,9 +102,7 @@ impl Resolver<'_> {
         if !fields.contains_key(&VectorField::Text) {
             return Ok(true);
         }
-        let shared = self
-            .encoder
-            .is_some_and(|encoder| encoder.model().sides_share_a_space());
+        let shared = self.encoder.is_some_and(|encoder| encoder.description().shared_space);
         let pictures = fields.contains_key(&VectorField::Image);
         Ok(shared && pictures && !self.known_texts.any(self.index, &self.description.name).await?)
     }
@@ -156,36 +155,42 @@ impl Resolver<'_> {
             return Ok(Vec::new());
         }
         let encoder = self.encoder.ok_or(GatewayError::NoModel)?;
+        // What is checked is what encodes: behind a remote encoder the model may change in between, and the call fails.
+        let described = encoder.description();
         let mut positions = Vec::with_capacity(waiting.len());
         let mut inputs = Vec::with_capacity(waiting.len());
         for (position, field, place, input) in waiting {
-            self.check_side(encoder, field, &input)?;
+            self.check_side(&described, field, &input)?;
             positions.push(position);
             inputs.push((place, input));
         }
-        let vectors = encoder.encode(inputs).await?;
+        let vectors = encode(encoder, &described, inputs).await?;
         Ok(positions.into_iter().zip(vectors).collect())
     }
 
     /// Whether the model makes such an input into a vector of the field's space.
-    fn check_side(&self, encoder: &Encoder, field: VectorField, input: &EncoderInput) -> Result<(), GatewayError> {
-        let model = encoder.model();
+    fn check_side(
+        &self,
+        model: &ModelDescription,
+        field: VectorField,
+        input: &EncoderInput,
+    ) -> Result<(), GatewayError> {
         let own = match input {
             EncoderInput::Image(_) => VectorField::Image,
             EncoderInput::Text(_) => VectorField::Text,
         };
         let refuse = |reason| {
             Err(GatewayError::CannotEncode {
-                model: model.model().to_string(),
+                model: model.model.to_string(),
                 input: input.kind(),
                 field,
                 reason,
             })
         };
-        if !model.fields().contains_key(&own) {
+        if !model.fields.contains_key(&own) {
             return refuse("it has no such side; search by item or by vector");
         }
-        if own != field && !model.sides_share_a_space() {
+        if own != field && !model.shared_space {
             return refuse("its text and image sides have spaces of their own; use a model whose sides share one");
         }
         check_space(self.description, field, model)

@@ -15,7 +15,7 @@ use tonic_types::StatusExt;
 async fn world(searches: Searches) -> (World, watch::Receiver<usize>) {
     let under_way = watch::Sender::new(0);
     let watching = under_way.subscribe();
-    let encoder = Arc::new(CountingEncoder::new("counter", true));
+    let encoder = CountingEncoder::new("counter", true);
     let world = World::start(Some(encoder), GatewayConfig::default(), |inner| {
         Arc::new(SlowIndex {
             inner,

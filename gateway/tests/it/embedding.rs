@@ -15,6 +15,7 @@ async fn inputs_become_vectors_in_order_and_the_answer_names_model_and_space() {
     let asked = v1::EmbedTextsRequest {
         model: "counter".into(),
         texts,
+        ..Default::default()
     };
     let answer = client.embed_texts(asked).await.unwrap().into_inner();
     let values: Vec<_> = answer.embeddings.into_iter().map(|vector| vector.values).collect();
@@ -84,6 +85,7 @@ async fn too_many_inputs_none_and_another_model_are_refused() {
     let asked = v1::EmbedTextsRequest {
         model: "other".into(),
         texts: vec!["a".into()],
+        ..Default::default()
     };
     let status = client.embed_texts(asked).await.unwrap_err();
     assert_eq!(reason(&status).as_deref(), Some("MODEL_NOT_SERVED"));
@@ -96,11 +98,11 @@ async fn too_many_inputs_none_and_another_model_are_refused() {
 
 #[tokio::test]
 async fn calls_beyond_the_encoder_s_queue_are_refused_at_once_and_those_in_it_are_served() {
-    let encoder = Arc::new(CountingEncoder::closed("counter"));
+    let encoder = CountingEncoder::closed("counter");
+    let gate = Arc::clone(&encoder.gate);
     let mut config = GatewayConfig::default();
-    config.limits.encode_at_once = 1;
-    config.limits.encode_waiting = 1;
-    let world = World::start(Some(Arc::clone(&encoder) as _), config, |index| index).await;
+    config.batching.max_inputs = 2;
+    let world = World::start(Some(encoder), config, |index| index).await;
     let client = world.embedding().await;
     let call = |mut client: v1::embedding_client::EmbeddingClient<_>| async move {
         client
@@ -121,7 +123,7 @@ async fn calls_beyond_the_encoder_s_queue_are_refused_at_once_and_those_in_it_ar
         (Code::ResourceExhausted, Some("ENCODER_BUSY"))
     );
     assert!(refused.get_details_retry_info().is_some());
-    encoder.gate.add_permits(2);
+    gate.add_permits(2);
     while let Some(served) = calls.join_next().await {
         assert_eq!(served.unwrap().unwrap().into_inner().embeddings.len(), 1);
     }

@@ -1,11 +1,11 @@
 //! A model whose vectors tests can foresee: an input's bytes, counted by their low bits.
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use sightline_core::vector::normalize;
 use sightline_core::{Canary, FieldDescription, ModelName, VectorField, VectorSpace};
-use sightline_gateway::{EncodeError, QueryEncoder};
-use std::collections::BTreeMap;
+use sightline_encoding::{BatchModel, EncodeError, Encoded, InputError, ModelDescription};
+use sightline_models::TextRole;
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 pub(crate) const DIMENSION: usize = 8;
@@ -44,57 +44,55 @@ pub(crate) fn field(model: &str, side: &str, canary: &[u8]) -> FieldDescription 
 
 #[derive(Debug)]
 pub(crate) struct CountingEncoder {
-    model: ModelName,
-    fields: BTreeMap<VectorField, FieldDescription>,
-    shared: bool,
-    /// One permit for each input that may be encoded.
-    pub(crate) gate: Semaphore,
+    description: Arc<ModelDescription>,
+    /// One permit for each batch that may be encoded.
+    pub(crate) gate: Arc<Semaphore>,
 }
 
 impl CountingEncoder {
-    pub(crate) fn new(model: &str, shared: bool) -> Self {
+    pub(crate) fn new(model: &str, shared_space: bool) -> Self {
         let fields = [(VectorField::Image, "image"), (VectorField::Text, "text")];
         Self {
-            model: ModelName::new(model).unwrap(),
-            fields: fields.map(|(of, side)| (of, field(model, side, b"canary"))).into(),
-            shared,
-            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            description: Arc::new(ModelDescription {
+                model: ModelName::new(model).unwrap(),
+                fields: fields.map(|(of, side)| (of, field(model, side, b"canary"))).into(),
+                shared_space,
+            }),
+            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
         }
     }
 
     /// One that encodes nothing until permits are added to its gate.
     pub(crate) fn closed(model: &str) -> Self {
         Self {
-            gate: Semaphore::new(0),
+            gate: Arc::new(Semaphore::new(0)),
             ..Self::new(model, true)
         }
     }
 }
 
 #[async_trait]
-impl QueryEncoder for CountingEncoder {
-    fn model(&self) -> &ModelName {
-        &self.model
+impl BatchModel for CountingEncoder {
+    type Picture = Vec<u8>;
+
+    fn description(&self) -> &Arc<ModelDescription> {
+        &self.description
     }
 
-    fn fields(&self) -> &BTreeMap<VectorField, FieldDescription> {
-        &self.fields
+    fn prepare(&self, file: &[u8]) -> Result<Vec<u8>, InputError> {
+        let content = file.strip_prefix(b"picture:");
+        content
+            .map(<[u8]>::to_vec)
+            .ok_or_else(|| InputError("the file is no picture".into()))
     }
 
-    fn sides_share_a_space(&self) -> bool {
-        self.shared
-    }
-
-    async fn encode_image(&self, bytes: Bytes) -> Result<Vec<f32>, EncodeError> {
+    async fn forward_pictures(&self, batch: Vec<Vec<u8>>) -> Result<Vec<Encoded>, EncodeError> {
         self.gate.acquire().await.unwrap().forget();
-        match bytes.strip_prefix(b"picture:") {
-            Some(content) => Ok(vector_of(content)),
-            None => Err(EncodeError::Input("the file is no picture".into())),
-        }
+        Ok(batch.iter().map(|content| Ok(vector_of(content))).collect())
     }
 
-    async fn encode_text(&self, text: String) -> Result<Vec<f32>, EncodeError> {
+    async fn forward_texts(&self, batch: Vec<String>, _: TextRole) -> Result<Vec<Encoded>, EncodeError> {
         self.gate.acquire().await.unwrap().forget();
-        Ok(vector_of(text.as_bytes()))
+        Ok(batch.iter().map(|text| Ok(vector_of(text.as_bytes()))).collect())
     }
 }

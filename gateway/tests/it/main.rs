@@ -13,6 +13,7 @@ mod exactness;
 mod items;
 mod memory_index;
 mod refusals;
+mod remote;
 mod rows;
 mod search;
 mod slow_index;

@@ -5,7 +5,6 @@ use crate::world::World;
 use sightline_core::VectorField;
 use sightline_proto::v1;
 use sightline_service::reason;
-use std::sync::Arc;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -24,7 +23,7 @@ async fn refused(world: &World, request: v1::SearchRequest) -> Status {
 
 #[tokio::test]
 async fn a_query_for_another_model_s_collection_is_refused_and_both_models_are_named() {
-    let world = World::with_encoder(Some(Arc::new(CountingEncoder::new("newcomer", true)))).await;
+    let world = World::with_encoder(Some(CountingEncoder::new("newcomer", true))).await;
     world
         .fill(
             &described("stamps", &VectorField::ALL),

@@ -5,7 +5,6 @@ use sightline_core::VectorField;
 use sightline_core::vector::dot;
 use sightline_proto::v1;
 use sightline_proto::v1::search_response::Ranking;
-use std::sync::Arc;
 
 pub(crate) fn picture(content: &str) -> Option<v1::ImageQuery> {
     Some(v1::ImageQuery {
@@ -157,7 +156,7 @@ async fn without_a_model_items_and_vectors_are_searched_with_and_texts_are_refus
 #[tokio::test]
 async fn a_text_finds_pictures_where_the_model_s_sides_share_a_space_and_is_refused_where_not() {
     for shared in [true, false] {
-        let world = World::with_encoder(Some(Arc::new(CountingEncoder::new("counter", shared)))).await;
+        let world = World::with_encoder(Some(CountingEncoder::new("counter", shared))).await;
         let rows = [row("a", Some("aab"), None), row("d", Some("ddd"), None)];
         world.fill(&described("pictures", &[VectorField::Image]), &rows).await;
         let asked = v1::SearchRequest {
@@ -178,7 +177,7 @@ async fn a_text_finds_pictures_where_the_model_s_sides_share_a_space_and_is_refu
 
 #[tokio::test]
 async fn words_alone_find_pictures_until_the_collection_holds_a_text() {
-    let world = World::with_encoder(Some(Arc::new(CountingEncoder::new("counter", true)))).await;
+    let world = World::with_encoder(Some(CountingEncoder::new("counter", true))).await;
     let rows = [row("a", Some("aab"), None), row("d", Some("ddd"), None)];
     let both = described("pictures", &VectorField::ALL);
     world.fill(&both, &rows).await;

@@ -2,8 +2,9 @@
 
 use crate::encoder::CountingEncoder;
 use sightline_core::{CollectionDescription, Row};
+use sightline_encoding::{BatchingEncoder, Encoder, EncodingMetrics};
 use sightline_gateway::config::GatewayConfig;
-use sightline_gateway::{Parts, QueryEncoder, serve};
+use sightline_gateway::{Parts, serve};
 use sightline_index::VectorIndex;
 use sightline_index::sqlite::SqliteIndex;
 use sightline_objects::Stores;
@@ -38,19 +39,41 @@ pub(crate) async fn sqlite(folder: &TempDir) -> Arc<dyn VectorIndex> {
     )
 }
 
+fn batching(model: CountingEncoder, config: &GatewayConfig, metrics: &Metrics) -> Arc<dyn Encoder> {
+    let counted = EncodingMetrics::new(metrics).unwrap();
+    Arc::new(BatchingEncoder::start(model, &config.batching, counted))
+}
+
 impl World {
     /// With the model that made the collections of `rows::described`.
     pub(crate) async fn new() -> Self {
-        Self::with_encoder(Some(Arc::new(CountingEncoder::new("counter", true)))).await
+        Self::with_encoder(Some(CountingEncoder::new("counter", true))).await
     }
 
-    pub(crate) async fn with_encoder(encoder: Option<Arc<dyn QueryEncoder>>) -> Self {
+    pub(crate) async fn with_encoder(encoder: Option<CountingEncoder>) -> Self {
         Self::start(encoder, GatewayConfig::default(), |index| index).await
     }
 
     pub(crate) async fn start(
-        encoder: Option<Arc<dyn QueryEncoder>>,
+        encoder: Option<CountingEncoder>,
+        config: GatewayConfig,
+        wrap: impl FnOnce(Arc<dyn VectorIndex>) -> Arc<dyn VectorIndex>,
+    ) -> Self {
+        let metrics = Metrics::new("sightline-gateway", "test");
+        let encoder = encoder.map(|model| batching(model, &config, &metrics));
+        Self::serving(encoder, config, metrics, wrap).await
+    }
+
+    /// With an encoder of any kind.
+    pub(crate) async fn with(encoder: Arc<dyn Encoder>) -> Self {
+        let metrics = Metrics::new("sightline-gateway", "test");
+        Self::serving(Some(encoder), GatewayConfig::default(), metrics, |index| index).await
+    }
+
+    async fn serving(
+        encoder: Option<Arc<dyn Encoder>>,
         mut config: GatewayConfig,
+        metrics: Metrics,
         wrap: impl FnOnce(Arc<dyn VectorIndex>) -> Arc<dyn VectorIndex>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -59,7 +82,6 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let metrics = Metrics::new("sightline-gateway", "test");
         let readiness = Readiness::new();
         let condition = readiness.condition("index");
         let context = Context {

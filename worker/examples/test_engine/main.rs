@@ -49,6 +49,7 @@ impl OpenParts for TestParts {
             ..OpenOptions::default()
         };
         Ok(EngineParts {
+            encoder: None,
             model: Arc::new(DigestModel::new(config.model.name.clone(), folder.clone())),
             index: Arc::new(FaultyIndex {
                 inner: index,

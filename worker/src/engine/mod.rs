@@ -24,6 +24,7 @@ pub use process::{EXIT_DEVICE, EXIT_REFUSED, run};
 use crate::config::EngineConfig;
 use crate::model::EmbeddingModel;
 use async_trait::async_trait;
+use sightline_encoding::Encoder;
 use sightline_index::VectorIndex;
 use sightline_objects::{ObjectError, ObjectStore};
 use std::fmt::Debug;
@@ -38,6 +39,8 @@ pub struct EngineParts {
     pub index: Arc<dyn VectorIndex>,
     /// Where pictures come from.
     pub datasets: Arc<dyn Datasets>,
+    /// The same model for callers, where the configuration asks for it.
+    pub encoder: Option<Arc<dyn Encoder>>,
 }
 
 /// Opens the roots of datasets.

@@ -6,6 +6,7 @@ use super::pipeline::Pipeline;
 use super::work::Work;
 use super::{EngineParts, OpenParts};
 use crate::config::EngineConfig;
+use crate::embedding::serve_socket;
 use crate::ipc::{FromEngine, PROTOCOL_VERSION, ToEngine, WorkId, monotonic_ms, read_frame};
 use crate::journal::Journal;
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -127,6 +128,9 @@ async fn live(open: &dyn OpenParts, config: &EngineConfig, journal: &Path, outbo
             return Ok(ExitCode::from(EXIT_REFUSED));
         }
     };
+    if let (Some(socket), Some(encoder)) = (&config.embedding, &parts.encoder) {
+        serve_socket(socket, Arc::clone(encoder))?;
+    }
     let hello = hello(&parts);
     let journal = Journal::create(journal, config.pipeline.max_items).map_err(|error| format!("journal: {error}"))?;
     let (fatal, mut died) = mpsc::channel(1);

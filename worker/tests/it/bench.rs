@@ -183,6 +183,7 @@ impl Bench {
             },
             pipeline,
             telemetry: EngineTelemetry::default(),
+            embedding: None,
         };
         SupervisorConfig {
             grace: Duration::from_secs(20),

@@ -10,5 +10,6 @@
 mod bench;
 mod broker;
 mod deaths;
+mod embedding;
 mod items;
 mod production;

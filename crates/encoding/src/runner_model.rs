@@ -1,0 +1,166 @@
+//! The model of `sightline-models` as a model of batches.
+
+use crate::batching::BatchModel;
+use crate::encoder::{Encoded, InputError, ModelDescription};
+use crate::error::EncodeError;
+use async_trait::async_trait;
+use sightline_core::{FieldDescription, ModelName};
+use sightline_model_folder::{DigestCache, FolderError, ModelFolder};
+use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, TextRole, load};
+use sightline_pictures::{DecodeError, DecodeLimits, PreparedPicture, picture};
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why a model cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelOpenError {
+    /// Its folder is not understood.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// It cannot be loaded, or computes no vectors of the built-in inputs.
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
+    /// The thread that read the folder was lost.
+    #[error("reading the model's folder was interrupted: start again")]
+    Interrupted,
+}
+
+/// How a model is opened.
+#[derive(Debug, Clone)]
+pub struct ModelOptions {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its name; that of its folder where not given.
+    pub name: Option<ModelName>,
+    /// How it is loaded.
+    pub load: LoadOptions,
+    /// Only so many first values of each vector are kept; all where it is none.
+    pub truncate_dim: Option<u32>,
+    /// Limits on one picture.
+    pub decode: DecodeLimits,
+    /// Batches that may wait before the model's own thread, at least one.
+    pub waiting_batches: usize,
+}
+
+/// Why a picture cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The model embeds no pictures.
+    #[error("model {0} embeds no pictures")]
+    NoSide(ModelName),
+    /// The file is no picture, or one beyond the limits.
+    #[error(transparent)]
+    Picture(#[from] DecodeError),
+}
+
+/// A loaded model on a thread of its own.
+#[derive(Debug)]
+pub struct RunnerModel {
+    runner: ModelRunner,
+    description: Arc<ModelDescription>,
+    decode: DecodeLimits,
+}
+
+impl RunnerModel {
+    /// Reads a folder, loads the model on a thread of its own and computes the vectors of the built-in inputs.
+    ///
+    /// # Errors
+    /// When the folder is not understood, its weights are damaged, or the model cannot compute.
+    pub async fn open(options: ModelOptions) -> Result<Self, ModelOpenError> {
+        let (root, name, truncate_dim) = (options.folder, options.name, options.truncate_dim);
+        let reading = tokio::task::spawn_blocking(move || {
+            let folder = match name {
+                Some(name) => ModelFolder::open_as(&root, name, &DigestCache::new()),
+                None => ModelFolder::open(&root, &DigestCache::new()),
+            };
+            folder?.truncated(truncate_dim)
+        });
+        let folder = reading.await.map_err(|_| ModelOpenError::Interrupted)??;
+        let shared_space = folder.shared_space;
+        let load_options = options.load;
+        let runner = ModelRunner::start(options.waiting_batches, move || load(folder, &load_options)).await?;
+        let mut canaries = runner.canaries().await?;
+        let spaces = runner.info().spaces.iter();
+        let fields = spaces.map(|(field, space)| {
+            let canaries = canaries.remove(field).unwrap_or_default();
+            (*field, FieldDescription::new(space.clone(), canaries))
+        });
+        let description = ModelDescription {
+            model: runner.info().model.clone(),
+            fields: fields.collect(),
+            shared_space,
+        };
+        Ok(Self {
+            runner,
+            description: Arc::new(description),
+            decode: options.decode,
+        })
+    }
+
+    /// The thread that owns the model.
+    #[must_use]
+    pub fn runner(&self) -> &ModelRunner {
+        &self.runner
+    }
+
+    /// Decodes and prepares a picture's file; it may take long.
+    ///
+    /// # Errors
+    /// When the model embeds no pictures, or the file is none or one beyond the limits.
+    pub fn prepare_picture(&self, file: &[u8]) -> Result<PreparedPicture, PrepareError> {
+        let preprocessor = self.runner.info().preprocessor.as_ref();
+        let preprocessor = preprocessor.ok_or_else(|| PrepareError::NoSide(self.description.model.clone()))?;
+        Ok(preprocessor.prepare(&picture::decode(file, &self.decode)?))
+    }
+}
+
+#[async_trait]
+impl BatchModel for RunnerModel {
+    type Picture = PreparedPicture;
+
+    fn description(&self) -> &Arc<ModelDescription> {
+        &self.description
+    }
+
+    fn prepare(&self, file: &[u8]) -> Result<PreparedPicture, InputError> {
+        self.prepare_picture(file)
+            .map_err(|error| InputError(error.to_string()))
+    }
+
+    async fn forward_pictures(&self, batch: Vec<PreparedPicture>) -> Result<Vec<Encoded>, EncodeError> {
+        encoded(self.runner.encode_images(batch).await)
+    }
+
+    async fn forward_texts(&self, batch: Vec<String>, role: TextRole) -> Result<Vec<Encoded>, EncodeError> {
+        encoded(self.runner.encode_texts(batch, role).await)
+    }
+}
+
+/// As [`BatchModel`] for a model that others use as well.
+#[async_trait]
+impl BatchModel for Arc<RunnerModel> {
+    type Picture = PreparedPicture;
+
+    fn description(&self) -> &Arc<ModelDescription> {
+        (**self).description()
+    }
+
+    fn prepare(&self, file: &[u8]) -> Result<PreparedPicture, InputError> {
+        (**self).prepare(file)
+    }
+
+    async fn forward_pictures(&self, batch: Vec<PreparedPicture>) -> Result<Vec<Encoded>, EncodeError> {
+        (**self).forward_pictures(batch).await
+    }
+
+    async fn forward_texts(&self, batch: Vec<String>, role: TextRole) -> Result<Vec<Encoded>, EncodeError> {
+        (**self).forward_texts(batch, role).await
+    }
+}
+
+fn encoded(batch: Result<Vec<Embedding>, RunnerError>) -> Result<Vec<Encoded>, EncodeError> {
+    let batch = batch.map_err(|error| EncodeError::Model(error.to_string()))?;
+    let words = |error| InputError(format!("the model made no vector of it: {error}"));
+    Ok(batch.into_iter().map(|vector| vector.map_err(words)).collect())
+}
