@@ -138,13 +138,13 @@ bench-models: setup ## Our encoders against transformers, side by side (target/b
 	.local/venv-torch/bin/python bench/models/run.py $(if $(DEVICE),--device $(DEVICE))
 
 # The engine that tests start is an example, which is built first: a run of tests alone would not.
-COVERAGE := cargo tarpaulin --locked --workspace --engine llvm --target-dir target/coverage
+COVERAGE := cargo tarpaulin --locked --workspace --engine llvm --skip-clean --target-dir target/coverage
 
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
 	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin
 	$(COVERAGE) --no-run --run-types tests --run-types examples
-	$(DEV) run rabbitmq milvus milvus-lite moto -- $(COVERAGE) --run-types tests --skip-clean --timeout 900 \
+	$(DEV) run rabbitmq milvus milvus-lite moto -- $(COVERAGE) --run-types tests --timeout 900 \
 		--out json --output-dir target
 	python3 deploy/setup/coverage_by_crate.py target/tarpaulin-report.json
 
