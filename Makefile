@@ -140,6 +140,14 @@ bench-models: setup ## Our encoders against transformers, side by side (target/b
 # The engine that tests start is an example, which is built first: a run of tests alone would not.
 COVERAGE := cargo tarpaulin --locked --workspace --engine llvm --skip-clean --target-dir target/coverage
 
+.PHONY: bench-plan
+bench-plan: setup-test ## Planning a million objects against a plain LIST loop (target/bench/plan.json); OBJECTS, ROUNDS
+	$(SETUP) python-clients s3
+	cargo build --locked -p sightline-coordinator --bins
+	cargo build --locked -p sightline-objects --example list
+	$(DEV) run rabbitmq s3 -- .local/venv-clients/bin/python bench/plan/run.py \
+		--objects $(or $(OBJECTS),1000000) --rounds $(or $(ROUNDS),3)
+
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
 	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin

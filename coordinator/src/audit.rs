@@ -29,7 +29,7 @@ impl CoordinatorService {
     pub(crate) async fn verify(&self, run: &RunId) -> Result<ReceiverStream<Told>, ServiceError> {
         let snapshot = self.ended(run).await?;
         let index = self.open_index().await?;
-        let shards = self.tracker.shards(run).await.map_err(state_error)?;
+        let shards = Arc::unwrap_or_clone(self.tracker.shards(run).await.map_err(state_error)?);
         let (tell, told) = mpsc::channel(4);
         let audit = Audit {
             service: self.clone(),

@@ -1,10 +1,11 @@
 //! What is known of a run: derived from its objects, never counted up.
 
+use crate::piece::{Piece, ShardSummary, add};
 use sightline_core::{
-    FailureReason, ItemOutcome, Link, LinkId, Outcome, OutcomeCounts, PlanComplete, PlanNode, RunDocument, ShardId,
-    ShardResult, SkipReason, StopDocument, StopReason, Timestamp,
+    FailureReason, Link, LinkId, OutcomeCounts, PlanComplete, PlanNode, RollUp, RollUpSums, RunDocument, ShardId,
+    SkipReason, StopDocument, StopReason, Timestamp,
 };
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -74,40 +75,8 @@ impl RunSnapshot {
     }
 }
 
-/// What a shard's result amounts to.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ShardSummary {
-    /// How many results of it were read: a late writer may leave a second.
-    results: usize,
-    /// Items by how they ended.
-    counts: OutcomeCounts,
-    failures: BTreeMap<FailureReason, u64>,
-    skips: BTreeMap<SkipReason, u64>,
-    finished_at: Timestamp,
-}
-
-impl ShardSummary {
-    /// Sums up a (merged) result.
-    #[must_use]
-    pub(crate) fn of(result: &ShardResult, results: usize) -> Self {
-        let mut summary = Self {
-            results,
-            counts: result.counts,
-            finished_at: result.finished_at,
-            ..Self::default()
-        };
-        for ItemOutcome { outcome, .. } in &result.items {
-            match outcome {
-                Outcome::Failed { reason, .. } => *summary.failures.entry(*reason).or_default() += 1,
-                Outcome::Skipped { reason, .. } => *summary.skips.entry(*reason).or_default() += 1,
-                Outcome::Indexed { .. } | Outcome::Unchanged { .. } => {}
-            }
-        }
-        summary
-    }
-}
-
-/// One run as one coordinator knows it.
+/// One run as one coordinator knows it. Shards are in memory while they are in a piece of the tree that is open or has
+/// shards without result, of which the window allows few; what is closed is summed up.
 #[derive(Debug, Clone)]
 pub(crate) struct RunProgress {
     /// What was asked.
@@ -116,93 +85,149 @@ pub(crate) struct RunProgress {
     pub(crate) stop: Option<StopDocument>,
     /// Whether the tree is frozen.
     pub(crate) plan_complete: bool,
-    /// Links that have no node yet.
-    open: Vec<Link>,
-    nodes: Vec<(LinkId, String)>,
-    seen: HashSet<LinkId>,
-    planned: HashMap<ShardId, (u32, u64)>,
-    done: HashMap<ShardId, ShardSummary>,
+    /// Shards outside of the pieces of which more than one result is there, with their number.
+    pub(crate) repeated: BTreeMap<ShardId, u32>,
+    /// Pieces by the link that they start with.
+    pieces: HashMap<LinkId, Piece>,
+    /// The piece that a shard is in.
+    piece_of: HashMap<ShardId, LinkId>,
+    closed: RollUpSums,
+    failed: Vec<ShardId>,
+    /// `link/digest` of each node.
+    nodes: Vec<Box<str>>,
     samples: VecDeque<(Instant, u64)>,
 }
 
 impl RunProgress {
     /// A run of which nothing but its document is known.
     #[must_use]
-    pub(crate) fn new(document: RunDocument) -> Self {
+    pub(crate) fn new(document: Arc<RunDocument>) -> Self {
+        let root = Link::default();
         Self {
-            document: Arc::new(document),
             stop: None,
             plan_complete: false,
-            open: vec![Link::default()],
+            repeated: BTreeMap::new(),
+            pieces: HashMap::from([(root.id(&document.run), Piece::starting(root))]),
+            piece_of: HashMap::new(),
+            closed: RollUpSums::default(),
+            failed: Vec::new(),
             nodes: Vec::new(),
-            seen: HashSet::new(),
-            planned: HashMap::new(),
-            done: HashMap::new(),
             samples: VecDeque::new(),
+            document,
         }
     }
 
-    /// Links that have no node yet, as far as is known.
+    /// The run as if nothing of its tree were known.
     #[must_use]
-    pub(crate) fn open_links(&self) -> &[Link] {
-        &self.open
+    pub(crate) fn restarted(&self, repeated: BTreeMap<ShardId, u32>) -> Self {
+        Self {
+            stop: self.stop.clone(),
+            samples: self.samples.clone(),
+            repeated,
+            ..Self::new(Arc::clone(&self.document))
+        }
     }
 
-    /// Takes note of a link's node, whose following links are open then. A node that is known changes nothing.
-    pub(crate) fn add_node(&mut self, digest: String, node: &PlanNode) {
+    /// Links that have no node yet, as far as is known, each with whether a piece starts with it.
+    #[must_use]
+    pub(crate) fn open_links(&self) -> Vec<(Link, bool)> {
+        let open = |piece: &Piece| Some((piece.tail()?.clone(), piece.is_new()));
+        let mut links: Vec<_> = self.pieces.values().filter_map(open).collect();
+        links.sort_unstable_by(|(one, _), (other, _)| {
+            (&one.range.prefix, &one.start_after).cmp(&(&other.range.prefix, &other.start_after))
+        });
+        links
+    }
+
+    /// Takes note of an open link's node, whose following links are open then, and says whether the link was open.
+    pub(crate) fn add_node(&mut self, digest: String, node: &PlanNode) -> bool {
         let id = node.link.id(&node.run);
-        if !self.seen.insert(id.clone()) {
-            return;
-        }
-        self.open.retain(|link| link.id(&node.run) != id);
-        let following = node.following().filter(|link| !self.seen.contains(&link.id(&node.run)));
-        self.open.extend(following.cloned());
+        let run = &self.document.run;
+        let open = |piece: &Piece| piece.tail().is_some_and(|tail| tail.id(run) == id);
+        let Some((first, piece)) = self.pieces.iter_mut().find(|(_, piece)| open(piece)) else {
+            return false;
+        };
         for shard in &node.shards {
-            self.planned.insert(shard.id.clone(), (shard.items, shard.bytes));
+            self.piece_of.insert(shard.id.clone(), first.clone());
         }
-        self.nodes.push((id, digest));
+        self.nodes.push(format!("{id}/{digest}").into());
+        for link in piece.take(id, digest, node) {
+            self.pieces.insert(link.id(&node.run), Piece::starting(link));
+        }
+        true
     }
 
-    /// Takes note of a node whose link is known to be open, and says whether it is.
-    pub(crate) fn take_open(&mut self, digest: String, node: &PlanNode) -> bool {
-        let id = node.link.id(&node.run);
-        let open = self.open.iter().any(|link| link.id(&node.run) == id);
-        if open {
-            self.add_node(digest, node);
+    /// Takes a roll-up in place of the piece that starts with a link.
+    pub(crate) fn add_roll_up(&mut self, first: &LinkId, roll_up: RollUp) {
+        self.pieces.remove(first);
+        for (link, digest) in &roll_up.nodes {
+            self.nodes.push(format!("{link}/{digest}").into());
         }
-        open || self.seen.contains(&id)
+        for link in &roll_up.exits {
+            self.pieces.insert(link.id(&roll_up.run), Piece::starting(link.clone()));
+        }
+        self.sum_up(roll_up);
     }
 
-    /// Shards of the tree that have no result.
+    fn sum_up(&mut self, roll_up: RollUp) {
+        add(&mut self.closed, &roll_up.sums);
+        self.failed.extend(roll_up.failed);
+        self.repeated.extend(roll_up.repeated);
+    }
+
+    /// The links of pieces that are closed, each with its roll-up where that is worth storing.
     #[must_use]
-    pub(crate) fn outstanding(&self) -> usize {
-        self.planned
-            .keys()
-            .filter(|shard| !self.done.contains_key(*shard))
-            .count()
+    pub(crate) fn closed_pieces(&self) -> Vec<(LinkId, Option<RollUp>)> {
+        let closed = self.pieces.iter().filter(|(_, piece)| piece.is_closed());
+        let roll_up = |piece: &Piece| piece.is_worth_storing().then(|| piece.roll_up(&self.document.run));
+        closed.map(|(first, piece)| (first.clone(), roll_up(piece))).collect()
+    }
+
+    /// Forgets the shards of a closed piece, and keeps what they amount to.
+    pub(crate) fn close(&mut self, first: &LinkId) {
+        let Some(piece) = self.pieces.remove(first) else { return };
+        for shard in piece.shards() {
+            self.piece_of.remove(shard);
+        }
+        self.sum_up(piece.roll_up(&self.document.run));
+    }
+
+    /// The nodes of the tree, as (link, digest).
+    #[must_use]
+    pub(crate) fn nodes(&self) -> Vec<(LinkId, String)> {
+        let node = |text: &str| {
+            let (link, digest) = text.split_once('/')?;
+            Some((LinkId::new(link).ok()?, digest.to_owned()))
+        };
+        self.nodes.iter().filter_map(|text| node(text)).collect()
     }
 
     /// The tree as it stands, to be frozen when no link is open.
     #[must_use]
     pub(crate) fn to_complete(&self) -> PlanComplete {
+        let sums = self.sums();
         PlanComplete {
             run: self.document.run.clone(),
-            nodes: self.nodes.clone(),
-            shards: self.planned.len() as u64,
-            items: self.planned_items(),
-            bytes: self.planned.values().map(|(_, bytes)| bytes).sum(),
+            nodes: self.nodes(),
+            shards: sums.shards,
+            items: sums.items,
+            bytes: sums.bytes,
         }
     }
 
-    /// How many results of a shard are known.
+    /// How many results of a shard are known; none where it is in no piece: it is summed up, or an orphan.
     #[must_use]
-    pub(crate) fn known_results(&self, shard: &ShardId) -> usize {
-        self.done.get(shard).map_or(0, |summary| summary.results)
+    pub(crate) fn known_results(&self, shard: &ShardId) -> Option<u32> {
+        let piece = self.pieces.get(self.piece_of.get(shard)?)?;
+        Some(piece.known_results(shard))
     }
 
     /// Takes note of a shard's result.
-    pub(crate) fn add_result(&mut self, shard: ShardId, summary: ShardSummary) {
-        self.done.insert(shard, summary);
+    pub(crate) fn add_result(&mut self, shard: &ShardId, summary: ShardSummary) {
+        let piece = self.piece_of.get(shard).and_then(|first| self.pieces.get_mut(first));
+        if let Some(piece) = piece {
+            piece.finish(shard, summary);
+        }
     }
 
     /// Takes a sample for the rate.
@@ -233,57 +258,54 @@ impl RunProgress {
         }
     }
 
-    /// Results of the tree's shards. Those of orphans are not counted.
-    fn results(&self) -> impl Iterator<Item = &ShardSummary> {
-        self.done
-            .iter()
-            .filter(|(shard, _)| self.planned.contains_key(*shard))
-            .map(|(_, summary)| summary)
+    /// How many shards of the tree have no result.
+    #[must_use]
+    pub(crate) fn outstanding(&self) -> usize {
+        self.pieces.values().map(Piece::missing).sum()
     }
 
-    /// Shards of the tree that have no result, in the order of their ids.
+    /// Which they are, in the order of their ids.
     #[must_use]
     pub(crate) fn missing(&self) -> Vec<ShardId> {
-        let mut missing: Vec<_> = self
-            .planned
-            .keys()
-            .filter(|shard| !self.done.contains_key(*shard))
-            .cloned()
-            .collect();
+        let mut missing: Vec<_> = self.pieces.values().flat_map(Piece::missing_shards).cloned().collect();
         missing.sort_unstable();
         missing
-    }
-
-    /// Shards of the tree, in the order of their ids.
-    #[must_use]
-    pub(crate) fn shards(&self) -> Vec<ShardId> {
-        let mut shards: Vec<_> = self.planned.keys().cloned().collect();
-        shards.sort_unstable();
-        shards
     }
 
     /// Shards of the tree with items that failed, in the order of their ids.
     #[must_use]
     pub(crate) fn failed_shards(&self) -> Vec<ShardId> {
-        let failed = self
-            .done
-            .iter()
-            .filter(|(shard, summary)| summary.counts.failed > 0 && self.planned.contains_key(*shard));
-        let mut shards: Vec<_> = failed.map(|(shard, _)| shard.clone()).collect();
+        let open = self.pieces.values().flat_map(Piece::failed);
+        let mut shards: Vec<_> = self.failed.iter().chain(open).cloned().collect();
         shards.sort_unstable();
         shards
     }
 
-    fn planned_items(&self) -> u64 {
-        self.planned.values().map(|(items, _)| u64::from(*items)).sum()
+    fn sums(&self) -> RollUpSums {
+        let mut sums = self.closed.clone();
+        for piece in self.pieces.values() {
+            add(&mut sums, &piece.sums());
+        }
+        sums
+    }
+
+    /// Shards of the tree that have a result.
+    #[must_use]
+    pub(crate) fn done(&self) -> u64 {
+        let open: usize = self
+            .pieces
+            .values()
+            .map(|piece| piece.shards().count() - piece.missing())
+            .sum();
+        self.closed.shards + open as u64
     }
 
     /// Items by how they ended.
     #[must_use]
     pub(crate) fn counts(&self) -> OutcomeCounts {
-        let mut counts = OutcomeCounts::default();
-        for summary in self.results() {
-            counts += summary.counts;
+        let mut counts = self.closed.counts;
+        for piece in self.pieces.values() {
+            counts += piece.counts();
         }
         counts
     }
@@ -300,8 +322,7 @@ impl RunProgress {
                 | StopReason::DatasetUnreadable => RunState::Failed,
             };
         }
-        let all_done = self.planned.keys().all(|shard| self.done.contains_key(shard));
-        match (self.plan_complete, all_done) {
+        match (self.plan_complete, self.outstanding() == 0) {
             (false, _) => RunState::Planning,
             (true, false) => RunState::Running,
             (true, true) if self.counts().failed == 0 => RunState::Succeeded,
@@ -313,32 +334,28 @@ impl RunProgress {
     #[must_use]
     pub(crate) fn snapshot(&self) -> RunSnapshot {
         let state = self.state();
+        let sums = self.sums();
+        let done_shards = self.done();
         let stopped = self.stop.as_ref().map(|stop| stop.stopped_at);
-        let last = self.results().map(|summary| summary.finished_at).max().max(stopped);
+        let last = (done_shards > 0).then_some(sums.finished_at).max(stopped);
         RunSnapshot {
             document: Arc::clone(&self.document),
             state,
             stop: self.stop.clone(),
             plan_complete: self.plan_complete,
-            planned_items: self.planned_items(),
-            planned_shards: self.planned.len() as u64,
-            done_shards: self.results().count() as u64,
-            counts: self.counts(),
-            failures: grouped(self.results().map(|summary| &summary.failures)),
-            skips: grouped(self.results().map(|summary| &summary.skips)),
+            planned_items: sums.items,
+            planned_shards: sums.shards,
+            done_shards,
+            counts: sums.counts,
+            failures: sorted(sums.failures),
+            skips: sorted(sums.skips),
             items_per_second: if state.is_final() { 0.0 } else { self.rate() },
             ended_at: state.is_final().then(|| last.unwrap_or(self.document.created_at)),
         }
     }
 }
 
-fn grouped<'a, R: Ord + Copy + 'a>(maps: impl Iterator<Item = &'a BTreeMap<R, u64>>) -> Vec<(R, u64)> {
-    let mut sums: BTreeMap<R, u64> = BTreeMap::new();
-    for map in maps {
-        for (reason, count) in map {
-            *sums.entry(*reason).or_default() += count;
-        }
-    }
+fn sorted<R: Ord + Copy>(sums: BTreeMap<R, u64>) -> Vec<(R, u64)> {
     let mut sorted: Vec<_> = sums.into_iter().collect();
     sorted.sort_by_key(|(reason, count)| (std::cmp::Reverse(*count), *reason));
     sorted

@@ -8,6 +8,7 @@ use sightline_datasets::{Page, ReaderOptions, pin_again};
 use sightline_index::VectorIndex;
 use sightline_objects::ObjectStore;
 use sightline_state::State;
+use std::sync::Arc;
 
 /// Shards that one page looks at, when none of them has an item to take.
 const SHARDS_PER_PAGE: usize = 64;
@@ -34,7 +35,7 @@ impl Parent<'_> {
                 cursor: start_after.unwrap_or_default().to_owned(),
             })?;
         let shards = match selection.outcome {
-            SelectedOutcome::Failed => self.tracker.failed_shards(&selection.run).await?,
+            SelectedOutcome::Failed => Arc::new(self.tracker.failed_shards(&selection.run).await?),
             SelectedOutcome::Unverified => self.tracker.shards(&selection.run).await?,
         };
         let Some(document) = self.state.run(&selection.run).await? else {

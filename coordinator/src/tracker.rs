@@ -1,8 +1,8 @@
-//! Keeps what is known of runs fresh: reads the parts of a run's objects that it has not read.
+//! What one coordinator knows of runs, kept fresh by `refresh`.
 
-use crate::progress::{RunProgress, RunSnapshot, ShardSummary};
+use crate::progress::{RunProgress, RunSnapshot};
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{Clock, Link, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
+use sightline_core::{Clock, Link, PlanNode, RunDocument, RunId, ShardId};
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,24 +10,40 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// Results that are read side by side.
-const CONCURRENT_READS: usize = 16;
+/// Objects that are read side by side.
+pub(crate) const CONCURRENT_READS: usize = 16;
 /// A run is not read again sooner than this, nor sooner than ten times what reading it took.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
+/// See [`listing_interval`].
+const LISTING_INTERVAL: Duration = Duration::from_secs(60);
 /// Runs whose progress is kept in memory; the least recently asked for is forgotten first.
 const MAX_KEPT: usize = 1000;
 
 /// What one coordinator knows of runs.
 #[derive(Debug)]
 pub(crate) struct Tracker {
-    state: State,
-    clock: Arc<dyn Clock>,
+    pub(crate) state: State,
+    pub(crate) clock: Arc<dyn Clock>,
     runs: Mutex<HashMap<RunId, Arc<Mutex<Tracked>>>>,
+    /// The shards of the run that they were asked of last.
+    listed: Mutex<Option<ListedShards>>,
 }
 
 #[derive(Debug)]
-struct Tracked {
-    progress: RunProgress,
+struct ListedShards {
+    run: RunId,
+    /// How many nodes its tree had.
+    nodes: usize,
+    shards: Arc<Vec<ShardId>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Tracked {
+    pub(crate) progress: RunProgress,
+    /// Whether the run is to be read from its beginning.
+    pub(crate) cold: bool,
+    /// When all results were listed, and how long it took.
+    pub(crate) listed: Option<(Instant, Duration)>,
     read_at: Option<Instant>,
     reading_took: Duration,
     asked_at: Instant,
@@ -41,6 +57,7 @@ impl Tracker {
             state,
             clock,
             runs: Mutex::new(HashMap::new()),
+            listed: Mutex::new(None),
         }
     }
 
@@ -68,16 +85,43 @@ impl Tracker {
     /// # Errors
     /// When the state cannot be read.
     pub(crate) async fn unfinished(&self, run: &RunId) -> Result<(Vec<Link>, Vec<ShardId>), StateError> {
-        let read = |progress: &RunProgress| (progress.open_links().to_vec(), progress.missing());
+        let read = |progress: &RunProgress| {
+            let links = progress.open_links().into_iter().map(|(link, _)| link);
+            (links.collect(), progress.missing())
+        };
         Ok(self.read(run, read).await?.unwrap_or_default())
     }
 
-    /// Shards of a run's tree, in the order of their ids.
+    /// Shards of a run's tree, in the order of their ids: read from its nodes, and kept until another run is asked for.
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub(crate) async fn shards(&self, run: &RunId) -> Result<Vec<ShardId>, StateError> {
-        Ok(self.read(run, RunProgress::shards).await?.unwrap_or_default())
+    pub(crate) async fn shards(&self, run: &RunId) -> Result<Arc<Vec<ShardId>>, StateError> {
+        let nodes = self.read(run, RunProgress::nodes).await?.unwrap_or_default();
+        let mut listed = self.listed.lock().await;
+        if let Some(kept) = listed
+            .as_ref()
+            .filter(|kept| (&kept.run, kept.nodes) == (run, nodes.len()))
+        {
+            return Ok(Arc::clone(&kept.shards));
+        }
+        let count = nodes.len();
+        let mut shards = Vec::new();
+        let mut reading = stream::iter(nodes)
+            .map(|(link, digest)| async move { self.state.plan_node_of(run, &link, &digest).await })
+            .buffer_unordered(CONCURRENT_READS);
+        while let Some(node) = reading.try_next().await? {
+            shards.extend(node.into_iter().flat_map(|node| node.shards).map(|shard| shard.id));
+        }
+        shards.sort_unstable();
+        shards.dedup();
+        let shards = Arc::new(shards);
+        *listed = Some(ListedShards {
+            run: run.clone(),
+            nodes: count,
+            shards: Arc::clone(&shards),
+        });
+        Ok(shards)
     }
 
     /// Shards of a run's tree with items that failed, in the order of their ids.
@@ -94,13 +138,16 @@ impl Tracker {
         };
         let mut tracked = tracked.lock().await;
         tracked.asked_at = Instant::now();
-        let interval = MIN_INTERVAL.max(tracked.reading_took * 10);
-        let fresh = tracked.read_at.is_some_and(|at| at.elapsed() < interval);
-        // Shards in hand when a run is stopped still end, and count.
-        let closed = tracked.progress.state().is_final() && tracked.progress.missing().is_empty();
-        if !fresh && !closed {
+        // Shards in hand when a run is stopped still end, and count; results may come twice after that.
+        let ended = tracked.progress.state().is_final() && tracked.progress.outstanding() == 0 && !tracked.cold;
+        let interval = if ended {
+            listing_interval(tracked.listed)
+        } else {
+            MIN_INTERVAL.max(tracked.reading_took * 10)
+        };
+        if tracked.read_at.is_none_or(|at| at.elapsed() >= interval) {
             let started = Instant::now();
-            self.refresh(&mut tracked.progress).await?;
+            self.refresh(&mut tracked).await?;
             tracked.reading_took = started.elapsed();
             tracked.read_at = Some(Instant::now());
         }
@@ -124,7 +171,7 @@ impl Tracker {
         let tracked = self.runs.lock().await.get(run).cloned();
         if let Some(tracked) = tracked {
             let mut tracked = tracked.lock().await;
-            if !tracked.progress.take_open(digest, node) {
+            if tracked.cold || !tracked.progress.add_node(digest, node) {
                 tracked.read_at = None;
             }
         }
@@ -146,7 +193,9 @@ impl Tracker {
             return Ok(None);
         };
         let fresh = Tracked {
-            progress: RunProgress::new(document),
+            progress: RunProgress::new(Arc::new(document)),
+            cold: true,
+            listed: None,
             read_at: None,
             reading_took: Duration::ZERO,
             asked_at: Instant::now(),
@@ -159,95 +208,11 @@ impl Tracker {
             runs.entry(run.clone()).or_insert_with(|| Arc::new(Mutex::new(fresh))),
         )))
     }
+}
 
-    async fn refresh(&self, progress: &mut RunProgress) -> Result<(), StateError> {
-        let run = progress.document.run.clone();
-        progress.stop = self.state.stop(&run).await?;
-        self.read_plan(&run, progress).await?;
-        self.read_results(&run, progress).await?;
-        progress.sample(Instant::now());
-        self.stop_after_too_many_failures(&run, progress).await
-    }
-
-    async fn read_plan(&self, run: &RunId, progress: &mut RunProgress) -> Result<(), StateError> {
-        if progress.plan_complete {
-            return Ok(());
-        }
-        let mut found = true;
-        while found {
-            found = false;
-            for link in progress.open_links().to_vec() {
-                if let Some((digest, node)) = self.state.plan_node(run, &link).await? {
-                    progress.add_node(digest, &node);
-                    found = true;
-                }
-            }
-        }
-        if progress.open_links().is_empty() && !progress.plan_complete {
-            self.state.complete_plan(&progress.to_complete()).await?;
-            progress.plan_complete = true;
-        }
-        Ok(())
-    }
-
-    async fn read_results(&self, run: &RunId, progress: &mut RunProgress) -> Result<(), StateError> {
-        if progress.missing().is_empty() {
-            return Ok(());
-        }
-        let mut after = None;
-        loop {
-            let (keys, next) = self.state.list_results(run, after).await?;
-            let mut found: HashMap<ShardId, usize> = HashMap::new();
-            for key in keys {
-                *found.entry(key.shard).or_default() += 1;
-            }
-            let news = found
-                .into_iter()
-                .filter(|(shard, results)| progress.known_results(shard) < *results);
-            let reading: Vec<_> = news
-                .map(|(shard, results)| self.read_result(run, shard, results))
-                .collect();
-            let read: Vec<_> = stream::iter(reading)
-                .buffer_unordered(CONCURRENT_READS)
-                .try_collect()
-                .await?;
-            for (shard, summary) in read.into_iter().flatten() {
-                progress.add_result(shard, summary);
-            }
-            match next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
-    async fn read_result(
-        &self,
-        run: &RunId,
-        shard: ShardId,
-        results: usize,
-    ) -> Result<Option<(ShardId, ShardSummary)>, StateError> {
-        let result = self.state.result(run, &shard).await?;
-        Ok(result.map(|result| (shard, ShardSummary::of(&result, results))))
-    }
-
-    async fn stop_after_too_many_failures(&self, run: &RunId, progress: &mut RunProgress) -> Result<(), StateError> {
-        let failed = progress.counts().failed;
-        match progress.document.spec.max_failures {
-            Some(limit) if failed > limit && !progress.state().is_final() => {
-                let stop = StopDocument {
-                    run: run.clone(),
-                    reason: StopReason::TooManyFailures,
-                    message: format!("{failed} items failed, more than the {limit} that the run allows"),
-                    stopped_at: self.clock.now(),
-                };
-                self.state.stop_run(&stop).await?;
-                progress.stop = Some(stop);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
+/// All results are listed again no sooner than this: to find those that came twice.
+pub(crate) fn listing_interval(listed: Option<(Instant, Duration)>) -> Duration {
+    LISTING_INTERVAL.max(listed.map_or(Duration::ZERO, |(_, took)| took * 100))
 }
 
 fn forget_oldest(runs: &mut HashMap<RunId, Arc<Mutex<Tracked>>>) {

@@ -7,7 +7,7 @@ use sightline_core::{
     SystemClock, Timestamp,
 };
 use sightline_index::{LazyIndex, VectorIndex};
-use sightline_objects::{FileAccess, LocalStore, OpenOptions, Stores};
+use sightline_objects::{FileAccess, LocalStore, ObjectStore, OpenOptions, Stores};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use sightline_queue::{Consumer, JobQueue, QueueOptions};
@@ -63,13 +63,29 @@ impl Fixture {
         Self::with(folder, &state, Arc::clone(&other.queue), PlannerOptions::default()).await
     }
 
+    /// Another coordinator with the queue of one, and a state root of its own.
+    pub(crate) async fn reading(other: &Self, state: Arc<dyn ObjectStore>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::of(folder, state, Arc::clone(&other.queue), PlannerOptions::default()).await
+    }
+
     async fn with(
         folder: tempfile::TempDir,
         state: &std::path::Path,
         queue: Arc<dyn JobQueue>,
         options: PlannerOptions,
     ) -> Self {
-        let state = State::new(Arc::new(LocalStore::open(state).await.unwrap()));
+        let state = Arc::new(LocalStore::open(state).await.unwrap());
+        Self::of(folder, state, queue, options).await
+    }
+
+    async fn of(
+        folder: tempfile::TempDir,
+        state: Arc<dyn ObjectStore>,
+        queue: Arc<dyn JobQueue>,
+        options: PlannerOptions,
+    ) -> Self {
+        let state = State::new(state);
         let datasets = Arc::new(Stores::new(OpenOptions {
             files: FileAccess::Allowed,
             ..OpenOptions::default()

@@ -9,6 +9,7 @@
 mod fan_out;
 mod fixture;
 mod retry;
+mod rollups;
 mod verify;
 
 use bytes::Bytes;

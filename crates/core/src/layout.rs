@@ -41,6 +41,18 @@ pub fn plan_complete(run: &RunId) -> String {
     format!("{RUNS}{run}/plan/complete.json")
 }
 
+/// All roll-ups that start with a link.
+#[must_use]
+pub fn roll_ups(run: &RunId, link: &LinkId) -> String {
+    format!("{RUNS}{run}/rollups/{link}/")
+}
+
+/// One roll-up; `digest` is the SHA-256 of its bytes.
+#[must_use]
+pub fn roll_up(run: &RunId, link: &LinkId, digest: &str) -> String {
+    format!("{RUNS}{run}/rollups/{link}/{digest}.json")
+}
+
 /// A shard's manifest.
 #[must_use]
 pub fn shard_manifest(run: &RunId, shard: &ShardId) -> String {

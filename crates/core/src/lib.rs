@@ -19,6 +19,7 @@ pub mod message;
 pub mod outcome;
 pub mod plan;
 pub mod result;
+pub mod rollup;
 pub mod row;
 pub mod run;
 pub mod vector;
@@ -34,6 +35,7 @@ pub use message::{DoneReport, MessageError, PlanMessage, ShardMessage, WorkerRep
 pub use outcome::{FailureReason, ItemOutcome, Outcome, OutcomeCounts, SkipReason};
 pub use plan::{Link, PlanComplete, PlanNode, PlannedShard, Range};
 pub use result::ShardResult;
+pub use rollup::{RollUp, RollUpSums};
 pub use row::Row;
 pub use run::{
     DatasetSpec, ItemSelection, JobKind, ManifestFormat, RunDocument, RunSpec, SelectedOutcome, Source, StopDocument,

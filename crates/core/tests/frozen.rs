@@ -13,9 +13,9 @@ use sightline_core::run::Columns;
 use sightline_core::{
     BoundingBox, Canary, CollectionDescription, CollectionName, DatasetName, DatasetSpec, FailureReason,
     FieldDescription, IndexKind, Item, ItemKey, ItemOutcome, JobKind, Link, Manifest, ManifestEntry, ManifestFormat,
-    ModelName, ObjectRef, Outcome, OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range,
-    RunDocument, RunId, RunSpec, ShardId, ShardMessage, ShardResult, SkipReason, Source, StopDocument, StopReason,
-    Timestamp, VectorField, VectorSpace,
+    ModelName, ObjectRef, Outcome, OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp,
+    RollUpSums, RunDocument, RunId, RunSpec, ShardId, ShardMessage, ShardResult, SkipReason, Source, StopDocument,
+    StopReason, Timestamp, VectorField, VectorSpace,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -190,6 +190,33 @@ fn plan_nodes_are_frozen() {
         bytes: 4096,
     };
     assert_frozen("plan-complete-v1.json", &complete);
+}
+
+#[test]
+fn roll_ups_are_frozen() {
+    let roll_up = RollUp {
+        run: run(),
+        nodes: vec![(link(None).id(&run()), "d1".into())],
+        exits: vec![part()],
+        sums: RollUpSums {
+            shards: 1,
+            items: 256,
+            bytes: 4096,
+            counts: OutcomeCounts {
+                indexed: 254,
+                skipped: 1,
+                failed: 1,
+                ..OutcomeCounts::default()
+            },
+            failures: BTreeMap::from([(FailureReason::CorruptImage, 1)]),
+            skips: BTreeMap::from([(SkipReason::Gone, 1)]),
+            finished_at: Timestamp(20),
+        },
+        shard_digits: RollUp::digits_of([shard()].iter()),
+        repeated: BTreeMap::from([(shard(), 2)]),
+        failed: vec![shard()],
+    };
+    assert_frozen("roll-up-v1.json", &roll_up);
 }
 
 #[test]

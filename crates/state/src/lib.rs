@@ -7,6 +7,7 @@
 mod error;
 mod plans;
 mod results;
+mod rollups;
 mod runs;
 
 pub use error::StateError;

@@ -41,8 +41,16 @@ impl State {
     /// # Errors
     /// When the state cannot be read.
     pub async fn result(&self, run: &RunId, shard: &ShardId) -> Result<Option<ShardResult>, StateError> {
+        Ok(self.counted_result(run, shard).await?.map(|(result, _)| result))
+    }
+
+    /// The result of a shard, and of how many it was made.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn counted_result(&self, run: &RunId, shard: &ShardId) -> Result<Option<(ShardResult, u32)>, StateError> {
         let mut request = ListRequest::all(layout::shard_results(run, shard));
-        let mut merged: Option<ShardResult> = None;
+        let mut merged: Option<(ShardResult, u32)> = None;
         loop {
             let page = self.store.list(&request).await?;
             for object in &page.objects {
@@ -50,8 +58,8 @@ impl State {
                     continue;
                 };
                 merged = Some(match merged {
-                    Some(before) => before.merge(&result),
-                    None => result,
+                    Some((before, results)) => (before.merge(&result), results + 1),
+                    None => (result, 1),
                 });
             }
             match page.next {
