@@ -105,11 +105,16 @@ lint-docker: ## hadolint over the Dockerfiles
 	$(SETUP) chart-checks
 	.local/venv-chart/bin/hadolint --config .hadolint.yaml deploy/docker/*.Dockerfile
 
+.PHONY: configuration-check
+configuration-check: setup ## That docs/configuration.md is what the binaries list
+	cargo build --locked $(SERVICES) --bins
+	python3 tools/chart/configuration.py --check
+
 .PHONY: chart-docs
-chart-docs: setup ## Make the chart's schema, README and dashboards anew
+chart-docs: setup ## Make the chart's schema, README and dashboards, and docs/configuration.md anew
 	$(SETUP) chart-checks
 	cargo build --locked $(SERVICES) --bins
-	for program in schema readme dashboards; do $(CHART_PYTHON) tools/chart/$$program.py; done
+	for program in schema readme dashboards configuration; do $(CHART_PYTHON) tools/chart/$$program.py; done
 
 ## Slow parts
 
