@@ -1,6 +1,5 @@
 """The configuration keys of a service, as its own binary lists them."""
 
-import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -8,8 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 REPO: Path = Path(__file__).resolve().parents[2]
-# Another folder of binaries may stand in, as in the other tests.
-BINARIES: Path = REPO / os.environ.get("SIGHTLINE_BINARIES", "target/debug")
+BINARIES: Path = REPO / "target" / "debug"
 SERVICES: List[str] = ["coordinator", "worker", "gateway"]
 
 _FACTS = re.compile(r"    (?P<kind>.+); default (?P<default>.+); (?P<variable>SIGHTLINE_[A-Z0-9_]+)")

@@ -1,15 +1,12 @@
 {{/* Configuration as environment: a nested map becomes SIGHTLINE_BLOCK__KEY. Takes config (user's) and own (the chart's). */}}
 {{- define "sightline.configEnv" -}}
-{{- include "sightline.variables" (dict "prefix" "" "of" (mergeOverwrite (deepCopy .config) .own)) }}
-{{- end -}}
-
-{{/* Takes prefix and of, a map however deep. */}}
-{{- define "sightline.variables" -}}
-{{- range $key, $value := .of }}
+{{- range $block, $value := mergeOverwrite (deepCopy .config) .own }}
 {{- if kindIs "map" $value }}
-{{- include "sightline.variables" (dict "prefix" (printf "%s%s__" $.prefix $key) "of" $value) }}
+{{- range $key, $inner := $value }}
+{{ include "sightline.variable" (dict "name" (printf "%s__%s" $block $key) "value" $inner) }}
+{{- end }}
 {{- else }}
-{{ include "sightline.variable" (dict "name" (printf "%s%s" $.prefix $key) "value" $value) }}
+{{ include "sightline.variable" (dict "name" $block "value" $value) }}
 {{- end }}
 {{- end }}
 {{- end -}}
