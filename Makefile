@@ -105,11 +105,16 @@ lint-docker: ## hadolint over the Dockerfiles
 	$(SETUP) chart-checks
 	.local/venv-chart/bin/hadolint --config .hadolint.yaml deploy/docker/*.Dockerfile
 
+.PHONY: configuration-check
+configuration-check: setup ## That docs/configuration.md is what the binaries list
+	cargo build --locked $(SERVICES) --bins
+	python3 tools/chart/configuration.py --check
+
 .PHONY: chart-docs
-chart-docs: setup ## Make the chart's schema, README and dashboards anew
+chart-docs: setup ## Make the chart's schema, README and dashboards, and docs/configuration.md anew
 	$(SETUP) chart-checks
 	cargo build --locked $(SERVICES) --bins
-	for program in schema readme dashboards; do $(CHART_PYTHON) tools/chart/$$program.py; done
+	for program in schema readme dashboards configuration; do $(CHART_PYTHON) tools/chart/$$program.py; done
 
 ## Slow parts
 
@@ -129,12 +134,6 @@ parity-pictures: setup ## 671 real pictures of every format against Pillow's pix
 	$(SETUP) python-clients
 	cargo build --locked --bin sightline
 	.local/venv-clients/bin/python tests/parity/real_pictures.py
-
-.PHONY: parity-dicoms
-parity-dicoms: ## pydicom's own DICOM files against pydicom's pixels (target/parity-dicoms.json)
-	$(SETUP) build-tools python-dicom
-	cargo build --locked -p sightline-pictures --example decode
-	.local/venv-dicom/bin/python tests/parity/real_dicoms.py
 
 .PHONY: bench-models
 bench-models: setup ## Our encoders against transformers, side by side (target/bench/models.json); needs .local/venv-torch

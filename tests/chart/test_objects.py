@@ -101,6 +101,11 @@ class Workers(unittest.TestCase):
         self.assertEqual(values["SIGHTLINE_MODEL__TRUSTED_TORCHSCRIPT"], "aa,bb")
         self.assertEqual(values["SIGHTLINE_TELEMETRY__TRACE_RATIO"], "1")
 
+    def test_a_block_within_a_block_is_written_out(self):
+        worker = by_name(render.named("all-in"), "Deployment")["demo-sightline-worker-clip-gpu"]
+        values = binaries.environment(worker["spec"]["template"]["spec"]["containers"][0])
+        self.assertEqual(values["SIGHTLINE_EMBEDDING__BATCHING__MAX_WAIT_MS"], "5")
+
     def test_a_model_is_downloaded_before_the_worker_starts(self):
         worker = by_name(render.named("external"), "Deployment")["demo-sightline-worker-dinov2"]
         pod = worker["spec"]["template"]["spec"]

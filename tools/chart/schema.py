@@ -65,14 +65,20 @@ def address(schemes: str) -> Dict[str, Schema]:
 
 def config(service: str) -> Schema:
     """A service's keys but those that the chart sets, nested by their dots."""
-    root: Dict[str, Schema] = {}
-    blocks: Dict[str, Dict[str, Schema]] = {}
+    root: Dict[str, Any] = {}
     for key in keys.of(service):
-        if key.name in OWNED:
-            continue
-        block, _, inner = key.name.rpartition(".")
-        (blocks.setdefault(block, {}) if block else root)[inner] = keys.json_schema(key)
-    return obj({**root, **{block: obj(inner) for block, inner in blocks.items()}})
+        if key.name not in OWNED:
+            *blocks, name = key.name.split(".")
+            place = root
+            for block in blocks:
+                place = place.setdefault(block, {})
+            # A tuple tells a key from a block.
+            place[name] = (keys.json_schema(key),)
+    return nested(root)
+
+
+def nested(block: Dict[str, Any]) -> Schema:
+    return obj({name: inner[0] if isinstance(inner, tuple) else nested(inner) for name, inner in block.items()})
 
 
 def placement() -> Dict[str, Schema]:

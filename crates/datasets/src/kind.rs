@@ -1,8 +1,6 @@
 //! What a file is, told by its name.
 
-const PICTURES: [&str; 10] = [
-    "jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "dcm", "dicom",
-];
+const PICTURES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif"];
 
 /// A name's extension, if it has one.
 pub(crate) fn extension(path: &str) -> Option<&str> {

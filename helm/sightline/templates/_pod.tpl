@@ -1,12 +1,15 @@
 {{/* Configuration as environment: a nested map becomes SIGHTLINE_BLOCK__KEY. Takes config (user's) and own (the chart's). */}}
 {{- define "sightline.configEnv" -}}
-{{- range $block, $value := mergeOverwrite (deepCopy .config) .own }}
+{{- include "sightline.variables" (dict "prefix" "" "of" (mergeOverwrite (deepCopy .config) .own)) }}
+{{- end -}}
+
+{{/* Takes prefix and of, a map however deep. */}}
+{{- define "sightline.variables" -}}
+{{- range $key, $value := .of }}
 {{- if kindIs "map" $value }}
-{{- range $key, $inner := $value }}
-{{ include "sightline.variable" (dict "name" (printf "%s__%s" $block $key) "value" $inner) }}
-{{- end }}
+{{- include "sightline.variables" (dict "prefix" (printf "%s%s__" $.prefix $key) "of" $value) }}
 {{- else }}
-{{ include "sightline.variable" (dict "name" $block "value" $value) }}
+{{ include "sightline.variable" (dict "name" (printf "%s%s" $.prefix $key) "value" $value) }}
 {{- end }}
 {{- end }}
 {{- end -}}
