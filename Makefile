@@ -135,6 +135,12 @@ parity-pictures: setup ## 671 real pictures of every format against Pillow's pix
 	cargo build --locked --bin sightline
 	.local/venv-clients/bin/python tests/parity/real_pictures.py
 
+.PHONY: parity-dicoms
+parity-dicoms: ## pydicom's own DICOM files against pydicom's pixels (target/parity-dicoms.json)
+	$(SETUP) build-tools python-dicom
+	cargo build --locked -p sightline-pictures --example decode
+	.local/venv-dicom/bin/python tests/parity/real_dicoms.py
+
 .PHONY: bench-models
 bench-models: setup ## Our encoders against transformers, side by side (target/bench/models.json); needs .local/venv-torch
 	test -x .local/venv-torch/bin/python || { python3 -m venv .local/venv-torch && \

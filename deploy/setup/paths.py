@@ -27,6 +27,7 @@ PROMETHEUS: Path = LOCAL / "prometheus"
 VENV_CHART: Path = LOCAL / "venv-chart"
 VENV_MOTO: Path = LOCAL / "venv-moto"
 VENV_CLIENTS: Path = LOCAL / "venv-clients"
+VENV_DICOM: Path = LOCAL / "venv-dicom"
 
 
 def remove_if_empty(folder: Path) -> None:

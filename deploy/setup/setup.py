@@ -31,6 +31,7 @@ COMPONENTS: Dict[str, str] = {
     "moto": "moto",
     "grpcurl": "grpcurl",
     "python-clients": "python_clients",
+    "python-dicom": "python_dicom",
     "helm": "helm",
     "chart-checks": "chart_checks",
     "prometheus": "prometheus",

@@ -1,6 +1,8 @@
 //! What a file is, told by its name.
 
-const PICTURES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif"];
+const PICTURES: [&str; 10] = [
+    "jpg", "jpeg", "png", "webp", "tif", "tiff", "bmp", "gif", "dcm", "dicom",
+];
 
 /// A name's extension, if it has one.
 pub(crate) fn extension(path: &str) -> Option<&str> {

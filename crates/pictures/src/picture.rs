@@ -2,6 +2,7 @@
 
 mod codec;
 mod convert;
+mod dicom;
 mod error;
 mod facts;
 mod format;
@@ -69,7 +70,8 @@ impl Picture {
 /// Decodes a picture. Its content decides the type, never a name.
 ///
 /// Upright by the EXIF orientation; transparency lies on white; 16-bit values become 8-bit by their high byte; grey
-/// becomes RGB; CMYK becomes RGB as Pillow's `convert("RGB")` does; of several frames the first one counts.
+/// becomes RGB; CMYK becomes RGB as Pillow's `convert("RGB")` does; of several frames the first one counts. A DICOM's
+/// values become 8-bit by its own window, as a viewer shows them first.
 ///
 /// # Errors
 /// See [`DecodeError`]; [`DecodeError::reason`] is what an item's failure says. Pixels are allocated only after the
@@ -88,6 +90,7 @@ pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), 
     let mut exif = None;
     match format {
         Format::Jpeg => return jpeg(bytes, limits),
+        Format::Dicom => return dicom::decode(bytes, limits),
         Format::Png => {
             let parts = png::essential(bytes)?;
             essential = Cow::Owned(parts.bytes);
@@ -114,7 +117,7 @@ pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), 
 }
 
 fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
-    let survey = jpeg::survey(bytes, limits)?;
+    let survey = jpeg::survey(bytes, jpeg::Kinds::Files, limits)?;
     let upright = survey
         .exif
         .map_or(Orientation::NoTransforms, |exif| orientation::from_exif(&exif));

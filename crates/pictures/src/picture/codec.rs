@@ -1,4 +1,4 @@
-//! The one place that calls the decoders of the `image` crate: for all formats but JPEG.
+//! The one place that calls the decoders of the `image` crate: for all formats but JPEG and DICOM.
 
 use crate::picture::convert;
 use crate::picture::error::DecodeError;
@@ -8,7 +8,7 @@ use crate::picture::orientation;
 use image::codecs::{bmp, gif, png, tiff, webp};
 use image::error::{ImageError, ImageFormatHint, LimitErrorKind};
 use image::metadata::Orientation;
-use image::{ColorType, ExtendedColorType, ImageDecoder, ImageFormat, ImageResult, Limits};
+use image::{ColorType, ExtendedColorType, ImageDecoder, ImageResult, Limits};
 use std::io::Cursor;
 
 /// What a decoder gives.
@@ -46,7 +46,7 @@ pub(super) fn decode(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Res
     let working = match format {
         Format::WebP => pixels * 4,
         Format::Tiff => total,
-        Format::Jpeg | Format::Png | Format::Gif | Format::Bmp => 0,
+        Format::Jpeg | Format::Png | Format::Gif | Format::Bmp | Format::Dicom => 0,
     };
     let converting = if convert::grows(color) { rgb } else { 0 };
     let turning = if orientation::needs_copy(orientation) {
@@ -80,10 +80,8 @@ fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResu
         Format::WebP => Box::new(webp::WebPDecoder::new(reader)?),
         Format::Tiff => Box::new(tiff::TiffDecoder::new(reader)?),
         Format::Bmp => Box::new(bmp::BmpDecoder::new(reader)?),
-        Format::Jpeg => {
-            return Err(ImageError::Unsupported(
-                ImageFormatHint::Exact(ImageFormat::Jpeg).into(),
-            ));
+        Format::Jpeg | Format::Dicom => {
+            return Err(ImageError::Unsupported(ImageFormatHint::Unknown.into()));
         }
     };
     decoder.set_limits(allowed)?;

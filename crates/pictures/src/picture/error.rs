@@ -10,7 +10,9 @@ pub enum DecodeError {
     #[error("the file is empty: upload it again")]
     Empty,
     /// The content is none of the formats that are read.
-    #[error("the file is no picture of a type that is read here (JPEG, PNG, WebP, TIFF, BMP, GIF): it looks like {0}")]
+    #[error(
+        "the file is no picture of a type that is read here (JPEG, PNG, WebP, TIFF, BMP, GIF, DICOM): it looks like {0}"
+    )]
     Unsupported(String),
     /// The content is damaged or cut short.
     #[error("the {format} is damaged or cut short ({detail}): upload it again")]

@@ -18,6 +18,8 @@ pub enum Format {
     Tiff,
     /// Windows bitmap.
     Bmp,
+    /// DICOM, first frame.
+    Dicom,
 }
 
 impl fmt::Display for Format {
@@ -29,6 +31,7 @@ impl fmt::Display for Format {
             Self::WebP => "WebP",
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
+            Self::Dicom => "DICOM",
         })
     }
 }
@@ -37,6 +40,8 @@ impl fmt::Display for Format {
 pub(super) fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
     match bytes {
         [] => Err(DecodeError::Empty),
+        // First: what the 128 bytes before hold is left to the writer, and some write a TIFF's header.
+        _ if bytes.get(128..132) == Some(b"DICM") => Ok(Format::Dicom),
         [0xFF, 0xD8, 0xFF, ..] => Ok(Format::Jpeg),
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Ok(Format::Png),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Format::Gif),
@@ -87,7 +92,6 @@ fn guess(bytes: &[u8]) -> &'static str {
         [0x28, 0xB5, 0x2F, 0xFD, ..] => "zstd",
         [0, 0, 1 | 2, 0, ..] => "an icon",
         [b'P', b'1'..=b'7', b' ' | b'\n' | b'\r' | b'\t', ..] => "a portable bitmap",
-        _ if bytes.get(128..132) == Some(b"DICM") => "DICOM",
         _ if bytes.get(257..262) == Some(b"ustar") => "a tar archive",
         _ => guess_text(bytes),
     }

@@ -16,6 +16,21 @@ pub(super) struct Survey {
     pub(super) progressive: bool,
     /// The EXIF block, put together of all segments that carry one, as Pillow does.
     pub(super) exif: Option<Vec<u8>>,
+    /// Bits a sample.
+    pub(super) precision: u8,
+    /// Components a pixel.
+    pub(super) components: u8,
+    /// Whether a JFIF or Adobe segment says what the components are.
+    pub(super) colours_told: bool,
+}
+
+/// Which JPEGs are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kinds {
+    /// Those of files: 8 bits, baseline and progressive.
+    Files,
+    /// Those of DICOM as well: up to 16 bits, lossless.
+    Medical,
 }
 
 /// An EXIF block longer than this is none.
@@ -24,6 +39,7 @@ const EXIF: &[u8] = b"Exif\0\0";
 
 struct Frame {
     pixels: u64,
+    precision: u8,
     components: u8,
     progressive: bool,
     /// Coefficients of all components, 64 a block.
@@ -31,11 +47,12 @@ struct Frame {
 }
 
 /// Walks to the end marker.
-pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, DecodeError> {
+pub(super) fn survey(bytes: &[u8], kinds: Kinds, limits: &DecodeLimits) -> Result<Survey, DecodeError> {
     let mut at = 2;
     let mut frame: Option<Frame> = None;
     let mut scans = 0;
     let mut interleaved = true;
+    let mut colours_told = false;
     let mut exif: Option<Vec<u8>> = None;
     loop {
         let marker = next_marker(bytes, &mut at).ok_or_else(cut_short)?;
@@ -48,7 +65,9 @@ pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, Deco
         let segment = segment(bytes, at).ok_or_else(cut_short)?;
         at += segment.len() + 2;
         match marker {
-            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => frame = Some(read_frame(marker, segment, limits)?),
+            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                frame = Some(read_frame(marker, segment, kinds, limits)?);
+            }
             0xDA => {
                 scans += 1;
                 let Some(frame) = &frame else {
@@ -60,6 +79,8 @@ pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, Deco
                 interleaved &= segment.first() == Some(&frame.components);
                 check_scans(scans, frame.pixels, limits)?;
             }
+            0xE0 => colours_told |= segment.starts_with(b"JFIF\0"),
+            0xEE => colours_told |= segment.starts_with(b"Adobe"),
             0xE1 => {
                 if let Some(part) = segment.strip_prefix(EXIF) {
                     exif.get_or_insert_default().extend_from_slice(part);
@@ -75,6 +96,9 @@ pub(super) fn survey(bytes: &[u8], limits: &DecodeLimits) -> Result<Survey, Deco
     Ok(Survey {
         coefficient_bytes: if whole { frame.coefficients * 2 } else { 0 },
         progressive: frame.progressive,
+        precision: frame.precision,
+        components: frame.components,
+        colours_told,
         exif: exif.filter(|block| block.len() <= MAX_EXIF_BYTES),
     })
 }
@@ -106,16 +130,17 @@ fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
     bytes.get(at + 2..at + length)
 }
 
-fn read_frame(marker: u8, segment: &[u8], limits: &DecodeLimits) -> Result<Frame, DecodeError> {
+fn read_frame(marker: u8, segment: &[u8], kinds: Kinds, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
     let &[precision, h1, h0, w1, w0, components, ref table @ ..] = segment else {
         return Err(DecodeError::corrupt(Format::Jpeg, "the frame's header is too short"));
     };
     let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
     limits.check_size(u32::from(width), u32::from(height))?;
-    if precision != 8 {
+    let medical = kinds == Kinds::Medical;
+    if precision != 8 && !(medical && (2..=16).contains(&precision)) {
         return Err(DecodeError::Unsupported(format!("a JPEG of {precision} bits")));
     }
-    if !matches!(marker, 0xC0..=0xC2) {
+    if !(matches!(marker, 0xC0..=0xC2) || medical && marker == 0xC3) {
         return Err(DecodeError::Unsupported(
             "a lossless, arithmetic or hierarchical JPEG".to_owned(),
         ));
@@ -129,6 +154,7 @@ fn read_frame(marker: u8, segment: &[u8], limits: &DecodeLimits) -> Result<Frame
     let units = u64::from(width).div_ceil(8 * wide) * u64::from(height).div_ceil(8 * high);
     Ok(Frame {
         pixels: u64::from(width) * u64::from(height),
+        precision,
         components,
         progressive: marker == 0xC2,
         coefficients: samplings.iter().map(|(x, y)| units * x * y * 64).sum(),

@@ -65,6 +65,15 @@ impl Decompressor {
         text.to_string_lossy().into_owned()
     }
 
+    fn header(&self, bytes: &[u8]) -> Result<(), DecodeError> {
+        #[expect(
+            unsafe_code,
+            reason = "reads no further than the length of `bytes`, which outlives the call"
+        )]
+        let status = unsafe { sys::tj3DecompressHeader(self.0.as_ptr(), bytes.as_ptr(), bytes.len() as u64) };
+        self.check(status)
+    }
+
     /// What a call's status means: a warning is no error, as for Pillow, which takes what libjpeg makes of it.
     fn check(&self, status: c_int) -> Result<(), DecodeError> {
         if status == 0 {
@@ -91,6 +100,49 @@ impl Drop for Decompressor {
     }
 }
 
+/// Decodes one component of 2 to 16 bits, of a file whose markers were surveyed before: its values, row by row.
+pub(super) fn decode_grey(bytes: &[u8], (width, height): (u32, u32), bits: u8) -> Result<Vec<u16>, DecodeError> {
+    let no_memory = || DecodeError::Limit("there is no memory for a JPEG decoder".to_owned());
+    let decompressor = Decompressor::new().ok_or_else(no_memory)?;
+    decompressor.header(bytes)?;
+    let read = |parameter| decompressor.get(parameter);
+    let found = (
+        read(sys::TJPARAM_TJPARAM_JPEGWIDTH),
+        read(sys::TJPARAM_TJPARAM_JPEGHEIGHT),
+        read(sys::TJPARAM_TJPARAM_PRECISION),
+    );
+    if found != (width, height, u32::from(bits)) || read(sys::TJPARAM_TJPARAM_COLORSPACE) != sys::TJCS_TJCS_GRAY {
+        return Err(DecodeError::corrupt(
+            Format::Jpeg,
+            "its header changes while it is read",
+        ));
+    }
+    let mut samples = vec![0_u16; width as usize * height as usize];
+    let (handle, length, grey) = (decompressor.0.as_ptr(), bytes.len() as u64, sys::TJPF_TJPF_GRAY);
+    #[expect(
+        unsafe_code,
+        reason = "reads no further than the length of `bytes`; writes height rows of width values of 16 bits, which is \
+                  the length of `samples`, as the header that it reads again says"
+    )]
+    let status = unsafe {
+        if bits <= 8 {
+            sys::tj3Decompress8(handle, bytes.as_ptr(), length, samples.as_mut_ptr().cast(), 0, grey)
+        } else if bits <= 12 {
+            sys::tj3Decompress12(handle, bytes.as_ptr(), length, samples.as_mut_ptr().cast(), 0, grey)
+        } else {
+            sys::tj3Decompress16(handle, bytes.as_ptr(), length, samples.as_mut_ptr(), 0, grey)
+        }
+    };
+    decompressor.check(status)?;
+    if bits <= 8 {
+        // The values lie in the first half, a byte each: from the last on, none is overwritten before it is read.
+        for at in (0..samples.len()).rev() {
+            samples[at] = u16::from(samples[at / 2].to_ne_bytes()[at % 2]);
+        }
+    }
+    Ok(samples)
+}
+
 /// Decodes; the file's markers were surveyed before. `budget` is told width, height and samples a pixel
 /// before any is allocated.
 pub(super) fn decode(
@@ -111,12 +163,7 @@ pub(super) fn decode(
             return Err(DecodeError::Limit(decompressor.message()));
         }
     }
-    #[expect(
-        unsafe_code,
-        reason = "reads no further than the length of `bytes`, which outlives the call"
-    )]
-    let status = unsafe { sys::tj3DecompressHeader(decompressor.0.as_ptr(), bytes.as_ptr(), bytes.len() as u64) };
-    decompressor.check(status)?;
+    decompressor.header(bytes)?;
     let width = decompressor.get(sys::TJPARAM_TJPARAM_JPEGWIDTH);
     let height = decompressor.get(sys::TJPARAM_TJPARAM_JPEGHEIGHT);
     limits.check_size(width, height)?;

@@ -1,0 +1,178 @@
+//! JPEG 2000 code streams, ISO 15444-1, by `openjp2`, the Rust port of OpenJPEG.
+//!
+//! What a stream may make the decoder allocate is surveyed before: a few bytes may ask for a precinct a pixel.
+
+use crate::picture::error::DecodeError;
+use crate::picture::format::Format;
+use crate::picture::limits::DecodeLimits;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A decoded frame.
+pub(super) struct Frame {
+    /// Interleaved.
+    pub(super) samples: Vec<i32>,
+    /// Bits a sample.
+    pub(super) precision: u32,
+    /// Whether the components were transformed, so that they are red, green and blue now.
+    pub(super) transformed: bool,
+}
+
+/// What the decoder keeps for a code-block or precinct, about.
+const BYTES_PER_BLOCK: u64 = 256;
+
+/// The markers SOC and SIZ.
+const START: [u8; 4] = [0xFF, 0x4F, 0xFF, 0x51];
+
+struct Survey {
+    transformed: bool,
+    /// The smallest area of a code-block or precinct, in samples.
+    smallest_area: u64,
+}
+
+/// Decodes a frame that has to be of the size and components that the file claims.
+pub(super) fn decode(
+    stream: &[u8],
+    (width, height): (u32, u32),
+    components: u16,
+    limits: &DecodeLimits,
+) -> Result<Frame, DecodeError> {
+    // Some programs put the whole file, boxes and all, where only the stream belongs.
+    let boxed = stream.starts_with(b"\0\0\0\x0CjP  ");
+    let start = if boxed {
+        stream.windows(4).position(|four| four == START)
+    } else {
+        None
+    };
+    let stream = &stream[start.unwrap_or(0)..];
+    let survey = survey(stream, (width, height), components)?;
+    let samples = u64::from(width) * u64::from(height) * u64::from(components);
+    limits.check_alloc(samples * 16 + samples / survey.smallest_area * BYTES_PER_BLOCK)?;
+    let corrupt = |detail: String| DecodeError::corrupt(Format::Dicom, detail);
+    // A port of C code: where it meets what it does not expect, it may panic.
+    let image = catch_unwind(AssertUnwindSafe(|| jpeg2k::Image::from_bytes(stream)))
+        .map_err(|_| corrupt("its JPEG 2000 stream cannot be decoded".to_owned()))?
+        .map_err(|error| corrupt(format!("its JPEG 2000 stream: {error}")))?;
+    let planes = image.components();
+    let pixels = width as usize * height as usize;
+    if planes.len() != usize::from(components) || planes.iter().any(|plane| plane.data().len() != pixels) {
+        return Err(corrupt("its JPEG 2000 stream is of another size".to_owned()));
+    }
+    let mut interleaved = vec![0; pixels * planes.len()];
+    for (number, plane) in planes.iter().enumerate() {
+        let places = interleaved.iter_mut().skip(number).step_by(planes.len());
+        places.zip(plane.data()).for_each(|(place, value)| *place = *value);
+    }
+    Ok(Frame {
+        samples: interleaved,
+        precision: planes.first().map_or(8, jpeg2k::ImageComponent::precision),
+        transformed: survey.transformed,
+    })
+}
+
+/// Walks all headers: the main one, and those of the tile-parts.
+fn survey(stream: &[u8], size: (u32, u32), components: u16) -> Result<Survey, DecodeError> {
+    let cut_short = || DecodeError::corrupt(Format::Dicom, "its JPEG 2000 stream is cut short");
+    if !stream.starts_with(&START) {
+        return Err(DecodeError::corrupt(
+            Format::Dicom,
+            "its pixels are no JPEG 2000 stream",
+        ));
+    }
+    let mut found = Survey {
+        transformed: false,
+        smallest_area: u64::MAX,
+    };
+    let mut at = 2;
+    // Where the tile-part ends whose header is read.
+    let mut tile_end = None;
+    loop {
+        let Some(marker) = word(stream, at) else {
+            // A stream without its end marker, or with fewer tiles, is the decoder's to judge.
+            return if tile_end.is_some() {
+                Ok(found)
+            } else {
+                Err(cut_short())
+            };
+        };
+        match marker {
+            0xFFD9 => return Ok(found),
+            // The tile-part's data follows.
+            0xFF93 => {
+                // One that ends in its own header would be walked for ever.
+                at = tile_end.filter(|end| *end > at).ok_or_else(cut_short)?;
+                continue;
+            }
+            _ => {}
+        }
+        let length = usize::from(word(stream, at + 2).ok_or_else(cut_short)?);
+        let segment = stream.get(at + 4..at + 2 + length).ok_or_else(cut_short)?;
+        match marker {
+            0xFF51 => check_size(segment, size, components)?,
+            0xFF52 => {
+                found.transformed |= *segment.get(4).ok_or_else(cut_short)? != 0;
+                found.smallest_area = found.smallest_area.min(smallest(segment).ok_or_else(cut_short)?);
+            }
+            0xFF53 => {
+                // As COD, for one component: its number has two bytes where there are more than 256.
+                let own = segment
+                    .get(if components > 256 { 2 } else { 1 }..)
+                    .ok_or_else(cut_short)?;
+                let (style, own) = own.split_first().ok_or_else(cut_short)?;
+                let as_default = [&[*style, 0, 0, 0, 0], own].concat();
+                found.smallest_area = found.smallest_area.min(smallest(&as_default).ok_or_else(cut_short)?);
+            }
+            0xFF90 => {
+                let part = segment.get(2..).and_then(|rest| rest.first_chunk::<4>());
+                let part = u32::from_be_bytes(*part.ok_or_else(cut_short)?) as usize;
+                // 0: up to the end of the stream.
+                tile_end = Some(if part == 0 { stream.len() } else { at + part });
+            }
+            _ => {}
+        }
+        at += 2 + length;
+    }
+}
+
+fn word(stream: &[u8], at: usize) -> Option<u16> {
+    stream
+        .get(at..)?
+        .first_chunk::<2>()
+        .map(|pair| u16::from_be_bytes(*pair))
+}
+
+/// The segment SIZ: the decoder believes it, so that it has to say what the file says.
+fn check_size(segment: &[u8], (width, height): (u32, u32), components: u16) -> Result<(), DecodeError> {
+    let mismatch = || DecodeError::corrupt(Format::Dicom, "its JPEG 2000 stream is of another size");
+    let long = |at: usize| segment.get(at..).and_then(|rest| rest.first_chunk::<4>());
+    let long = |at: usize| long(at).map(|four| u32::from_be_bytes(*four)).ok_or_else(mismatch);
+    let wide = long(2)?.checked_sub(long(10)?);
+    let high = long(6)?.checked_sub(long(14)?);
+    let tile = u64::from(long(18)?) * u64::from(long(22)?);
+    // A tile costs kilobytes, however small it is.
+    let many = tile == 0 || u64::from(width) * u64::from(height) / tile > 65_535;
+    let subsampled = segment
+        .get(36..)
+        .is_none_or(|parts| parts.chunks(3).any(|part| part.get(1..3) != Some(&[1, 1])));
+    if (wide, high) != (Some(width), Some(height)) || word(segment, 34) != Some(components) || many || subsampled {
+        return Err(mismatch());
+    }
+    Ok(())
+}
+
+/// The smallest code-block or precinct that a segment COD speaks of.
+fn smallest(segment: &[u8]) -> Option<u64> {
+    let &[style, _, _, _, _, _, wide, high, _, _, ref precincts @ ..] = segment else {
+        return None;
+    };
+    let block = 1_u64 << (u32::from(wide & 15) + u32::from(high & 15) + 4).min(63);
+    if style & 1 == 0 {
+        return Some(block);
+    }
+    // The lowest resolutions are small pictures: their precincts count by the share of samples in them.
+    let levels = precincts.len();
+    let areas = precincts.iter().enumerate().map(|(level, exponents)| {
+        let share = 2 * (levels - 1 - level).min(15);
+        1_u64 << (usize::from(exponents & 15) + usize::from(exponents >> 4) + share)
+    });
+    areas.chain([block]).min()
+}

@@ -1,0 +1,170 @@
+use super::*;
+use crate::picture;
+use sightline_core::FailureReason;
+use std::fs;
+use std::path::PathBuf;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/dicoms")
+        .join(name);
+    fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn names() -> Vec<String> {
+    serde_json::from_slice(&fixture("dicoms.json")).unwrap()
+}
+
+fn decoded(bytes: &[u8]) -> Result<(Facts, Picture), DecodeError> {
+    picture::examine(bytes, &DecodeLimits::default())
+}
+
+/// A value of an element, found by the element's tag and type in a file with explicit types.
+fn replace(bytes: &mut [u8], header: &[u8], value: &[u8]) {
+    let at = bytes.windows(header.len()).position(|window| window == header).unwrap() + header.len();
+    bytes[at..at + value.len()].copy_from_slice(value);
+}
+
+const ROWS: &[u8] = b"\x28\0\x10\0US\x02\0";
+const COLUMNS: &[u8] = b"\x28\0\x11\0US\x02\0";
+
+#[test]
+fn every_kind_of_dicom_becomes_what_pydicom_makes_of_it() {
+    let mut wrong = Vec::new();
+    for name in names() {
+        let picture = match decoded(&fixture(&name)) {
+            Ok((_, picture)) => picture,
+            Err(error) => {
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let expected = fixture(&format!("{name}.rgb"));
+        let pairs = picture.rgb().iter().zip(&expected);
+        let off = pairs.filter(|(ours, theirs)| ours != theirs).count();
+        if off > 0 || picture.rgb().len() != expected.len() {
+            wrong.push(format!("{name}: {off} values differ"));
+        }
+    }
+    assert!(names().len() > 20 && wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_dicom_cut_short_or_changed_anywhere_is_an_error_or_a_picture_and_never_a_panic() {
+    let mut refused = 0;
+    for name in names() {
+        let bytes = fixture(&name);
+        for cut in (0..bytes.len()).step_by(41) {
+            refused += usize::from(decoded(&bytes[..cut]).is_err());
+        }
+        for at in (132..bytes.len()).step_by(23) {
+            for value in [0, 0xFF, bytes[at] ^ 0x10] {
+                let mut changed = bytes.clone();
+                changed[at] = value;
+                drop(decoded(&changed));
+            }
+        }
+    }
+    assert!(refused > 1000, "{refused}");
+}
+
+#[test]
+fn a_dicom_is_known_by_its_content_even_with_a_tiffs_header_before_it() {
+    let bytes = fixture("cr.dcm");
+    assert!(bytes.starts_with(b"II*\0"));
+    let facts = decoded(&bytes).unwrap().0;
+    assert_eq!(facts.format, Format::Dicom);
+    assert_eq!(facts.mode, "MONOCHROME1 of 12 bits, uncompressed");
+    assert_eq!(
+        facts.steps,
+        ["the file's window", "inverted", "grey becomes red, green and blue"]
+    );
+    let facts = decoded(&fixture("rle_frames.dcm")).unwrap().0;
+    assert_eq!(facts.steps[0], "the first frame counts");
+}
+
+#[test]
+fn a_size_that_is_too_large_is_refused_before_its_pixels_are_looked_for() {
+    for name in ["cr.dcm", "j2k16.dcm", "rle16.dcm", "jpeg_grey.dcm"] {
+        let mut bytes = fixture(name);
+        replace(&mut bytes, ROWS, &[0xFF, 0xFF]);
+        replace(&mut bytes, COLUMNS, &[0xFF, 0xFF]);
+        let error = decoded(&bytes).unwrap_err();
+        assert_eq!(error.reason(), FailureReason::ImageTooLarge, "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_stream_of_another_size_than_the_file_says_is_corrupt() {
+    for name in ["j2k16.dcm", "rle16.dcm", "jpeg_grey.dcm", "jpeg_rgb.dcm", "cr.dcm"] {
+        let mut bytes = fixture(name);
+        replace(&mut bytes, ROWS, &[0x80, 0]);
+        let error = decoded(&bytes).unwrap_err();
+        assert_eq!(error.reason(), FailureReason::CorruptImage, "{name}: {error}");
+    }
+}
+
+#[test]
+fn an_element_that_claims_more_than_there_is_costs_nothing_and_says_so() {
+    let mut bytes = fixture("cr.dcm");
+    replace(&mut bytes, b"\xE0\x7F\x10\0OW\0\0", &[0xF0, 0xFF, 0xFF, 0xFF]);
+    let error = decoded(&bytes).unwrap_err();
+    assert!(error.to_string().contains("an element of 4294967280 bytes"), "{error}");
+}
+
+#[test]
+fn what_is_not_read_is_named_with_a_way_out() {
+    // Of the same length as the transfer syntax that the file has.
+    let syntax = |name: &str, from: &str, to: &str| {
+        let mut bytes = fixture(name);
+        replace(
+            &mut bytes,
+            &[b"\x02\0\x10\0UI".as_slice(), &[u8::try_from(from.len()).unwrap(), 0]].concat(),
+            to.as_bytes(),
+        );
+        decoded(&bytes).unwrap_err()
+    };
+    let error = syntax("jpeg_grey.dcm", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.80");
+    assert_eq!(error.reason(), FailureReason::UnsupportedFormat);
+    assert!(error.to_string().contains("JPEG-LS: rewrite it"), "{error}");
+    let deflated = syntax("jpeg_grey.dcm", "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.1.99");
+    assert!(deflated.to_string().contains("deflated"), "{deflated}");
+    let mut bytes = fixture("cr.dcm");
+    replace(&mut bytes, b"\xE0\x7F", b"\x11");
+    let error = decoded(&bytes).unwrap_err();
+    assert!(error.to_string().contains("a DICOM without pixels"), "{error}");
+}
+
+#[test]
+fn sequences_too_deep_are_refused() {
+    // An element of unknown type that holds an item that holds an element, and so on.
+    let mut bytes = fixture("cr.dcm");
+    let at = bytes.windows(4).position(|four| four == b"\x28\0\x02\0").unwrap();
+    let level = b"\x27\0\x01\0SQ\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\xFF\xFF\xFF\xFF";
+    bytes.splice(at..at, level.repeat(100_000));
+    let error = decoded(&bytes).unwrap_err();
+    assert!(error.to_string().contains("more than 16 deep"), "{error}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn packed_bytes_of_any_kind_never_panic(segment: Vec<u8>, pixels in 1_usize..200, samples in 1_usize..4, width in 1_usize..5) {
+        drop(rle::decode(&segment, pixels, samples, width));
+        let planes = u8::try_from(samples * width).unwrap();
+        let mut fragment = vec![0; 64];
+        fragment[0] = planes;
+        for plane in 0..usize::from(planes) {
+            fragment[4 * (plane + 1)] = 64;
+        }
+        fragment.extend(segment);
+        drop(rle::decode(&fragment, pixels, samples, width));
+    }
+
+    #[test]
+    fn any_data_set_is_read_or_refused(body: Vec<u8>) {
+        let mut bytes = fixture("cr.dcm");
+        let at = bytes.windows(4).position(|four| four == b"\x28\0\x02\0").unwrap();
+        bytes.splice(at.., body);
+        drop(decoded(&bytes));
+    }
+}

@@ -1,0 +1,77 @@
+"""What a viewer shows first of a DICOM file, by pydicom and numpy: the reference of what we make of one."""
+
+from __future__ import annotations
+
+from typing import BinaryIO
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
+from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
+
+WHITE = 255.0
+
+
+def shown(path: str | BinaryIO) -> np.ndarray:
+    """[H, W, 3] u8: the first frame."""
+    file = pydicom.dcmread(path)
+    pixels = pixel_array(file, index=0)
+    if file.PhotometricInterpretation == "PALETTE COLOR":
+        colours = apply_color_lut(pixels, file)
+        return (colours >> 8 if colours.dtype == np.uint16 else colours).astype(np.uint8)
+    if pixels.ndim == 3:
+        return (pixels >> (file.BitsStored - 8)).astype(np.uint8)
+    shades = np.clip(_shades(file, pixels), 0, WHITE)
+    if file.PhotometricInterpretation == "MONOCHROME1":
+        shades = WHITE - shades
+    return np.repeat(np.floor(shades + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def _shades(file: Dataset, pixels: np.ndarray) -> np.ndarray:
+    """From black, 0, to white, 255, unrounded."""
+    for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+        file.update(_of_first_frame(file, name))
+    rescaled = "ModalityLUTSequence" in file or ("RescaleSlope" in file and "RescaleIntercept" in file)
+    values = apply_modality_lut(pixels, file).astype(np.float64)
+    if "VOILUTSequence" in file:
+        return _by_table(file.VOILUTSequence[0], values)
+    center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
+    if center is not None and width is not None:
+        return _by_window(str(file.get("VOILUTFunction", "LINEAR")), float(center), float(width), values)
+    if file.BitsStored <= 8 and not rescaled and file.PixelRepresentation == 0:
+        return pixels * WHITE / (2 ** file.BitsStored - 1)
+    counted = values[pixels != file.PixelPaddingValue] if "PixelPaddingValue" in file else values
+    low, high = counted.min(), counted.max()
+    return (values - low) / (high - low) * WHITE if high > low else values * 0
+
+
+def _of_first_frame(file: Dataset, name: str) -> Dataset:
+    """What a newer multi-frame file says of its first frame, or else of all."""
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        if groups in file and name in file[groups].value[0]:
+            return file[groups].value[0][name].value[0]
+    return Dataset()
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, MultiValue) else value
+
+
+def _by_table(item: Dataset, values: np.ndarray) -> np.ndarray:
+    count, first, bits = item.LUTDescriptor
+    entries = item.LUTData
+    if isinstance(entries, bytes):
+        entries = np.frombuffer(entries, np.uint16)
+    places = np.clip(values.astype(np.int64) - first, 0, (count or 65536) - 1)
+    return np.asarray(entries, np.float64)[places] / (2 ** bits - 1) * WHITE
+
+
+def _by_window(function: str, center: float, width: float, values: np.ndarray) -> np.ndarray:
+    """PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    if function == "SIGMOID":
+        return WHITE / (1 + np.exp(-4 * (values - center) / width))
+    if function == "LINEAR":
+        center, width = center - 0.5, width - 1
+    inside = ((values - center) / width + 0.5) * WHITE if width > 0 else values * 0
+    return np.where(values <= center - width / 2, 0, np.where(values > center + width / 2, WHITE, inside))
