@@ -9,6 +9,7 @@ DEV := python3 deploy/dev/dev.py
 # Gigabytes that .local and target come to, with Cargo's incremental builds.
 ROOM_FOR_DEMO := 4
 ROOM_FOR_TESTS := 12
+ROOM_FOR_TORCH := 17
 # Where the demo keeps its index and its runs.
 DEMO_DATA := .local/demo
 
@@ -126,7 +127,7 @@ e2e: setup-test ## The whole system from outside on every picture, on a real S3 
 	python3 tests/e2e/grpcurl.py
 
 .PHONY: parity
-parity: setup ## Every architecture against what transformers makes of it (target/parity.json)
+parity: setup parity-pictures ## Every architecture against what transformers makes of it (target/parity.json), and pictures
 	cargo test --locked -p sightline-models --test it
 
 .PHONY: parity-pictures
@@ -142,9 +143,8 @@ parity-dicoms: ## pydicom's own DICOM files against pydicom's pixels (target/par
 	.local/venv-dicom/bin/python tests/parity/real_dicoms.py
 
 .PHONY: bench-models
-bench-models: setup ## Our encoders against transformers, side by side (target/bench/models.json); needs .local/venv-torch
-	test -x .local/venv-torch/bin/python || { python3 -m venv .local/venv-torch && \
-		.local/venv-torch/bin/pip install -q -r bench/models/requirements.txt; }
+bench-models: setup ## Our encoders against transformers, side by side (target/bench/models.json); fetches torch, 5 GB
+	$(SETUP) --room $(ROOM_FOR_TORCH) python-torch
 	cargo build --locked -p sightline-models --example throughput
 	.local/venv-torch/bin/python bench/models/run.py $(if $(DEVICE),--device $(DEVICE))
 

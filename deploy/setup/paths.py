@@ -28,6 +28,7 @@ VENV_CHART: Path = LOCAL / "venv-chart"
 VENV_MOTO: Path = LOCAL / "venv-moto"
 VENV_CLIENTS: Path = LOCAL / "venv-clients"
 VENV_DICOM: Path = LOCAL / "venv-dicom"
+VENV_TORCH: Path = LOCAL / "venv-torch"
 
 
 def remove_if_empty(folder: Path) -> None:

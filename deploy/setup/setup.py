@@ -32,6 +32,7 @@ COMPONENTS: Dict[str, str] = {
     "grpcurl": "grpcurl",
     "python-clients": "python_clients",
     "python-dicom": "python_dicom",
+    "python-torch": "python_torch",
     "helm": "helm",
     "chart-checks": "chart_checks",
     "prometheus": "prometheus",

@@ -1,6 +1,7 @@
 """Setup without a network: what it refuses, and that a second run does nothing."""
 
 import hashlib
+import importlib.metadata
 import io
 import os
 import shutil
@@ -16,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import lock  # noqa: E402
+import venv_lock  # noqa: E402
 
 
 class SetupCase(unittest.TestCase):
@@ -40,6 +42,16 @@ class SetupCase(unittest.TestCase):
             self.assertIn(words, done.stderr)
         self.assertFalse((self.local / "milvus-lite").exists())
         self.assertFalse((self.local / "stamps").exists())
+
+    def test_an_environment_with_every_pinned_version_is_told_from_others(self) -> None:
+        pip = importlib.metadata.version("pip")
+        file = self.local / "requirements.txt"
+        for lines, right in ((f"# made by hand\npip=={pip} \\\n    --hash=sha256:00\n    # via x\n", True),
+                             (f"pip=={pip}\nno-such-package==1 ; sys_platform == 'win32'\n", True),
+                             ("pip==0.1 \\\n    --hash=sha256:00\n", False),
+                             (f"pip=={pip}\nno-such-package==1\n", False)):
+            file.write_text(lines)
+            self.assertEqual(venv_lock.as_pinned(Path(sys.executable), file), right, lines)
 
     def test_a_second_run_does_nothing_and_a_changed_lock_unpacks_again(self) -> None:
         program = self.local / "program"
