@@ -78,6 +78,11 @@ fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
+/// What is waited for, and since when: RFC 3339, to the second.
+pub(crate) fn since(what: &str, since: Timestamp) -> String {
+    format!("{what} since {}", timestamp(Timestamp(since.0 / 1000 * 1000)))
+}
+
 /// A specification as the API has it.
 pub(crate) fn api_spec(spec: &RunSpec) -> v1::RunSpec {
     v1::RunSpec {

@@ -1,10 +1,12 @@
 //! A coordinator put together: planning loop, tracker and gRPC service over the seams that it is given.
 
+use crate::dead_letters::DeadLetters;
 use crate::metrics::CoordinatorMetrics;
 use crate::plan_loop::{self, PlanLoop};
 use crate::planner::{PlanError, Planner, PlannerOptions};
 use crate::resume::resume_unfinished;
 use crate::service::CoordinatorService;
+use crate::split::Splitter;
 use crate::tracker::Tracker;
 use crate::waiting::{self, Waiting};
 use sightline_core::Clock;
@@ -15,6 +17,7 @@ use sightline_queue::{JobQueue, QueueError};
 use sightline_state::State;
 use sightline_telemetry::{Metrics, MetricsError};
 use std::sync::Arc;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 /// What a coordinator works with.
@@ -39,6 +42,7 @@ pub struct Coordinator {
     tracker: Arc<Tracker>,
     waiting: Arc<Waiting>,
     planner: Arc<Planner>,
+    dead_letters: DeadLetters,
     metrics: CoordinatorMetrics,
 }
 
@@ -51,11 +55,23 @@ impl Coordinator {
         let metrics = CoordinatorMetrics::new(metrics)?;
         let tracker = Arc::new(Tracker::new(seams.state.clone(), Arc::clone(&seams.clock)));
         let planner = Arc::new(Planner::new(&seams, Arc::clone(&tracker), options));
+        let splitter = Splitter {
+            state: seams.state.clone(),
+            queue: Arc::clone(&seams.queue),
+            index: seams.index.clone(),
+            clock: Arc::clone(&seams.clock),
+        };
+        let dead_letters = DeadLetters {
+            splitter,
+            metrics: metrics.clone(),
+            queues: Mutex::default(),
+        };
         Ok(Self {
             seams,
             tracker,
             waiting: Arc::default(),
             planner,
+            dead_letters,
             metrics,
         })
     }
@@ -96,6 +112,14 @@ impl Coordinator {
         resume_unfinished(&self.seams.state, &self.tracker, self.seams.queue.as_ref()).await
     }
 
+    /// Looks once through the dead letters of shards, which [`Coordinator::plan`] does now and then.
+    ///
+    /// # Errors
+    /// When state or queue failed.
+    pub async fn look_through_dead_letters(&self) -> Result<(), PlanError> {
+        self.dead_letters.pass().await
+    }
+
     /// Plans until shutdown; links in hand are followed to their end.
     ///
     /// # Errors
@@ -108,9 +132,11 @@ impl Coordinator {
             queue,
             waiting: Arc::clone(&self.waiting),
             metrics: self.metrics.clone(),
+            clock: Arc::clone(&self.seams.clock),
         };
-        let planning = plan_loop::run(Arc::new(plan), shutdown);
-        let ((), planned) = tokio::join!(listening, planning);
+        let planning = plan_loop::run(Arc::new(plan), shutdown.clone());
+        let burying = self.dead_letters.watch(&shutdown);
+        let ((), (), planned) = tokio::join!(listening, burying, planning);
         planned
     }
 }

@@ -1,6 +1,6 @@
 //! Pages over the failed items of a run, in the order of shards and of items in them.
 
-use sightline_core::{ItemOutcome, Outcome, RunId, ShardId, layout};
+use sightline_core::{ItemOutcome, Outcome, RunId, ShardId};
 use sightline_state::{State, StateError};
 
 /// Where a page ends: the shard and how many of its items were looked at.
@@ -26,53 +26,36 @@ impl FailuresCursor {
     }
 }
 
-/// At most `limit` failed items after a cursor, and where to go on.
+/// At most `limit` failed items of a run's shards (those with failures, in the order of their ids) after a cursor, and
+/// where to go on.
 pub(crate) async fn page(
     state: &State,
     run: &RunId,
+    shards: &[ShardId],
     cursor: Option<FailuresCursor>,
     limit: usize,
 ) -> Result<(Vec<ItemOutcome>, Option<FailuresCursor>), StateError> {
     let mut failures = Vec::new();
-    let (mut shard, mut offset) = match cursor {
-        Some(cursor) => (Some(cursor.shard), cursor.items),
-        None => (first_shard_after(state, run, None).await?, 0),
-    };
-    while let Some(current) = shard {
-        let items = state
-            .result(run, &current)
-            .await?
-            .map(|result| result.items)
-            .unwrap_or_default();
-        for (at, item) in items.into_iter().enumerate().skip(offset) {
+    let (after, mut offset) = cursor.map_or((None, 0), |cursor| (Some(cursor.shard), cursor.items));
+    let first = shards.partition_point(|shard| Some(shard) < after.as_ref());
+    for shard in shards.iter().skip(first) {
+        // The shard that the cursor names may be there no more.
+        let skipped = if Some(shard) == after.as_ref() {
+            std::mem::take(&mut offset)
+        } else {
+            0
+        };
+        let result = state.result(run, shard).await?;
+        let items = result.map(|result| result.items).unwrap_or_default();
+        for (at, item) in items.into_iter().enumerate().skip(skipped) {
             if matches!(item.outcome, Outcome::Failed { .. }) {
                 if failures.len() == limit {
-                    return Ok((
-                        failures,
-                        Some(FailuresCursor {
-                            shard: current,
-                            items: at,
-                        }),
-                    ));
+                    let shard = shard.clone();
+                    return Ok((failures, Some(FailuresCursor { shard, items: at })));
                 }
                 failures.push(item);
             }
         }
-        shard = first_shard_after(state, run, Some(&current)).await?;
-        offset = 0;
     }
     Ok((failures, None))
-}
-
-async fn first_shard_after(state: &State, run: &RunId, after: Option<&ShardId>) -> Result<Option<ShardId>, StateError> {
-    // '~' comes after every character of an attempt's name: the listing goes on behind all results of the shard.
-    let mut start = after.map(|shard| format!("{}~", layout::shard_results(run, shard)));
-    loop {
-        let (keys, next) = state.list_results(run, start).await?;
-        match (keys.into_iter().next(), next) {
-            (Some(key), _) => return Ok(Some(key.shard)),
-            (None, Some(next)) => start = Some(next),
-            (None, None) => return Ok(None),
-        }
-    }
 }

@@ -13,6 +13,7 @@ struct LinkLabels {
 pub(crate) struct CoordinatorMetrics {
     runs_created: Counter,
     links: Family<LinkLabels, Counter>,
+    letters: Family<LinkLabels, Counter>,
 }
 
 impl CoordinatorMetrics {
@@ -21,6 +22,10 @@ impl CoordinatorMetrics {
         Ok(Self {
             runs_created: metrics.counter("coordinator_runs_created", "Requests that created or found a run")?,
             links: metrics.counters("coordinator_links", "Planning links taken, by what became of them")?,
+            letters: metrics.counters(
+                "coordinator_dead_letters",
+                "Shards looked at in the dead letters, by what became of them",
+            )?,
         })
     }
 
@@ -31,5 +36,10 @@ impl CoordinatorMetrics {
     /// One of `followed`, `window_full`, `waiting`, `dataset_unreadable`, `handed_back`, `dead_lettered`.
     pub(crate) fn link(&self, outcome: &'static str) {
         self.links.get_or_create(&LinkLabels { outcome }).inc();
+    }
+
+    /// One of `settled`, `open`, `stays`.
+    pub(crate) fn letter(&self, outcome: &'static str) {
+        self.letters.get_or_create(&LinkLabels { outcome }).inc();
     }
 }

@@ -4,8 +4,8 @@ use crate::metrics::CoordinatorMetrics;
 use crate::planner::{Followed, Planner, describe};
 use crate::waiting::Waiting;
 use bytes::Bytes;
-use sightline_core::PlanMessage;
 use sightline_core::message::{Envelope, queues};
+use sightline_core::{Clock, PlanMessage};
 use sightline_queue::{Delivery, JobQueue, Message, QueueError};
 use sightline_telemetry::TraceparentExt;
 use std::sync::Arc;
@@ -30,6 +30,7 @@ pub(crate) struct PlanLoop {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) waiting: Arc<Waiting>,
     pub(crate) metrics: CoordinatorMetrics,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 /// Follows links until shutdown; those in hand are followed to their end.
@@ -85,6 +86,7 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
         queue,
         waiting,
         metrics,
+        clock,
     } = plan;
     let Delivery { message, receipt, .. } = delivery;
     let link = match PlanMessage::from_bytes(&message.body) {
@@ -113,11 +115,11 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
     match followed {
         Ok(Followed::Done | Followed::Stopped) => {
             metrics.link("followed");
-            waiting.planning(&link.run, None);
+            waiting.planning(&link.run, None, clock.now());
         }
         Ok(Followed::WindowFull) => {
             metrics.link("window_full");
-            waiting.planning(&link.run, None);
+            waiting.planning(&link.run, None, clock.now());
             queue.publish_after(queues::PLAN, message, WINDOW_DELAY).await?;
         }
         Err(error) if error.is_retryable() => {
@@ -126,7 +128,7 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
                 .saturating_mul(1 << link.attempt.min(6))
                 .min(LONGEST_RETRY_DELAY);
             tracing::warn!(parent: &span, error = describe(&error), ?delay, "planning waits");
-            waiting.planning(&link.run, Some(describe(&error)));
+            waiting.planning(&link.run, Some(describe(&error)), clock.now());
             let copy = PlanMessage {
                 attempt: link.attempt.saturating_add(1),
                 ..link

@@ -236,8 +236,11 @@ impl Planner {
         repeated: bool,
         traceparent: Option<&str>,
     ) -> Result<(), PlanError> {
-        // Only a node that was there before can have results.
-        if repeated && self.state.has_result(&document.run, shard).await? {
+        // Only a node that was there before can have results, or a shard that was split.
+        if repeated
+            && (self.state.has_result(&document.run, shard).await?
+                || self.state.split(&document.run, shard).await?.is_some())
+        {
             return Ok(());
         }
         Ok(publish_shard(self.queue.as_ref(), document, shard, traceparent).await?)

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{Link, PlanMessage, RunDocument, ShardId, ShardMessage};
-use sightline_queue::{JobQueue, Message, QueueError};
+use sightline_queue::{JobQueue, Message, QueueError, dead_letters};
 
 /// Publishes a shard of a run into its (declared) queue.
 ///
@@ -15,6 +15,25 @@ pub(crate) async fn publish_shard(
     shard: &ShardId,
     traceparent: Option<&str>,
 ) -> Result<(), QueueError> {
+    let message = shard_message(document, shard, traceparent);
+    queue.publish(&shard_queue(document), message).await
+}
+
+/// Publishes a shard that was split where its letter lies until its parts have results.
+///
+/// # Errors
+/// When the queue did not take it.
+pub(crate) async fn publish_split(
+    queue: &dyn JobQueue,
+    document: &RunDocument,
+    shard: &ShardId,
+    traceparent: Option<&str>,
+) -> Result<(), QueueError> {
+    let message = shard_message(document, shard, traceparent);
+    queue.publish(&dead_letters(&shard_queue(document)), message).await
+}
+
+fn shard_message(document: &RunDocument, shard: &ShardId, traceparent: Option<&str>) -> Message {
     let message = ShardMessage {
         kind: document.spec.kind,
         run: document.run.clone(),
@@ -22,10 +41,7 @@ pub(crate) async fn publish_shard(
         attempt: 1,
         traceparent: traceparent.map(Into::into),
     };
-    let id = format!("{}/{shard}", document.run);
-    queue
-        .publish(&shard_queue(document), envelope(id, &message, traceparent))
-        .await
+    envelope(format!("{}/{shard}", document.run), &message, traceparent)
 }
 
 /// Publishes a link of a run.

@@ -2,7 +2,7 @@
 //! queue is in memory.
 
 use crate::planner::PlanError;
-use crate::publish::{publish_link, publish_shard, shard_queue};
+use crate::publish::{publish_link, publish_shard, publish_split, shard_queue};
 use crate::tracker::Tracker;
 use sightline_core::RunId;
 use sightline_core::message::queues;
@@ -37,10 +37,27 @@ pub(crate) async fn resume_run(
         publish_link(queue, &document, link, traceparent).await?;
     }
     queue.declare(&shard_queue(&document)).await?;
-    for shard in &shards {
-        publish_shard(queue, &document, shard, traceparent).await?;
+    let messages = links.len() + shards.len();
+    let split = state.split_shards(run).await?;
+    let mut shards = shards;
+    while let Some(shard) = shards.pop() {
+        if !split.contains(&shard) {
+            publish_shard(queue, &document, &shard, traceparent).await?;
+            continue;
+        }
+        publish_split(queue, &document, &shard, traceparent).await?;
+        for part in state
+            .split(run, &shard)
+            .await?
+            .into_iter()
+            .flat_map(|split| split.parts)
+        {
+            if !state.has_result(run, &part.id).await? {
+                shards.push(part.id);
+            }
+        }
     }
-    Ok(links.len() + shards.len())
+    Ok(messages)
 }
 
 /// Does so for every run that has not ended.

@@ -133,16 +133,15 @@ impl CoordinatorService {
             return None;
         }
         let document = &snapshot.document;
-        if let Some(what) = self.waiting.planning_waits_for(&document.run) {
-            return Some(what);
+        if let Some((what, since)) = self.waiting.planning_waits_for(&document.run) {
+            return Some(answer::since(&what, since));
         }
         if snapshot.outstanding() == 0 {
             return None;
         }
         let model = document.spec.model.as_ref()?;
         if let Some((what, since)) = self.waiting.workers_wait_for(model, Instant::now()) {
-            let seconds = self.clock.now().millis_since(since) / 1000;
-            return Some(format!("{what} (for {seconds} s)"));
+            return Some(answer::since(&what, since));
         }
         match self.queue.depth(&shard_queue(document)).await {
             Ok(depth) if depth.consumers == 0 && self.age_ms(document) > NO_WORKER_AFTER_MS => {
@@ -315,7 +314,8 @@ impl CoordinatorService {
             "" => None,
             token => Some(FailuresCursor::from_token(token).ok_or_else(bad_token)?),
         };
-        let (failures, next) = failures::page(&self.state, &run, cursor, size)
+        let shards = self.tracker.failed_shards(&run).await.map_err(state_error)?;
+        let (failures, next) = failures::page(&self.state, &run, &shards, cursor, size)
             .await
             .map_err(state_error)?;
         Ok(v1::ListFailuresResponse {

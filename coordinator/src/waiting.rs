@@ -18,7 +18,7 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     workers: Mutex<HashMap<String, (WorkerReport, Instant)>>,
-    planning: Mutex<HashMap<RunId, String>>,
+    planning: Mutex<HashMap<RunId, (String, Timestamp)>>,
 }
 
 impl Waiting {
@@ -47,17 +47,18 @@ impl Waiting {
     }
 
     /// Takes note of what kept this coordinator from planning a run; none where it went on.
-    pub(crate) fn planning(&self, run: &RunId, waits_for: Option<String>) {
+    pub(crate) fn planning(&self, run: &RunId, waits_for: Option<String>, now: Timestamp) {
         let mut planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
         match waits_for {
-            Some(what) => planning.insert(run.clone(), what),
-            None => planning.remove(run),
-        };
+            // It may be told in other words each time: what counts is since when nothing goes on.
+            Some(what) => planning.entry(run.clone()).or_insert_with(|| (String::new(), now)).0 = what,
+            None => drop(planning.remove(run)),
+        }
     }
 
-    /// What kept this coordinator from planning a run.
+    /// What keeps this coordinator from planning a run, and since when.
     #[must_use]
-    pub(crate) fn planning_waits_for(&self, run: &RunId) -> Option<String> {
+    pub(crate) fn planning_waits_for(&self, run: &RunId) -> Option<(String, Timestamp)> {
         self.planning
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -124,6 +125,24 @@ mod tests {
         assert_eq!(
             waiting.workers_wait_for(&ModelName::new("n").unwrap(), Instant::now()),
             None
+        );
+    }
+
+    #[test]
+    fn planning_waits_since_it_first_did_whatever_the_words_are_until_it_goes_on() {
+        let (waiting, run) = (Waiting::default(), RunId::of_request("a", "b"));
+        waiting.planning(&run, Some("the store".into()), Timestamp(5));
+        waiting.planning(&run, Some("the broker".into()), Timestamp(9));
+        assert_eq!(
+            waiting.planning_waits_for(&run),
+            Some(("the broker".into(), Timestamp(5)))
+        );
+        waiting.planning(&run, None, Timestamp(10));
+        assert_eq!(waiting.planning_waits_for(&run), None);
+        waiting.planning(&run, Some("the store".into()), Timestamp(11));
+        assert_eq!(
+            waiting.planning_waits_for(&run),
+            Some(("the store".into(), Timestamp(11)))
         );
     }
 

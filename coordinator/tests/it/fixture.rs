@@ -10,7 +10,7 @@ use sightline_index::{LazyIndex, VectorIndex};
 use sightline_objects::{FileAccess, LocalStore, ObjectStore, OpenOptions, Stores};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
-use sightline_queue::{Consumer, JobQueue, QueueOptions};
+use sightline_queue::{Consumer, Delivery, JobQueue, QueueOptions};
 use sightline_state::State;
 use sightline_telemetry::Metrics;
 use std::sync::Arc;
@@ -183,6 +183,11 @@ impl Drop for Fixture {
 /// Takes one shard as a worker would, with every item indexed but those whose keys `fails` names.
 pub(crate) async fn work(fixture: &Fixture, consumer: &mut dyn Consumer, fails: &[&str]) -> Vec<String> {
     let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().unwrap();
+    finish(fixture, delivery, fails).await
+}
+
+/// Works on a delivery like that.
+pub(crate) async fn finish(fixture: &Fixture, delivery: Delivery, fails: &[&str]) -> Vec<String> {
     let message = ShardMessage::from_bytes(&delivery.message.body).unwrap();
     let manifest = fixture.state.manifest(&message.run, &message.shard).await.unwrap();
     let outcome = |entry: &ManifestEntry| match entry {

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod dead_letters;
 mod fan_out;
 mod fixture;
 mod retry;

@@ -59,6 +59,24 @@ pub fn shard_manifest(run: &RunId, shard: &ShardId) -> String {
     format!("{RUNS}{run}/shards/{shard}.jsonl.gz")
 }
 
+/// All shards of a run that were split.
+#[must_use]
+pub fn splits(run: &RunId) -> String {
+    format!("{RUNS}{run}/splits/")
+}
+
+/// The parts of a shard that was split.
+#[must_use]
+pub fn shard_split(run: &RunId, shard: &ShardId) -> String {
+    format!("{RUNS}{run}/splits/{shard}.json")
+}
+
+/// The shard whose parts a key holds.
+#[must_use]
+pub fn shard_of_split(run: &RunId, key: &str) -> Option<ShardId> {
+    ShardId::new(key.strip_prefix(&splits(run))?.strip_suffix(".json")?).ok()
+}
+
 /// All results of a run.
 #[must_use]
 pub fn results(run: &RunId) -> String {

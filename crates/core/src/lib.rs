@@ -22,6 +22,7 @@ pub mod result;
 pub mod rollup;
 pub mod row;
 pub mod run;
+pub mod split;
 pub mod vector;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -41,3 +42,4 @@ pub use run::{
     DatasetSpec, ItemSelection, JobKind, ManifestFormat, RunDocument, RunSpec, SelectedOutcome, Source, StopDocument,
     StopReason,
 };
+pub use split::ShardSplit;

@@ -14,8 +14,8 @@ use sightline_core::{
     BoundingBox, Canary, CollectionDescription, CollectionName, DatasetName, DatasetSpec, FailureReason,
     FieldDescription, IndexKind, Item, ItemKey, ItemOutcome, JobKind, Link, Manifest, ManifestEntry, ManifestFormat,
     ModelName, ObjectRef, Outcome, OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp,
-    RollUpSums, RunDocument, RunId, RunSpec, ShardId, ShardMessage, ShardResult, SkipReason, Source, StopDocument,
-    StopReason, Timestamp, VectorField, VectorSpace,
+    RollUpSums, RunDocument, RunId, RunSpec, ShardId, ShardMessage, ShardResult, ShardSplit, SkipReason, Source,
+    StopDocument, StopReason, Timestamp, VectorField, VectorSpace,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -217,6 +217,21 @@ fn roll_ups_are_frozen() {
         failed: vec![shard()],
     };
     assert_frozen("roll-up-v1.json", &roll_up);
+}
+
+#[test]
+fn splits_are_frozen() {
+    let part = |bytes: &[u8], items| PlannedShard {
+        id: ShardId::of_manifest(bytes),
+        items,
+        bytes: 2048,
+    };
+    let split = ShardSplit {
+        run: run(),
+        shard: shard(),
+        parts: vec![part(b"first", 128), part(b"second", 129)],
+    };
+    assert_frozen("split-v1.json", &split);
 }
 
 #[test]

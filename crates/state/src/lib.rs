@@ -9,6 +9,7 @@ mod plans;
 mod results;
 mod rollups;
 mod runs;
+mod splits;
 
 pub use error::StateError;
 pub use results::ResultKey;

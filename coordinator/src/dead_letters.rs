@@ -1,0 +1,153 @@
+//! Shards in the dead letters: no worker that took one lived to write its result. A shard's letter stays where it is
+//! until the shard has a result, so that the letters are all that a coordinator has to remember of splits.
+
+use crate::metrics::CoordinatorMetrics;
+use crate::planner::{PlanError, describe};
+use crate::publish::shard_queue;
+use crate::split::Splitter;
+use sightline_core::message::Envelope;
+use sightline_core::{RunId, ShardMessage};
+use sightline_queue::{Message, dead_letters};
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+/// How often the dead letters are looked at.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// Letters of one queue that are looked at at a time.
+const MOST_LETTERS: u16 = 256;
+/// A letter that does not come within this time was taken by another coordinator.
+const LETTER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Looks through dead letters.
+#[derive(Debug)]
+pub(crate) struct DeadLetters {
+    pub(crate) splitter: Splitter,
+    pub(crate) metrics: CoordinatorMetrics,
+    /// The queue of each run's shards.
+    pub(crate) queues: Mutex<HashMap<RunId, String>>,
+}
+
+impl DeadLetters {
+    /// Looks through them now and then, until shutdown. What is in hand then goes back.
+    pub(crate) async fn watch(&self, shutdown: &CancellationToken) {
+        loop {
+            let pass = async {
+                tokio::time::sleep(INTERVAL).await;
+                self.pass().await
+            };
+            tokio::select! {
+                passed = pass => if let Err(error) = passed {
+                    tracing::warn!(error = describe(&error), "the dead letters cannot be looked through");
+                },
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Looks through all dead letters of shards once.
+    ///
+    /// # Errors
+    /// When state or queue failed.
+    pub(crate) async fn pass(&self) -> Result<(), PlanError> {
+        for queue in self.shard_queues().await? {
+            self.look_through(&queue).await?;
+        }
+        Ok(())
+    }
+
+    /// The queues that runs' shards go through.
+    async fn shard_queues(&self) -> Result<BTreeSet<String>, PlanError> {
+        let state = &self.splitter.state;
+        let mut known = self.queues.lock().await;
+        let mut after = None;
+        loop {
+            let page = state.list_runs(after).await?;
+            for run in page.runs {
+                if !known.contains_key(&run)
+                    && let Some(document) = state.run(&run).await?
+                {
+                    known.insert(run, shard_queue(&document));
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(known.values().cloned().collect()),
+            }
+        }
+    }
+
+    async fn look_through(&self, queue: &str) -> Result<(), PlanError> {
+        let broker = &self.splitter.queue;
+        broker.declare(queue).await?;
+        let dead = dead_letters(queue);
+        let ready = broker.depth(&dead).await?.ready;
+        let most = u16::try_from(ready).unwrap_or(MOST_LETTERS).min(MOST_LETTERS);
+        if most == 0 {
+            return Ok(());
+        }
+        let mut consumer = broker.consume(&dead, most).await?;
+        let mut letters = Vec::new();
+        while letters.len() < usize::from(most)
+            && let Ok(letter) = tokio::time::timeout(LETTER_LIMIT, consumer.next()).await
+        {
+            letters.push(letter?);
+        }
+        // A part that gets its result here may be the last that its whole waits for.
+        loop {
+            let before = letters.len();
+            let mut open = Vec::new();
+            for letter in letters {
+                if self.is_settled(&letter.message).await {
+                    letter.receipt.ack().await?;
+                } else {
+                    open.push(letter);
+                }
+            }
+            letters = open;
+            if letters.is_empty() || letters.len() == before {
+                break;
+            }
+        }
+        for letter in letters {
+            letter.receipt.reject().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a letter has nothing left to say. One that cannot be understood stays, for a person.
+    async fn is_settled(&self, letter: &Message) -> bool {
+        let message = match ShardMessage::from_bytes(&letter.body) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(%error, id = letter.id, "a dead letter is none of ours, and stays");
+                return false;
+            }
+        };
+        match self.settle(&message).await {
+            Ok(settled) => {
+                self.metrics.letter(if settled { "settled" } else { "open" });
+                settled
+            }
+            Err(error) => {
+                self.metrics.letter("stays");
+                let error = describe(&error);
+                tracing::warn!(run = %message.run, shard = %message.shard, error, "a dead letter stays");
+                false
+            }
+        }
+    }
+
+    async fn settle(&self, message: &ShardMessage) -> Result<bool, PlanError> {
+        let (state, run) = (&self.splitter.state, &message.run);
+        let Some(document) = state.run(run).await? else {
+            return Ok(false);
+        };
+        if state.stop(run).await?.is_some() || state.has_result(run, &message.shard).await? {
+            return Ok(true);
+        }
+        let traceparent = message.traceparent.as_deref();
+        self.splitter.step(&document, &message.shard, traceparent).await
+    }
+}
