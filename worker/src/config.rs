@@ -220,6 +220,9 @@ pub struct SupervisorConfig {
     pub prefetch: u16,
     /// How long the engine may write to the index after the supervisor was last heard of.
     pub lease: Duration,
+    /// How long an item may be decoded or computed before the engine counts as hung, and is killed; five times as long
+    /// if nothing at all moves in it.
+    pub stall: Duration,
     /// How long the way out may take.
     pub grace: Duration,
     /// Deaths of the engine in a row, without an item between them, after which the worker gives up.
@@ -247,6 +250,7 @@ impl SupervisorConfig {
             engine,
             prefetch: 2,
             lease: Duration::from_secs(20),
+            stall: Duration::from_secs(120),
             grace: Duration::from_secs(25),
             max_engine_failures: 8,
             restart_delay: Duration::from_millis(100),

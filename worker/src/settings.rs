@@ -13,6 +13,7 @@ use sightline_service::config::{
     ShutdownConfig, StateConfig, TelemetryConfig,
 };
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The port of a worker.
 pub const DEFAULT_PORT: u16 = 7302;
@@ -49,6 +50,8 @@ pub struct WorkerConfig {
     pub name: Option<String>,
     /// Shards in hand at once.
     pub prefetch: u16,
+    /// How long a picture may be decoded, or a batch computed, before the engine counts as hung and is replaced, seconds.
+    pub stall_seconds: u64,
     /// Whether datasets may lie on this machine's disk (`file:` roots). Whoever may create runs can then have any
     /// picture that this process may read embedded.
     pub allow_file_datasets: bool,
@@ -109,6 +112,7 @@ impl Default for WorkerConfig {
             shutdown: ShutdownConfig::default(),
             name: None,
             prefetch: 2,
+            stall_seconds: 120,
             allow_file_datasets: false,
         }
     }
@@ -189,6 +193,9 @@ impl Config for WorkerConfig {
         if !(1..=64).contains(&self.prefetch) {
             problems.note("prefetch", "give 1 to 64");
         }
+        if !(5..=86_400).contains(&self.stall_seconds) {
+            problems.note("stall_seconds", "give 5 to 86400");
+        }
         if self.name.as_deref().is_some_and(|name| !is_worker_name(name)) {
             problems.note("name", "use 1 to 128 letters, digits, '-', '_' and '.'");
         }
@@ -261,6 +268,7 @@ impl WorkerConfig {
         let config = SupervisorConfig::new(worker, engine);
         Ok(SupervisorConfig {
             prefetch: self.prefetch,
+            stall: Duration::from_secs(self.stall_seconds),
             grace: self.shutdown.drain(),
             ..config
         })
@@ -289,6 +297,7 @@ mod tests {
         let mut problems = Problems::default();
         let config = WorkerConfig {
             prefetch: 0,
+            stall_seconds: 0,
             name: Some("a/b".into()),
             ..WorkerConfig::default()
         };
@@ -300,6 +309,7 @@ mod tests {
             "index.url",
             "model.folder",
             "prefetch",
+            "stall_seconds",
             "name",
         ] {
             assert!(text.contains(key), "{key}: {text}");

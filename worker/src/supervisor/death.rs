@@ -1,7 +1,9 @@
 //! What an engine died of, and whose fault that is.
 
+use crate::journal::JournalStage;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 /// Signals by number (Linux on x86-64 and AArch64), and whether a process brings them upon itself.
 const SIGNALS: [(i32, &str, bool); 10] = [
@@ -24,6 +26,8 @@ pub(crate) struct Death {
     pub(crate) cause: String,
     /// Whether what it was working on can be to blame.
     pub(crate) own: bool,
+    /// Whether it did not die by itself, but was killed for making no progress.
+    pub(crate) hung: bool,
 }
 
 impl Death {
@@ -34,6 +38,7 @@ impl Death {
             return Self {
                 cause: format!("exit code {code}"),
                 own: false,
+                hung: false,
             };
         };
         let known = SIGNALS.iter().find(|(number, ..)| *number == signal);
@@ -44,9 +49,29 @@ impl Death {
             return Self {
                 cause: "the memory limit (SIGKILL)".into(),
                 own: true,
+                hung: false,
             };
         }
-        Self { cause, own }
+        Self {
+            cause,
+            own,
+            hung: false,
+        }
+    }
+
+    /// The supervisor killed it, since it made no progress for so long.
+    pub(crate) fn hung(still: Duration, own: bool) -> Self {
+        Self {
+            cause: format!("no progress for {} s", still.as_secs_f64().round()),
+            own,
+            hung: true,
+        }
+    }
+
+    /// How it ended with an item in a stage, in words.
+    pub(crate) fn while_in(&self, stage: JournalStage) -> String {
+        let killed = if self.hung { "" } else { "killed by " };
+        format!("{killed}{} while {}", self.cause, stage.gerund())
     }
 
     /// The engine could not even be started.
@@ -54,6 +79,7 @@ impl Death {
         Self {
             cause: format!("it could not be started: {error}"),
             own: false,
+            hung: false,
         }
     }
 }
@@ -100,7 +126,8 @@ mod tests {
                 Death::of(killed_by(signal), false),
                 Death {
                     cause: name.into(),
-                    own: true
+                    own: true,
+                    hung: false
                 }
             );
         }

@@ -3,6 +3,7 @@
 use super::host_state::{HostState, Pumped};
 use super::process::{EngineCommand, EngineEvent, EngineProcess, Generation};
 use super::status::Status;
+use super::watchdog::Watchdog;
 use super::work::WorkEnd;
 use crate::config::SupervisorConfig;
 use crate::ipc::{FromEngine, Interruption, Job, PROTOCOL_VERSION, ToEngine, WorkId, WorkItem, monotonic_ms};
@@ -143,6 +144,7 @@ pub(crate) struct Host {
     start_at: Option<Instant>,
     deaths_in_row: u32,
     last_tick: Instant,
+    watchdog: Watchdog,
 }
 
 impl Host {
@@ -158,6 +160,7 @@ impl Host {
         let (model, loaded) = watch::channel(None);
         let host = Self {
             state: HostState::new(config.engine.pipeline.max_items),
+            watchdog: Watchdog::new(config.stall),
             config,
             command,
             folder,
@@ -193,7 +196,7 @@ impl Host {
     }
 
     async fn serve(&mut self, end: &CancellationToken) -> Result<(), HostError> {
-        let mut tick = tokio::time::interval(self.config.lease / 4);
+        let mut tick = tokio::time::interval(self.config.lease.min(self.config.stall) / 4);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.last_tick = Instant::now();
         loop {
@@ -275,8 +278,22 @@ impl Host {
             for work in self.state.end_all(&WorkEnd::LeaseLost) {
                 self.close(work);
             }
+            self.watchdog.restart();
         } else {
             self.renew();
+            self.watch();
+        }
+    }
+
+    /// Kills an engine that hangs; its death is heard of like any other.
+    fn watch(&mut self) {
+        let Some(engine) = self.engine.as_ref().filter(|_| self.ready) else {
+            return;
+        };
+        let journal = read_journal(&self.journal()).unwrap_or_default();
+        if self.watchdog.hangs(&journal, Instant::now()) {
+            tracing::warn!("the engine makes no progress: killing it");
+            engine.kill();
         }
     }
 
@@ -355,6 +372,7 @@ impl Host {
         let journal = read_journal(&path).unwrap_or_default();
         // It goes with its folder at the latest.
         let _removed = std::fs::remove_file(path);
+        let death = &self.watchdog.judge(death.clone());
         let post_mortem = self.state.engine_died(death, &journal);
         tracing::warn!(
             cause = death.cause,

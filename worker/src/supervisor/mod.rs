@@ -16,6 +16,7 @@ mod service;
 mod shard;
 mod status;
 mod tally;
+mod watchdog;
 mod work;
 
 pub use host::HostError;

@@ -77,7 +77,7 @@ impl Quarantine {
             deaths.other += 1;
         }
         let deaths = *deaths;
-        let words = format!("killed by {} while {}", death.cause, stage.gerund());
+        let words = death.while_in(stage);
         if deaths.own >= DEATHS_TO_CONDEMN {
             self.deaths.remove(&item);
             return Verdict::Condemned(item, words);
@@ -143,6 +143,7 @@ mod tests {
         Death {
             cause: "SIGSEGV".into(),
             own: true,
+            hung: false,
         }
     }
 
@@ -150,6 +151,7 @@ mod tests {
         Death {
             cause: "SIGKILL".into(),
             own: false,
+            hung: false,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use crate::bench::{Bench, ends, entries, eventually};
 use sightline_core::Outcome;
+use sightline_worker::config::SupervisorConfig;
+use std::time::Duration;
 
 #[tokio::test]
 async fn an_item_that_kills_the_engine_fails_alone_with_its_reason_and_no_delivery_is_spent() {
@@ -39,6 +41,41 @@ async fn an_item_that_kills_the_engine_fails_alone_with_its_reason_and_no_delive
         1,
         "it was alone when it was condemned: {status:?}"
     );
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_item_that_hangs_the_engine_fails_alone_with_how_long_and_where() {
+    let mut bench = Bench::new().await;
+    let mut items = Vec::new();
+    for at in 0..12 {
+        let body = if at == 4 {
+            "BLOCK".to_owned()
+        } else {
+            format!("picture {at}")
+        };
+        items.push(bench.picture(&format!("p{at}"), &body).await);
+    }
+    let message = bench.plan("hang", entries(items)).await;
+    let worker = bench.start_with(SupervisorConfig {
+        stall: Duration::from_secs(2),
+        ..bench.config()
+    });
+
+    let result = bench.work(&message).await;
+
+    assert_eq!(
+        (result.counts.indexed, result.counts.failed),
+        (11, 1),
+        "{:?}",
+        ends(&result)
+    );
+    let Outcome::Failed { reason, message, .. } = &result.items[4].outcome else {
+        panic!("{:?}", result.items[4]);
+    };
+    assert_eq!(reason.as_str(), "engine_killed");
+    assert_eq!(message, "no progress for 2 s while decoding");
+    assert_eq!(worker.service.status().last_engine_death, "no progress for 2 s");
     worker.end().await.unwrap();
 }
 
