@@ -6,9 +6,10 @@ use crate::json;
 use crate::runs::plain_table;
 use crate::servers::Servers;
 use crate::text::{plain, resource};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use sightline_proto::v1;
+use std::borrow::Cow;
 
 /// Items of one page; one page is held in memory at a time, but for the table.
 const PAGE: i32 = 1000;
@@ -20,12 +21,24 @@ const TABLE_ROWS: usize = 1000;
 pub(crate) struct FailuresArgs {
     /// The run's id, or runs/ID.
     run: String,
-    /// As comma-separated values with a header.
-    #[arg(long, conflicts_with_all = ["jsonl", "json"])]
+    /// How they are written: a table for people, comma-separated values with a header, or a JSON object a line (as
+    /// --json does).
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// As --format csv.
+    #[arg(long, conflicts_with_all = ["jsonl", "json", "format"])]
     csv: bool,
-    /// As a JSON object a line, as --json does.
-    #[arg(long)]
+    /// As --format jsonl.
+    #[arg(long, conflicts_with = "format")]
     jsonl: bool,
+}
+
+/// How failures are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Csv,
+    Jsonl,
 }
 
 /// Lists them.
@@ -65,10 +78,10 @@ enum Writer {
 
 impl Writer {
     fn new(args: &FailuresArgs, console: Console) -> Result<Self, CliError> {
-        if args.jsonl || console.is_json() {
+        if args.jsonl || args.format == Format::Jsonl || console.is_json() {
             return Ok(Self::Json(console));
         }
-        if args.csv {
+        if args.csv || args.format == Format::Csv {
             console.say(&record(&["key", "reason", "message", "line", "stale"])?)?;
             return Ok(Self::Csv(console));
         }
@@ -92,9 +105,9 @@ impl Writer {
             Self::Csv(console) => {
                 let stale = failure.stale.to_string();
                 console.say(&record(&[
-                    &failure.key,
+                    &inert(&failure.key),
                     &failure.reason,
-                    &failure.message,
+                    &inert(&failure.message),
                     &line,
                     &stale,
                 ])?)
@@ -127,6 +140,16 @@ impl Writer {
     }
 }
 
+/// A text that no spreadsheet takes for a formula: one that begins like one gets an apostrophe in front, as OWASP's
+/// page on CSV injection has it. Programs that need keys as they are read --jsonl.
+fn inert(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// One record without its line's end.
 fn record(fields: &[&str]) -> Result<String, CliError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -140,6 +163,16 @@ fn record(fields: &[&str]) -> Result<String, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_a_spreadsheet_would_compute_is_made_inert() {
+        for text in ["=HYPERLINK(\"x\")", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(inert(text), format!("'{text}"));
+        }
+        for text in ["images/=1.png", "a-b", "", "'x"] {
+            assert_eq!(inert(text), text);
+        }
+    }
 
     #[test]
     fn a_record_quotes_what_would_break_it() {

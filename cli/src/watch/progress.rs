@@ -79,9 +79,7 @@ impl Progress {
 
     fn is_due(&self, run: &v1::Run) -> bool {
         let Some(told) = &self.told else { return true };
-        // "waits for … (for 12 s)" counts the seconds: another second is no news.
-        let same_message = told.message.split(" (for ").next() == run.state_message.split(" (for ").next();
-        if told.state != run.state || !same_message {
+        if told.state != run.state || told.message != run.state_message {
             return true;
         }
         told.at.elapsed() >= LINE_EVERY && told.line != line(run)
