@@ -126,6 +126,16 @@ e2e: setup-test ## The whole system from outside on every picture, on a real S3 
 	$(DEV) run rabbitmq milvus milvus-lite s3 -- .local/venv-clients/bin/python tests/e2e/run.py
 	python3 tests/e2e/grpcurl.py
 
+.PHONY: query-property
+query-property: setup-test ## 10,000 generated queries on each engine against brute force
+	cargo test --locked -p sightline-gateway --no-run
+	$(DEV) run milvus-lite -- env SIGHTLINE_QUERY_CASES=$(or $(CASES),10000) \
+		cargo test --locked -p sightline-gateway --test it -- --nocapture generated_queries
+
+.PHONY: fuzz-filter
+fuzz-filter: ## Mutate filters for ten minutes (SECONDS_OF_FUZZ=600), in the process, on the stable toolchain
+	SIGHTLINE_FUZZ_SECONDS=$(or $(SECONDS_OF_FUZZ),600) cargo test --locked -p sightline-core --lib -- --nocapture mutated_filters
+
 .PHONY: parity
 parity: setup parity-pictures ## Every architecture against what transformers makes of it (target/parity.json), and pictures
 	cargo test --locked -p sightline-models --test it

@@ -1,6 +1,7 @@
 //! Searches the legs of a query and reads the candidates' vectors, as deep as [`crate::fusion`] asks for.
 
-use crate::fusion::{Fused, Fusion, Proof};
+use crate::fusion::ranks::RankFusion;
+use crate::fusion::{Fused, Fusion, Proof, Window};
 use futures::future::try_join_all;
 use sightline_core::filter::Filter;
 use sightline_core::vector::dot;
@@ -40,6 +41,8 @@ pub struct Retrieval {
     pub max_depth: usize,
     /// Whether the index's scores are those of the stored vectors; one that quantises them says something close.
     pub true_scores: bool,
+    /// Which part of the ranking.
+    pub window: Window,
 }
 
 impl Retrieval {
@@ -53,6 +56,7 @@ impl Retrieval {
             effort: None,
             max_depth: MAX_HITS,
             true_scores: true,
+            window: Window::default(),
         }
     }
 }
@@ -78,26 +82,20 @@ pub async fn retrieve(
     collection: &CollectionName,
     retrieval: &Retrieval,
 ) -> Result<Retrieved, IndexError> {
-    // A negative weight is a positive one for the opposite vector: then every list falls towards worse rows.
-    let directions: Vec<f64> = retrieval.queries.iter().map(|query| query.weight.signum()).collect();
-    let weights: Vec<f64> = retrieval.queries.iter().map(|query| query.weight.abs()).collect();
-    let towards: Vec<FieldSearch> = retrieval
-        .queries
-        .iter()
-        .map(|query| FieldSearch {
-            field: query.field,
-            vector: oriented(query),
-            limit: 0,
-            filter: retrieval.filter.clone(),
-            effort: retrieval.effort,
-        })
-        .collect();
-    let mut fusion = Fusion::new(&weights, retrieval.wanted, retrieval.max_depth, retrieval.true_scores);
+    let legs = Legs::of(retrieval);
+    let fusion = Fusion::new(
+        &legs.weights,
+        retrieval.wanted,
+        retrieval.max_depth,
+        retrieval.true_scores,
+    );
+    let mut fusion = fusion.within(retrieval.window.clone());
     loop {
-        for (leg, list) in search_open_legs(index, collection, &towards, &fusion).await? {
+        let open = |leg: usize| fusion.is_open(leg);
+        for (leg, list) in search_open_legs(index, collection, &legs.towards, open, fusion.depth()).await? {
             fusion.take_list(leg, &list);
         }
-        score_candidates(index, collection, &towards, retrieval.wanted, &mut fusion).await?;
+        score_candidates(index, collection, &legs.towards, retrieval.wanted, &mut fusion).await?;
         if !fusion.deepen() {
             break;
         }
@@ -105,11 +103,86 @@ pub async fn retrieve(
     let depth = fusion.depth();
     let (mut rows, proof) = fusion.finish();
     for row in &mut rows {
-        for (part, direction) in row.parts.iter_mut().zip(&directions) {
-            *part = part.map(|part| part * direction);
+        legs.turn_back(&mut row.parts);
+    }
+    Ok(Retrieved { rows, proof, depth })
+}
+
+/// Retrieves the rows that stand best in the legs' lists, whatever the cosines are: reciprocal rank fusion. Parts are
+/// cosines all the same.
+///
+/// # Errors
+/// Those of the index.
+pub async fn retrieve_by_rank(
+    index: &dyn VectorIndex,
+    collection: &CollectionName,
+    retrieval: &Retrieval,
+) -> Result<Retrieved, IndexError> {
+    let legs = Legs::of(retrieval);
+    let window = retrieval.window.clone();
+    let mut fusion = RankFusion::new(&legs.weights, retrieval.wanted, retrieval.max_depth, window);
+    loop {
+        let open = |leg: usize| fusion.is_open(leg);
+        for (leg, list) in search_open_legs(index, collection, &legs.towards, open, fusion.depth()).await? {
+            fusion.take_list(leg, &list);
+        }
+        if !fusion.deepen() {
+            break;
+        }
+    }
+    let depth = fusion.depth();
+    let (ranked, proof) = fusion.finish();
+    let mut rows = Vec::with_capacity(ranked.len());
+    for ranked in ranked.chunks(MAX_READ_ROWS) {
+        let ids: Vec<RowId> = ranked.iter().map(|(_, id)| id.clone()).collect();
+        let found = index.get(collection, &ids, Projection::WithVectors).await?;
+        let found: HashMap<&RowId, &Row> = found.iter().map(|row| (&row.id, row)).collect();
+        for (score, id) in ranked {
+            // A row that is not there was deleted since it was found.
+            let Some(row) = found.get(id) else { continue };
+            let mut parts = parts(row, &legs.towards);
+            legs.turn_back(&mut parts);
+            rows.push(Fused {
+                id: id.clone(),
+                score: *score,
+                parts,
+            });
         }
     }
     Ok(Retrieved { rows, proof, depth })
+}
+
+/// A retrieval's queries as they are searched. A negative weight is a positive one for the opposite vector: then every
+/// list falls towards worse rows.
+struct Legs {
+    towards: Vec<FieldSearch>,
+    /// Above 0.
+    weights: Vec<f64>,
+    directions: Vec<f64>,
+}
+
+impl Legs {
+    fn of(retrieval: &Retrieval) -> Self {
+        let search = |query: &FieldQuery| FieldSearch {
+            field: query.field,
+            vector: oriented(query),
+            limit: 0,
+            filter: retrieval.filter.clone(),
+            effort: retrieval.effort,
+        };
+        Self {
+            towards: retrieval.queries.iter().map(search).collect(),
+            weights: retrieval.queries.iter().map(|query| query.weight.abs()).collect(),
+            directions: retrieval.queries.iter().map(|query| query.weight.signum()).collect(),
+        }
+    }
+
+    /// Makes parts cosines with the queries as they were given.
+    fn turn_back(&self, parts: &mut [Option<f64>]) {
+        for (part, direction) in parts.iter_mut().zip(&self.directions) {
+            *part = part.map(|part| part * direction);
+        }
+    }
 }
 
 fn oriented(query: &FieldQuery) -> Vec<f32> {
@@ -121,12 +194,13 @@ async fn search_open_legs(
     index: &dyn VectorIndex,
     collection: &CollectionName,
     towards: &[FieldSearch],
-    fusion: &Fusion,
+    is_open: impl Fn(usize) -> bool,
+    depth: usize,
 ) -> Result<Vec<(usize, FieldHits)>, IndexError> {
-    let open = towards.iter().enumerate().filter(|(leg, _)| fusion.is_open(*leg));
+    let open = towards.iter().enumerate().filter(|(leg, _)| is_open(*leg));
     let searches = open.map(|(leg, search)| {
         let search = FieldSearch {
-            limit: fusion.depth(),
+            limit: depth,
             ..search.clone()
         };
         let span = tracing::info_span!("search leg", field = %search.field, depth = search.limit);

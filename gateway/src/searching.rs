@@ -1,16 +1,19 @@
 //! One search from request to answer.
 
 use crate::error::GatewayError;
-use crate::fusion::{Fused, Proof};
+use crate::fusion::{Fused, Proof, Window};
 use crate::gateway::Shared;
+use crate::grouping::{Grouped, retrieve_groups};
 use crate::items::{item, projection};
 use crate::metrics::SearchClock;
+use crate::query::options::Page;
+use crate::query::page::PageToken;
 use crate::query::request::Query;
 use crate::query::resolve::Resolver;
-use crate::retrieval::{FieldQuery, Retrieval, Retrieved, retrieve};
+use crate::retrieval::{FieldQuery, Retrieval};
 use futures::stream::{self, StreamExt};
 use prost::Message;
-use sightline_core::{CollectionName, IndexKind, Row, RowId};
+use sightline_core::{CollectionDescription, CollectionName, IndexKind, Row, RowId};
 use sightline_index::Projection;
 use sightline_proto::v1;
 use std::collections::HashMap;
@@ -29,23 +32,28 @@ pub(crate) async fn search(
     let query = Query::of_request(request, shared.limits.max_image_bytes)?;
     let description = shared.index.describe(&query.collection).await?;
     let description = description.ok_or_else(|| GatewayError::NoCollection(query.collection.clone()))?;
-    let resolver = Resolver {
-        index: &*shared.index,
-        encoder: shared.encoder.as_deref(),
-        description: &description,
-        known_texts: &shared.known_texts,
-    };
-    let queries = resolver.resolve(query.legs.clone()).await?;
+    let queries = queries(shared, &query, &description).await?;
+    let after = query.options.page.as_ref().and_then(|page| page.after.as_ref());
     let retrieval = Retrieval {
         filter: query.filter.clone(),
         effort: query.effort,
         true_scores: has_true_scores(description.index),
-        ..Retrieval::new(queries, query.top_k)
+        window: Window {
+            floor: query.options.min_score,
+            ..after.map(PageToken::window).unwrap_or_default()
+        },
+        ..Retrieval::new(queries, query.options.wanted)
     };
-    let Retrieved { rows, proof, depth } = retrieve(&*shared.index, &query.collection, &retrieval).await?;
-    clock.searched(retrieval.queries.len(), depth);
-    tracing::debug!(depth, ?proof, hits = rows.len(), "searched");
-    let hits = read_hits(shared, &query, &retrieval.queries, rows).await?;
+    let Grouped { retrieved, groups } = rank(shared, &query, &retrieval).await?;
+    clock.searched(retrieval.queries.len(), retrieved.depth);
+    let (rows, proof) = (retrieved.rows, retrieved.proof);
+    tracing::debug!(retrieved.depth, ?proof, hits = rows.len(), "searched");
+    let next_page_token = match &query.options.page {
+        Some(page) => next_page(page, &rows, &retrieval, &description),
+        None => String::new(),
+    };
+    let mut hits = read_hits(shared, &query, &retrieval.queries, &rows).await?;
+    name_groups(&mut hits, rows, groups);
     let (ranking, unseen_bound) = match proof {
         Proof::Exact => (v1::search_response::Ranking::Exact, 0.0),
         Proof::OverCandidates { unseen } => (v1::search_response::Ranking::ExactOverCandidates, unseen),
@@ -54,7 +62,64 @@ pub(crate) async fn search(
         hits,
         ranking: ranking.into(),
         unseen_bound,
+        next_page_token,
     })
+}
+
+/// The query's vectors: those of the page before, or resolved afresh.
+async fn queries(
+    shared: &Shared,
+    query: &Query,
+    description: &CollectionDescription,
+) -> Result<Vec<FieldQuery>, GatewayError> {
+    if let Some(token) = query.options.page.as_ref().and_then(|page| page.after.as_ref()) {
+        let queries = token.queries(description);
+        return queries.map_err(|message| GatewayError::invalid("page_token", message));
+    }
+    let resolver = Resolver {
+        index: &*shared.index,
+        encoder: shared.encoder.as_deref(),
+        description,
+        known_texts: &shared.known_texts,
+    };
+    resolver.resolve(query.legs.clone()).await
+}
+
+async fn rank(shared: &Shared, query: &Query, retrieval: &Retrieval) -> Result<Grouped, GatewayError> {
+    let (index, collection) = (&*shared.index, &query.collection);
+    let fusing = query.options.fusing;
+    Ok(match &query.options.group {
+        Some(key) => retrieve_groups(index, collection, retrieval, fusing, key).await?,
+        None => Grouped {
+            retrieved: fusing.retrieve(index, collection, retrieval).await?,
+            groups: Vec::new(),
+        },
+    })
+}
+
+/// The token of the page after these rows; empty where they are the last.
+fn next_page(page: &Page, rows: &[Fused], retrieval: &Retrieval, description: &CollectionDescription) -> String {
+    let Some(last) = rows.last().filter(|_| rows.len() >= retrieval.wanted) else {
+        return String::new();
+    };
+    let seen = page
+        .after
+        .as_ref()
+        .map_or(0, PageToken::seen)
+        .saturating_add(rows.len());
+    let end = (last.score, last.id.clone());
+    PageToken::new(&page.request, seen, end, &retrieval.queries, description).text()
+}
+
+fn name_groups(hits: &mut [v1::Hit], rows: Vec<Fused>, groups: Vec<Option<String>>) {
+    let named = rows.into_iter().zip(groups);
+    let mut names: HashMap<String, String> = named
+        .filter_map(|(row, group)| Some((row.id.to_string(), group?)))
+        .collect();
+    for hit in hits {
+        let name = hit.item.as_ref().and_then(|item| names.remove(&item.id));
+        hit.group = name.unwrap_or_default();
+    }
 }
 
 /// Whether an index of this kind compares with the vectors themselves, not with quantised ones.
@@ -69,7 +134,7 @@ async fn read_hits(
     shared: &Shared,
     query: &Query,
     queries: &[FieldQuery],
-    found: Vec<Fused>,
+    found: &[Fused],
 ) -> Result<Vec<v1::Hit>, GatewayError> {
     let wants_rows = query.mask.is_more_than_id() || query.thumbnail_pixels.is_some();
     let limit = shared.limits.max_message_bytes.saturating_sub(ANSWER_MARGIN);
@@ -137,6 +202,7 @@ async fn make_hit(shared: &Shared, query: &Query, queries: &[FieldQuery], found:
         thumbnail: Vec::new(),
         source_width: 0,
         source_height: 0,
+        group: String::new(),
     };
     let Some(row) = row else {
         let id = found.id.to_string();

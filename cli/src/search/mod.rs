@@ -47,6 +47,15 @@ pub(crate) struct SearchArgs {
     /// Only items for which this holds: 'labels:"Cardiomegaly" AND attributes.age > 60'.
     #[arg(long, value_name = "FILTER")]
     filter: Option<String>,
+    /// Only hits that score at least this.
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f64>,
+    /// One hit a value of this field, the best: uid for one hit a patient, or attributes.NAME.
+    #[arg(long, value_name = "FIELD")]
+    group_by: Option<String>,
+    /// Fuse picture and text by their ranks in each list, not by their cosines.
+    #[arg(long, conflicts_with = "min_score")]
+    by_rank: bool,
     /// What of each hit is read, by the names of the API: labels, report_text, …; all but the vectors by default.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     fields: Vec<String>,
@@ -118,6 +127,9 @@ async fn query_of(args: &SearchArgs) -> Result<Query, CliError> {
         filter: args.filter.clone().unwrap_or_default(),
         fields: args.fields.clone(),
         effort: args.effort.unwrap_or_default(),
+        min_score: args.min_score,
+        group_by: args.group_by.clone().unwrap_or_default(),
+        by_rank: args.by_rank,
         thumbnail_pixels: if args.html.is_some() { SHEET_PIXELS } else { 0 },
     };
     query.check()?;

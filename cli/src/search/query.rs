@@ -28,6 +28,12 @@ pub(crate) struct Query {
     pub(crate) fields: Vec<String>,
     /// How widely an approximate index looks; 0 for its default.
     pub(crate) effort: i32,
+    /// Only hits that score at least this.
+    pub(crate) min_score: Option<f64>,
+    /// One hit a value of this field; empty for all.
+    pub(crate) group_by: String,
+    /// Whether ranks are fused, not scores.
+    pub(crate) by_rank: bool,
     /// The longer side of the hits' pictures; 0 for none.
     pub(crate) thumbnail_pixels: i32,
 }
@@ -88,6 +94,9 @@ impl Query {
             fields: self.fields.clone(),
             effort: self.effort,
             thumbnail_pixels: self.thumbnail_pixels,
+            min_score: self.min_score,
+            group_by: self.group_by.clone(),
+            fusion: self.fusion().into(),
             ..v1::SearchRequest::default()
         };
         if let Some(field) = self.against {
@@ -104,6 +113,14 @@ impl Query {
         request.text = self.text.clone().unwrap_or_default();
         request.alpha = self.alpha;
         request
+    }
+
+    fn fusion(&self) -> v1::search_request::Fusion {
+        if self.by_rank {
+            v1::search_request::Fusion::ReciprocalRank
+        } else {
+            v1::search_request::Fusion::WeightedSum
+        }
     }
 
     fn leg(&self, field: FieldArg) -> v1::Leg {
@@ -155,6 +172,19 @@ mod tests {
         let source = request.image.unwrap().source.unwrap();
         assert_eq!(source, v1::image_query::Source::Content(b"png".to_vec()));
         assert!(request.legs.is_empty());
+    }
+
+    #[test]
+    fn what_is_asked_beside_the_query_is_sent() {
+        let request = Query {
+            min_score: Some(0.5),
+            group_by: "uid".into(),
+            by_rank: true,
+            ..by_words()
+        }
+        .to_api();
+        assert_eq!((request.min_score, request.group_by.as_str()), (Some(0.5), "uid"));
+        assert_eq!(request.fusion(), v1::search_request::Fusion::ReciprocalRank);
     }
 
     #[test]

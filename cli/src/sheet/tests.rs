@@ -50,6 +50,7 @@ fn hit() -> v1::Hit {
         thumbnail: JPEG.to_vec(),
         source_width: 1024,
         source_height: 768,
+        group: String::new(),
     }
 }
 
@@ -58,6 +59,7 @@ fn found(hits: Vec<v1::Hit>) -> v1::SearchResponse {
         hits,
         ranking: Ranking::Exact.into(),
         unseen_bound: 0.0,
+        next_page_token: String::new(),
     }
 }
 

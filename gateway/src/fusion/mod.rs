@@ -6,6 +6,7 @@
 //! above that bound; then nothing unseen can belong to the answer.
 
 mod bound;
+pub(crate) mod ranks;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,29 @@ pub enum Proof {
     },
 }
 
+/// Which part of the ranking is wanted: all of it by default.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Window {
+    /// Only rows that score at least this.
+    pub floor: Option<f64>,
+    /// Only rows that come after this score and id: a later page.
+    pub after: Option<(f64, RowId)>,
+    /// How many rows come before: the lists begin that much deeper.
+    pub seen: usize,
+}
+
+impl Window {
+    /// Whether a row with this score belongs to it.
+    #[must_use]
+    pub fn holds(&self, score: f64, id: &RowId) -> bool {
+        self.floor.is_none_or(|floor| score >= floor)
+            && self
+                .after
+                .as_ref()
+                .is_none_or(|(last, last_id)| by_score(&(*last, last_id), &(score, id)).is_lt())
+    }
+}
+
 /// A row of the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fused {
@@ -53,7 +77,7 @@ enum Candidate {
     Listed(Vec<Option<f32>>),
     /// Computed from its vectors.
     Scored { score: f64, parts: Vec<Option<f64>> },
-    /// It is gone, or has none of the sides any more.
+    /// It is gone, has none of the sides any more, or is outside the window.
     Gone,
 }
 
@@ -65,6 +89,7 @@ pub struct Fusion {
     depth: usize,
     max_depth: usize,
     true_scores: bool,
+    window: Window,
     candidates: HashMap<RowId, Candidate>,
     /// Scores of the best `wanted` candidates, falling; ids break ties.
     best: Vec<(f64, RowId)>,
@@ -82,9 +107,21 @@ impl Fusion {
             depth: FIRST_DEPTH.max(wanted.saturating_mul(2)).min(max_depth),
             max_depth,
             true_scores,
+            window: Window::default(),
             candidates: HashMap::new(),
             best: Vec::new(),
         }
+    }
+
+    /// Wants this part of the ranking only.
+    #[must_use]
+    pub fn within(mut self, window: Window) -> Self {
+        // With a floor, how many rows will be found is unknown, and most often few of those that are allowed.
+        let rows = if window.floor.is_some() { 0 } else { self.wanted };
+        let rows = rows.saturating_add(window.seen).saturating_mul(2);
+        self.depth = FIRST_DEPTH.max(rows).min(self.max_depth);
+        self.window = window;
+        self
     }
 
     /// How deep the legs are to be searched now.
@@ -126,7 +163,10 @@ impl Fusion {
                 Candidate::Listed(scores) => Some((bound::candidate(&self.legs, scores), id)),
                 Candidate::Scored { .. } | Candidate::Gone => None,
             })
-            .filter(|(bound, _)| !trusted || worst.is_none_or(|worst| *bound + slack >= worst))
+            .filter(|(bound, _)| {
+                let least = worst.into_iter().chain(self.window.floor).max_by(f64::total_cmp);
+                !trusted || least.is_none_or(|least| *bound + slack >= least)
+            })
             .collect();
         if open.len() > limit {
             open.select_nth_unstable_by(limit, by_score);
@@ -152,6 +192,10 @@ impl Fusion {
         let sum: f64 = terms.filter_map(|(part, leg)| part.map(|part| part * leg.weight)).sum();
         // Of −0 and 0 neither is better: adding 0 makes them one, so that their ids decide.
         let score = sum + 0.0;
+        if !self.window.holds(score, id) {
+            *candidate = Candidate::Gone;
+            return;
+        }
         *candidate = Candidate::Scored { score, parts };
         let entry = (score, id.clone());
         let place = self.best.partition_point(|other| by_score(other, &entry).is_lt());
@@ -199,7 +243,12 @@ impl Fusion {
     fn is_closed(&self) -> bool {
         match bound::unseen(&self.legs) {
             None => true,
-            Some(bound) => self.worst().is_some_and(|worst| worst > bound + self.slack()),
+            Some(bound) => {
+                let least = self.worst().into_iter().chain(self.window.floor);
+                least
+                    .max_by(f64::total_cmp)
+                    .is_some_and(|least| least > bound + self.slack())
+            }
         }
     }
 
@@ -215,6 +264,6 @@ impl Fusion {
 }
 
 /// Falling scores, rising ids.
-fn by_score<T: Ord>(a: &(f64, T), b: &(f64, T)) -> Ordering {
+pub(crate) fn by_score<T: Ord>(a: &(f64, T), b: &(f64, T)) -> Ordering {
     b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1))
 }

@@ -3,6 +3,8 @@
 pub(crate) mod fold;
 pub(crate) mod mask;
 pub(crate) mod names;
+pub(crate) mod options;
+pub(crate) mod page;
 pub(crate) mod request;
 pub(crate) mod resolve;
 #[cfg(test)]

@@ -2,20 +2,19 @@
 
 use super::mask::ReadMask;
 use super::names::collection_name;
+use super::options::Options;
 use super::violations::Violations;
 use crate::error::GatewayError;
 use bytes::Bytes;
 use sightline_core::filter::{self, Filter};
 use sightline_core::{CollectionName, RowId, VectorField};
 use sightline_encoding::check;
-use sightline_index::MAX_HITS;
 use sightline_proto::v1;
 
 /// Most legs of a query.
 pub const MAX_LEGS: usize = 32;
 /// Most hits that come with thumbnails.
 pub const MAX_THUMBNAILS: usize = 256;
-const DEFAULT_TOP_K: usize = 10;
 const DEFAULT_ALPHA: f64 = 0.5;
 const THUMBNAIL_PIXELS: std::ops::RangeInclusive<i32> = 16..=1024;
 
@@ -25,7 +24,7 @@ pub(crate) struct Query {
     pub(crate) collection: CollectionName,
     /// One or more.
     pub(crate) legs: Vec<Leg>,
-    pub(crate) top_k: usize,
+    pub(crate) options: Options,
     pub(crate) filter: Option<Filter>,
     pub(crate) effort: Option<u32>,
     pub(crate) mask: ReadMask,
@@ -67,7 +66,7 @@ impl Query {
         let mut violations = Violations::default();
         let checks = &mut violations;
         let collection = checks.take("collection", collection_name(&request.collection));
-        let top_k = top_k(request.top_k, checks);
+        let options = Options::of_request(&request, checks);
         let filter = match request.filter.as_str() {
             "" => None,
             text => checks.take("filter", filter::parse(text)),
@@ -80,13 +79,13 @@ impl Query {
                 None
             }
         };
-        let thumbnail_pixels = thumbnail_pixels(request.thumbnail_pixels, top_k, checks);
+        let thumbnail_pixels = thumbnail_pixels(request.thumbnail_pixels, options.wanted, checks);
         let legs = legs(request, max_image_bytes, checks);
         violations.check()?;
         Ok(Self {
             collection: collection.ok_or_else(GatewayError::nothing)?,
             legs,
-            top_k,
+            options,
             filter,
             effort,
             mask,
@@ -95,18 +94,7 @@ impl Query {
     }
 }
 
-fn top_k(asked: Option<i32>, violations: &mut Violations) -> usize {
-    let Some(top_k) = asked else { return DEFAULT_TOP_K };
-    match usize::try_from(top_k) {
-        Ok(top_k @ 1..=MAX_HITS) => top_k,
-        _ => {
-            violations.add("top_k", format!("is {top_k}: give 1 to {MAX_HITS}"));
-            DEFAULT_TOP_K
-        }
-    }
-}
-
-fn thumbnail_pixels(pixels: i32, top_k: usize, violations: &mut Violations) -> Option<u32> {
+fn thumbnail_pixels(pixels: i32, wanted: usize, violations: &mut Violations) -> Option<u32> {
     if pixels == 0 {
         return None;
     }
@@ -117,7 +105,7 @@ fn thumbnail_pixels(pixels: i32, top_k: usize, violations: &mut Violations) -> O
             format!("is {pixels}: give {least} to {most}, or 0 for no thumbnails"),
         );
     }
-    if top_k > MAX_THUMBNAILS {
+    if wanted > MAX_THUMBNAILS {
         violations.add(
             "thumbnail_pixels",
             format!("thumbnails come with a top_k of at most {MAX_THUMBNAILS}"),

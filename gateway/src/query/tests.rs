@@ -44,7 +44,7 @@ fn fields(result: Result<Query, GatewayError>) -> Vec<String> {
 #[test]
 fn a_text_alone_asks_for_ten_hits_by_the_text_field_or_the_pictures() {
     let query = parse(text_request()).unwrap();
-    assert_eq!((query.top_k, query.legs.len(), query.effort), (10, 1, None));
+    assert_eq!((query.options.wanted, query.legs.len(), query.effort), (10, 1, None));
     assert_eq!(query.legs[0].field, LegField::TextOrImage);
     assert_eq!(query.legs[0].input, Input::Text("a red apple".into()));
     assert!((query.legs[0].weight - 1.0).abs() < f64::EPSILON);
@@ -104,7 +104,8 @@ fn a_top_k_outside_its_range_is_refused() {
             ..text_request()
         })
         .unwrap()
-        .top_k,
+        .options
+        .wanted,
         16_384
     );
 }

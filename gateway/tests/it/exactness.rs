@@ -20,7 +20,7 @@ struct Case {
     retrieval: Retrieval,
 }
 
-fn unit() -> impl Strategy<Value = Vec<f32>> {
+pub(crate) fn unit() -> impl Strategy<Value = Vec<f32>> {
     let coarse = prop::collection::vec((-1_i8..=1).prop_map(f32::from), DIMENSION);
     let fine = prop::collection::vec(-1.0_f32..1.0, DIMENSION);
     // Coarse ones repeat: duplicates and ties.
@@ -37,7 +37,7 @@ fn row() -> impl Strategy<Value = Row> {
     })
 }
 
-fn weight() -> impl Strategy<Value = f64> {
+pub(crate) fn weight() -> impl Strategy<Value = f64> {
     prop_oneof![0.01..2.0_f64, -2.0..-0.01_f64]
 }
 

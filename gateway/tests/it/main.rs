@@ -12,6 +12,7 @@ mod encoder;
 mod exactness;
 mod items;
 mod memory_index;
+mod property;
 mod refusals;
 mod remote;
 mod rows;

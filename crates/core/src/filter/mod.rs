@@ -5,8 +5,11 @@
 //! factor     = term { "OR" term }                       OR binds tighter than AND
 //! term       = [ "NOT" | "-" ] ( "(" filter ")" | restriction )
 //! restriction = field ( "=" | "!=" | "<" | "<=" | ">" | ">=" ) value
-//!             | "labels" ":" value
-//!             | "attributes" "." name ":" "*"
+//!             | field "=" value "*"                     a prefix; a star within quotes is a star
+//!             | field "IN" "(" value { "," value } ")"
+//!             | field ":" "*"                           the text is not empty, the attribute is there
+//!             | "attributes" "." name ( "=" | "!=" ) "null"
+//!             | "labels" ( ":" value | "IN" "(" value { "," value } ")" )
 //! field      = "id" | "key" | "image_id" | … | "indexed_at" | "attributes" "." name
 //! name       = part { "." part }                         part: a word, or quoted
 //! value      = "quoted" | 'quoted' | word | number | true | false
@@ -23,13 +26,16 @@ mod cursor;
 mod display;
 mod error;
 mod evaluate;
+#[cfg(test)]
+mod fuzz;
 mod parse;
+mod sugar;
 #[cfg(test)]
 mod tests;
 
 pub use error::FilterError;
 pub use evaluate::{IntegerTest, attribute_matches};
-pub use parse::parse;
+pub use parse::{parse, parse_field};
 
 /// Longest filter in bytes.
 pub const MAX_FILTER_BYTES: usize = 65_536;

@@ -1,12 +1,13 @@
 //! The parser: recursive descent, bounded in size and depth.
 
 use super::cursor::Cursor;
+use super::sugar;
 use super::{Comparison, Field, Filter, FilterError, Literal, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, TextField};
 
 const KEYWORDS: [&str; 3] = ["AND", "OR", "NOT"];
 const FIELDS: &str = "a field (id, key, image_id, uid, filename, image_path, report_text, dataset, content_hash, \
                       source_digest, run_id, has_image, has_text, indexed_at, labels or attributes.NAME)";
-const COMPARISONS: &str = "a comparison (= != < <= > >=)";
+const COMPARISONS: &str = "a comparison (= != < <= > >=), IN and values";
 
 /// Reads a filter. No filter at all is the absence of one, not an empty text.
 ///
@@ -30,6 +31,26 @@ pub fn parse(text: &str) -> Result<Filter, FilterError> {
         return Err(parser.cursor.error("AND, OR or the end of the filter"));
     }
     Ok(filter)
+}
+
+/// Reads the name of a field that has one value a row: `uid`, `attributes."View Position"`.
+///
+/// # Errors
+/// When it is no field, or `labels`, of which a row has many; with the place.
+pub fn parse_field(text: &str) -> Result<Field, FilterError> {
+    let mut parser = Parser {
+        cursor: Cursor::new(text),
+        depth: 0,
+    };
+    match parser.subject()? {
+        Subject::Field(field) if parser.cursor.is_at_end() => Ok(field),
+        Subject::Field(_) => Err(parser.cursor.error("the end of the field's name")),
+        Subject::Labels => Err(FilterError {
+            position: 0,
+            found: "`labels`".into(),
+            expected: "a field that has one value a row".into(),
+        }),
+    }
 }
 
 struct Parser<'a> {
@@ -97,12 +118,33 @@ impl Parser<'_> {
         let subject = self.subject()?;
         self.cursor.skip_space();
         match subject {
+            Subject::Labels if self.cursor.take_keyword("IN") => {
+                let labels = self.list(|parser| parser.text("a label"))?;
+                Ok(sugar::any_of(labels.into_iter().map(Filter::HasLabel)))
+            }
             Subject::Labels => {
                 if !self.cursor.take(":") {
-                    return Err(self.cursor.error("`:` and a label"));
+                    return Err(self.cursor.error("`:` and a label, or IN and labels"));
                 }
                 self.cursor.skip_space();
                 Ok(Filter::HasLabel(self.text("a label")?))
+            }
+            Subject::Field(field) if self.cursor.take_keyword("IN") => {
+                let values = self.list(|parser| parser.value(&field, Comparison::Equal))?;
+                Ok(sugar::any_of(values.into_iter().map(|value| Filter::Compare {
+                    field: field.clone(),
+                    op: Comparison::Equal,
+                    value,
+                })))
+            }
+            Subject::Field(Field::Text(field)) if self.cursor.take(":") => {
+                self.cursor.skip_space();
+                if !self.cursor.take("*") {
+                    return Err(self
+                        .cursor
+                        .error("`*` after `:` (whether the text is there), or a comparison"));
+                }
+                Ok(sugar::is_there(field))
             }
             Subject::Field(Field::Attribute(name)) if self.cursor.take(":") => {
                 self.cursor.skip_space();
@@ -114,10 +156,57 @@ impl Parser<'_> {
                 Ok(Filter::HasAttribute(name))
             }
             Subject::Field(field) => {
+                let start = self.cursor.position();
                 let op = self.comparison(&field)?;
                 self.cursor.skip_space();
-                let value = self.value(&field, op)?;
-                Ok(Filter::Compare { field, op, value })
+                match field {
+                    Field::Attribute(name) if self.cursor.take_keyword("null") => match op {
+                        Comparison::Equal => Ok(Filter::Not(Box::new(Filter::HasAttribute(name)))),
+                        Comparison::NotEqual => Ok(Filter::HasAttribute(name)),
+                        _ => Err(self.cursor.error_at(start, "= or != (null has no order)")),
+                    },
+                    field => self.compared(field, op),
+                }
+            }
+        }
+    }
+
+    /// The value, and whether a `*` behind it makes it a prefix.
+    fn compared(&mut self, field: Field, op: Comparison) -> Result<Filter, FilterError> {
+        let start = self.cursor.position();
+        let value = self.value(&field, op)?;
+        let end = self.cursor.position();
+        if !self.cursor.take("*") {
+            return Ok(Filter::Compare { field, op, value });
+        }
+        match value {
+            Literal::Text(prefix) if op == Comparison::Equal => Ok(sugar::begins_with(&field, prefix)),
+            Literal::Text(_) => Err(self.cursor.error_at(
+                end,
+                "no `*` here: only = compares with a prefix, and NOT turns it round",
+            )),
+            Literal::Number(_) | Literal::Bool(_) => Err(self
+                .cursor
+                .error_at(start, "a text before `*` (quote it if its digits are meant)")),
+        }
+    }
+
+    /// `(a, b, c)`, one or more.
+    fn list<T>(&mut self, part: impl Fn(&mut Self) -> Result<T, FilterError>) -> Result<Vec<T>, FilterError> {
+        self.cursor.skip_space();
+        if !self.cursor.take("(") {
+            return Err(self.cursor.error("`(` and values after IN"));
+        }
+        let mut values = Vec::new();
+        loop {
+            self.cursor.skip_space();
+            values.push(part(self)?);
+            self.cursor.skip_space();
+            if self.cursor.take(")") {
+                return Ok(values);
+            }
+            if !self.cursor.take(",") {
+                return Err(self.cursor.error("`,` or `)`"));
             }
         }
     }
@@ -133,7 +222,12 @@ impl Parser<'_> {
             "attributes" => return Ok(Subject::Field(Field::Attribute(self.attribute_name()?))),
             _ => match TextField::ALL.into_iter().find(|field| field.as_str() == name) {
                 Some(field) => Field::Text(field),
-                None => return Err(self.cursor.error_at(start, FIELDS)),
+                None if name.is_empty() => return Err(self.cursor.error_at(start, FIELDS)),
+                None => {
+                    let shown: String = name.chars().take(40).collect();
+                    let expected = format!("{FIELDS}; an attribute is written attributes.{shown}");
+                    return Err(self.cursor.error_at(start, expected));
+                }
             },
         };
         Ok(Subject::Field(field))
@@ -201,6 +295,9 @@ impl Parser<'_> {
                     "true" | "false" if ordered => Err(self
                         .cursor
                         .error_at(start, "a text or a number (true and false have no order)")),
+                    "null" => Err(self
+                        .cursor
+                        .error_at(start, "a value (null is compared alone: attributes.NAME = null)")),
                     "true" => Ok(Literal::Bool(true)),
                     "false" => Ok(Literal::Bool(false)),
                     _ => Ok(number(&word).map_or(Literal::Text(word), Literal::Number)),

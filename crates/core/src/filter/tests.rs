@@ -7,7 +7,7 @@ use crate::row::Row;
 use proptest::prelude::*;
 use serde_json::json;
 
-fn row() -> Row {
+pub(super) fn row() -> Row {
     let dataset = DatasetName::new("chest").unwrap();
     Row {
         id: RowId::of_item(&dataset, &ItemKey::new("k").unwrap()),
@@ -88,6 +88,28 @@ fn every_kind_of_condition_is_decided_as_it_reads() {
         ("indexed_at > 1.6e12", true),
         ("indexed_at < 1.6e12", false),
         ("report_text = '폐렴 소견'", true),
+        ("report_text = 폐*", true),
+        ("report_text = '폐렴 '*", true),
+        ("report_text = '폐*'", false),
+        ("report_text = 소*", false),
+        ("uid = ''*", true),
+        ("uid IN (999, '1000')", true),
+        ("uid IN (999)", false),
+        ("uid:*", true),
+        ("content_hash:*", false),
+        ("labels IN (Effusion, 폐렴)", true),
+        ("labels IN (Effusion)", false),
+        ("attributes.age IN (57, 58)", true),
+        ("attributes.age IN ('58')", false),
+        ("attributes.'View Position' = P*", true),
+        ("attributes.age = '5'*", false),
+        ("attributes.nothing = null", true),
+        ("attributes.missing = null AND attributes.age != null", true),
+        ("attributes.missing != null", false),
+        (
+            r#"labels:"폐렴" AND attributes.age > 50 AND NOT attributes.view = "LATERAL""#,
+            true,
+        ),
     ] {
         assert_eq!(parse(text).unwrap().matches(&row()), expected, "{text}");
     }
@@ -247,5 +269,41 @@ proptest! {
             std::cmp::Ordering::Greater
         });
         prop_assert_eq!(IntegerTest::new(op, literal).holds(number), expected);
+    }
+}
+
+#[test]
+fn lists_prefixes_and_null_that_cannot_be_read_are_told_with_place_and_expectation() {
+    for (text, position, expected) in [
+        ("uid IN a", 7, "`(`"),
+        ("uid IN ()", 8, "a text"),
+        ("uid IN (a b)", 10, "`,` or `)`"),
+        ("uid IN (a,", 10, "a text"),
+        ("uid != a*", 8, "only = compares with a prefix"),
+        ("attributes.age = 5*", 17, "a text before `*`"),
+        ("attributes.age < null", 15, "no order"),
+        ("attributes.age IN (1, null)", 22, "null is compared alone"),
+        ("uid:x", 4, "`*` after `:`"),
+        ("view = LATERAL", 0, "attributes.view"),
+    ] {
+        let error = parse(text).unwrap_err();
+        assert_eq!(error.position, position, "{text}: {error}");
+        assert!(error.expected.contains(expected), "{text}: {error}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_prefix_finds_the_texts_that_begin_so(
+        prefix in "[ab\u{d7ff}\u{e000}\u{10ffff}]{0,3}",
+        rest in "[ab\u{d7ff}\u{e000}\u{10ffff}]{0,4}",
+        other in any::<String>(),
+    ) {
+        let filter = parse(&format!("uid = \"{prefix}\"*")).unwrap();
+        for uid in [format!("{prefix}{rest}"), rest, other.clone(), other.chars().take(1).collect()] {
+            let begins = uid.starts_with(&prefix);
+            let row = Row { uid, ..row() };
+            prop_assert_eq!(filter.matches(&row), begins, "{:?} {:?}", row.uid, prefix);
+        }
     }
 }

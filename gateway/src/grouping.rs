@@ -1,0 +1,148 @@
+//! One hit a group: the best row of those with the same value.
+//!
+//! The ranking is read from its top, deeper until it has shown enough groups. Its rows come in order, so that the first
+//! row of a group is the group's best, and a group that it has not shown scores at most what its last row does.
+
+use crate::fusion::{Fused, Proof, Window};
+use crate::query::options::Fusing;
+use crate::retrieval::{Retrieval, Retrieved};
+use serde_json::Value;
+use sightline_core::filter::{Field, TextField};
+use sightline_core::{CollectionName, Row, RowId};
+use sightline_index::{IndexError, MAX_HITS, Projection, VectorIndex};
+use std::collections::{HashMap, HashSet};
+
+/// Rows whose values are read at once: they carry their texts too, which may have 64 KiB each.
+const READ_ROWS: usize = 256;
+/// Each ranking is read from its top again.
+const GROWTH: usize = 4;
+
+/// What makes a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum GroupKey {
+    /// A text of the row's own.
+    Text(TextField),
+    /// An attribute: a text, a number or a truth.
+    Attribute(String),
+}
+
+impl GroupKey {
+    /// Of a field; an error says what could be given.
+    pub(crate) fn of_field(field: Field) -> Result<Self, &'static str> {
+        match field {
+            Field::Text(field) => Ok(Self::Text(field)),
+            Field::Attribute(name) => Ok(Self::Attribute(name)),
+            Field::HasImage | Field::HasText | Field::IndexedAt => {
+                Err("makes no groups: give a text field (uid, image_id, …) or attributes.NAME")
+            }
+        }
+    }
+
+    /// The value of a row; none where it has none, and is a group of its own.
+    fn of(&self, row: &Row) -> Option<String> {
+        match self {
+            Self::Text(field) => Some(field.of(row)).filter(|text| !text.is_empty()).map(str::to_owned),
+            Self::Attribute(name) => match row.attributes.get(name)? {
+                Value::String(text) => Some(text.clone()),
+                value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+                Value::Null | Value::Array(_) | Value::Object(_) => None,
+            },
+        }
+    }
+}
+
+/// A ranking of groups.
+#[derive(Debug)]
+pub(crate) struct Grouped {
+    /// The best row of each group.
+    pub(crate) retrieved: Retrieved,
+    /// The groups' values, where they have one.
+    pub(crate) groups: Vec<Option<String>>,
+}
+
+/// Retrieves the best row of each of the best groups, in the retrieval's window.
+pub(crate) async fn retrieve_groups(
+    index: &dyn VectorIndex,
+    collection: &CollectionName,
+    retrieval: &Retrieval,
+    fusing: Fusing,
+    key: &GroupKey,
+) -> Result<Grouped, IndexError> {
+    let mut values: HashMap<RowId, Option<String>> = HashMap::new();
+    let wanted = retrieval.window.seen.saturating_add(retrieval.wanted);
+    let mut rows = wanted.saturating_mul(GROWTH).min(MAX_HITS);
+    loop {
+        let from_top = Retrieval {
+            wanted: rows,
+            window: Window {
+                floor: retrieval.window.floor,
+                ..Window::default()
+            },
+            ..retrieval.clone()
+        };
+        let retrieved = fusing.retrieve(index, collection, &from_top).await?;
+        read_values(index, collection, &retrieved.rows, key, &mut values).await?;
+        let all_shown = retrieved.rows.len() < rows;
+        let last = retrieved.rows.last().map(|row| row.score);
+        let (best, groups) = best_of_groups(retrieved.rows, &values, retrieval);
+        let enough = best.len() >= retrieval.wanted;
+        if !enough && !all_shown && rows < MAX_HITS {
+            rows = rows.saturating_mul(GROWTH).min(MAX_HITS);
+            continue;
+        }
+        let proof = match (retrieved.proof, last) {
+            (proof, Some(last)) if !enough && !all_shown => Proof::OverCandidates {
+                unseen: match proof {
+                    Proof::Exact => last,
+                    Proof::OverCandidates { unseen } => unseen.max(last),
+                },
+            },
+            (proof, _) => proof,
+        };
+        return Ok(Grouped {
+            retrieved: Retrieved {
+                rows: best,
+                proof,
+                depth: retrieved.depth,
+            },
+            groups,
+        });
+    }
+}
+
+async fn read_values(
+    index: &dyn VectorIndex,
+    collection: &CollectionName,
+    rows: &[Fused],
+    key: &GroupKey,
+    values: &mut HashMap<RowId, Option<String>>,
+) -> Result<(), IndexError> {
+    let unknown = rows.iter().filter(|row| !values.contains_key(&row.id));
+    let unknown: Vec<RowId> = unknown.map(|row| row.id.clone()).collect();
+    for ids in unknown.chunks(READ_ROWS) {
+        for row in index.get(collection, ids, Projection::Metadata).await? {
+            values.insert(row.id.clone(), key.of(&row));
+        }
+    }
+    Ok(())
+}
+
+/// The first row of each group, as many as are wanted, of those in the window.
+fn best_of_groups(
+    rows: Vec<Fused>,
+    values: &HashMap<RowId, Option<String>>,
+    retrieval: &Retrieval,
+) -> (Vec<Fused>, Vec<Option<String>>) {
+    let mut shown: HashSet<&str> = HashSet::new();
+    let mut best = Vec::new();
+    for row in rows {
+        // A row that is not there was deleted since it was found.
+        let Some(value) = values.get(&row.id) else { continue };
+        let is_first = value.as_deref().is_none_or(|value| shown.insert(value));
+        if is_first && retrieval.window.holds(row.score, &row.id) {
+            best.push((row, value.clone()));
+        }
+    }
+    best.truncate(retrieval.wanted);
+    best.into_iter().unzip()
+}
