@@ -41,6 +41,7 @@ impl CoordinatorService {
         tokio::spawn(async move {
             let closed = tell.clone();
             tokio::select! {
+                biased;
                 () = audit.tell(shards, tell) => {}
                 () = closed.closed() => {}
                 () = shutdown.cancelled() => {}

@@ -43,8 +43,9 @@ pub(crate) async fn run(plan: Arc<PlanLoop>, shutdown: CancellationToken) -> Res
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, "cannot take planning links: trying again");
                 tokio::select! {
-                    () = tokio::time::sleep(RETRY_DELAY) => {}
+                    biased;
                     () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(RETRY_DELAY) => {}
                 }
             }
             other => other?,
@@ -59,9 +60,10 @@ async fn consume(plan: &Arc<PlanLoop>, shutdown: &CancellationToken) -> Result<(
     let mut links = JoinSet::new();
     loop {
         let delivery = tokio::select! {
-            delivery = consumer.next() => delivery?,
-            Some(_) = links.join_next() => continue,
+            biased;
             () = shutdown.cancelled() => break,
+            Some(_) = links.join_next() => continue,
+            delivery = consumer.next() => delivery?,
         };
         let plan = Arc::clone(plan);
         links.spawn(async move {

@@ -349,7 +349,7 @@ impl CoordinatorService {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(WATCH_INTERVAL) => {}
+                biased;
                 () = states.closed() => return,
                 () = self.shutdown.cancelled() => {
                     let away = ServiceError::unavailable("SHUTTING_DOWN", "this coordinator ends: watch again", RETRY_AFTER);
@@ -357,6 +357,7 @@ impl CoordinatorService {
                     let _told = states.send(Err(away.into())).await;
                     return;
                 }
+                () = tokio::time::sleep(WATCH_INTERVAL) => {}
             }
         }
     }

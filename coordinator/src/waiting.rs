@@ -78,6 +78,7 @@ pub(crate) async fn listen(queue: Arc<dyn JobQueue>, waiting: Arc<Waiting>, shut
         }
     };
     tokio::select! {
+        biased;
         () = listening => {}
         () = shutdown.cancelled() => {}
     }

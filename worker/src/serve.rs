@@ -67,6 +67,7 @@ pub async fn serve(config: WorkerConfig, context: Context) -> anyhow::Result<()>
         ..QueueOptions::default()
     };
     let index = tokio::select! {
+        biased;
         index = open_index(&supervisor.engine.index) => index.context("index.url")?,
         () = context.shutdown.cancelled() => return Ok(()),
     };

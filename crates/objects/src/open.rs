@@ -2,7 +2,7 @@
 
 use crate::s3::S3Client;
 use crate::{LocalStore, ObjectError, ObjectStore, S3Options, S3Store};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
@@ -42,6 +42,7 @@ pub async fn open(url: &str, options: &OpenOptions) -> Result<Arc<dyn ObjectStor
 pub struct Stores {
     options: OpenOptions,
     s3: OnceCell<S3Client>,
+    given: BTreeMap<String, Arc<dyn ObjectStore>>,
     kept: Mutex<HashMap<String, Arc<dyn ObjectStore>>>,
 }
 
@@ -52,8 +53,16 @@ impl Stores {
         Self {
             options,
             s3: OnceCell::new(),
+            given: BTreeMap::new(),
             kept: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Answers that URL with a store that is open already, whatever it is.
+    #[must_use]
+    pub fn with(mut self, url: impl Into<String>, store: Arc<dyn ObjectStore>) -> Self {
+        self.given.insert(url.into(), store);
+        self
     }
 
     /// The store at a URL. A directory must be there: a mistyped dataset is no empty one.
@@ -73,6 +82,9 @@ impl Stores {
     }
 
     async fn resolve(&self, url: &str, create: bool) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+        if let Some(store) = self.given.get(url) {
+            return Ok(Arc::clone(store));
+        }
         let mut kept = self.kept.lock().await;
         if let Some(store) = kept.get(url) {
             return Ok(Arc::clone(store));
@@ -166,6 +178,15 @@ mod tests {
         let again = stores.open("s3://bucket/a/b/").await.unwrap();
         assert!(Arc::ptr_eq(&first, &again));
         assert_eq!(first.root(), "s3://bucket/a/b");
+    }
+
+    #[tokio::test]
+    async fn a_store_that_was_given_is_what_its_url_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let given: Arc<dyn ObjectStore> = Arc::new(LocalStore::open(dir.path()).await.unwrap());
+        let stores = Stores::new(OpenOptions::default()).with("s3://bucket/a", Arc::clone(&given));
+        assert!(Arc::ptr_eq(&stores.open("s3://bucket/a").await.unwrap(), &given));
+        assert_eq!(stores.open("s3://bucket/b").await.unwrap().root(), "s3://bucket/b");
     }
 
     #[tokio::test]

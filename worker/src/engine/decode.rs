@@ -1,5 +1,6 @@
 //! Threads that decode and preprocess.
 
+use super::around::Decoding;
 use super::fail;
 use super::stages::Stages;
 use crate::journal::{JournalStage, Slot};
@@ -24,36 +25,54 @@ pub(crate) struct Decoded {
     pub(crate) took_us: u64,
 }
 
-struct DecodeJob {
+pub(crate) struct DecodeJob {
     key: ItemKey,
     bytes: Bytes,
     slot: Arc<Slot>,
     reply: oneshot::Sender<Decoded>,
 }
 
-/// The pool. Its threads end when it is dropped.
+/// What decoding takes.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoder {
+    model: Arc<dyn EmbeddingModel>,
+    stages: Arc<Stages>,
+}
+
+/// Where pictures are decoded.
 #[derive(Debug)]
-pub(crate) struct DecodePool {
-    jobs: SyncSender<DecodeJob>,
+pub(crate) enum DecodePool {
+    /// On the pool's threads, which end when it is dropped.
+    Threads(SyncSender<DecodeJob>),
+    /// On the task that asks.
+    Tasks(Decoder),
 }
 
 impl DecodePool {
     /// Starts the threads. As many jobs may wait as items are in the pipeline.
     pub(crate) fn start(
+        decoding: Decoding,
         threads: u32,
         waiting: u32,
         model: &Arc<dyn EmbeddingModel>,
         stages: &Arc<Stages>,
     ) -> std::io::Result<Self> {
+        let decoder = Decoder {
+            model: Arc::clone(model),
+            stages: Arc::clone(stages),
+        };
+        if decoding == Decoding::Tasks {
+            return Ok(Self::Tasks(decoder));
+        }
         let (jobs, queue) = sync_channel(usize::try_from(waiting).unwrap_or(usize::MAX));
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..threads {
-            let (queue, model, stages) = (Arc::clone(&queue), Arc::clone(model), Arc::clone(stages));
+            let (queue, decoder) = (Arc::clone(&queue), decoder.clone());
             std::thread::Builder::new()
                 .name(format!("decode-{number}"))
-                .spawn(move || decode_jobs(&queue, model.as_ref(), &stages))?;
+                .spawn(move || decoder.decode_all(&queue))?;
         }
-        Ok(Self { jobs })
+        Ok(Self::Threads(jobs))
     }
 
     /// Decodes one picture. None where the pool is gone or its thread died.
@@ -65,23 +84,31 @@ impl DecodePool {
             slot: Arc::clone(slot),
             reply,
         };
-        // There is room for every item of the pipeline, so this never waits.
-        self.jobs.try_send(job).ok()?;
+        match self {
+            // There is room for every item of the pipeline, so this never waits.
+            Self::Threads(jobs) => jobs.try_send(job).ok()?,
+            Self::Tasks(decoder) => decoder.decode(job),
+        }
         decoded.await.ok()
     }
 }
 
-fn decode_jobs(queue: &Mutex<Receiver<DecodeJob>>, model: &dyn EmbeddingModel, stages: &Stages) {
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if job.reply.is_closed() {
-            continue;
+impl Decoder {
+    fn decode_all(&self, queue: &Mutex<Receiver<DecodeJob>>) {
+        loop {
+            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(job) = job else { return };
+            if !job.reply.is_closed() {
+                self.decode(job);
+            }
         }
+    }
+
+    fn decode(&self, job: DecodeJob) {
         job.slot.enter(JournalStage::Decode);
-        let stage = stages.enter(JournalStage::Decode, 1);
+        let stage = self.stages.enter(JournalStage::Decode, 1);
         fail::point(&job.key, JournalStage::Decode, &job.slot);
-        let pixels = prepare(model, &job.bytes);
+        let pixels = prepare(self.model.as_ref(), &job.bytes);
         let content_hash = sha256_hex(&job.bytes);
         let took_us = stage.share_us();
         drop(stage);

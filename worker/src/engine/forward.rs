@@ -91,6 +91,7 @@ async fn fill<S: Side>(
     loop {
         let due = batcher.deadline();
         let ready = tokio::select! {
+            biased;
             job = queue.recv() => {
                 let Some(job) = job else { return };
                 let urgent = job.urgent;

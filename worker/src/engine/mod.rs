@@ -4,22 +4,27 @@
 //! by [`crate::config::PipelineConfig`]; it dies with its supervisor; it writes nothing without a lease. Leaves to the
 //! supervisor: which items, in which order of shards, what becomes of items that were in an engine that died.
 
+mod around;
 mod batcher;
 mod decode;
 mod fail;
 mod forward;
 mod item;
 mod lease;
+mod life;
 mod lookup;
 mod outbox;
 mod pipeline;
 mod process;
 mod retry;
 mod stages;
+mod tasks;
 mod upsert;
 mod work;
 
+pub use life::Ending;
 pub use process::{EXIT_DEVICE, EXIT_REFUSED, run};
+pub use tasks::{TaskOptions, run_on_tasks};
 
 use crate::config::EngineConfig;
 use crate::model::EmbeddingModel;

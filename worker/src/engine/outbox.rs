@@ -45,17 +45,33 @@ impl Outbox {
 /// Writes notes until there is nobody left to send any, or the pipe breaks.
 pub(crate) fn write_notes(mut notes: mpsc::Receiver<Note>, to: &mut impl Write) -> Result<(), FrameError> {
     while let Some(first) = notes.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < NOTES_A_FRAME
-            && let Ok(note) = notes.try_recv()
-        {
-            batch.push(note);
-        }
-        for frame in frames_of(batch) {
+        for frame in frames_of(with_waiting(first, &mut notes)) {
             write_frame(to, &frame)?;
         }
     }
     Ok(())
+}
+
+/// Passes notes on as frames until there is nobody left to send any, or to hear them.
+pub(crate) async fn pass_notes(mut notes: mpsc::Receiver<Note>, to: mpsc::Sender<FromEngine>) {
+    while let Some(first) = notes.recv().await {
+        for frame in frames_of(with_waiting(first, &mut notes)) {
+            if to.send(frame).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A note and those that wait behind it, as many as are written together.
+fn with_waiting(first: Note, notes: &mut mpsc::Receiver<Note>) -> Vec<Note> {
+    let mut batch = vec![first];
+    while batch.len() < NOTES_A_FRAME
+        && let Ok(note) = notes.try_recv()
+    {
+        batch.push(note);
+    }
+    batch
 }
 
 /// Notes as frames: ends of items of one work together, before anything else that came with them.

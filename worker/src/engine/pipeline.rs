@@ -1,5 +1,6 @@
 //! The stages together, and the works that flow through them.
 
+use super::around::Around;
 use super::batcher::BatchLimits;
 use super::decode::DecodePool;
 use super::forward::{Forward, ImageSide, TextSide};
@@ -58,12 +59,12 @@ impl Pipeline {
         config: PipelineConfig,
         journal: Arc<Journal>,
         lease: Lease,
-        clock: Arc<dyn Clock>,
+        around: Around,
         fatal: mpsc::Sender<String>,
     ) -> std::io::Result<Self> {
         let stages = Arc::new(Stages::default());
         let model = parts.model;
-        let retry = RetryPolicy::new(&config);
+        let retry = RetryPolicy::new(&config, around.chance);
         let batches = BatchLimits {
             items: count(config.batch_items),
             bytes: u64::MAX,
@@ -77,7 +78,7 @@ impl Pipeline {
         let upserts = UpsertOptions {
             limits: writes,
             writes: count(config.upserts),
-            retry,
+            retry: retry.clone(),
             lease,
         };
         let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
@@ -90,14 +91,14 @@ impl Pipeline {
             .unwrap_or(u32::MAX)
             .max(1);
         Ok(Self {
-            decode: DecodePool::start(decode_threads, config.max_items, &model, &stages)?,
+            decode: DecodePool::start(around.decoding, decode_threads, config.max_items, &model, &stages)?,
             images: Forward::start(ImageSide(Arc::clone(&model)), batches, &stages),
             texts: Forward::start(TextSide(Arc::clone(&model)), batches, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
             index: parts.index,
             datasets: parts.datasets,
             retry,
-            clock,
+            clock: around.clock,
             fetches: Semaphore::new(count(config.fetches)),
             // One batch is computed, one is ready, one is being filled, and the threads decode.
             tensors: Semaphore::new(count(config.batch_items) * 3 + count(decode_threads)),
@@ -141,6 +142,7 @@ impl Pipeline {
     pub(crate) async fn take(self: Arc<Self>, work: Arc<Work>, items: Vec<WorkItem>, urgent: bool) {
         let over = work.over.clone();
         tokio::select! {
+            biased;
             () = over.cancelled() => {}
             () = self.take_all(&work, items, urgent) => {}
         }
@@ -198,6 +200,7 @@ impl Pipeline {
         };
         let over = work.over.clone();
         let stopped = tokio::select! {
+            biased;
             () = over.cancelled() => return,
             stopped = passage.run(item) => stopped,
         };

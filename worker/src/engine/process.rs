@@ -1,26 +1,20 @@
 //! The engine as a process: its pipes, its life, its end.
 
+use super::OpenParts;
+use super::around::Around;
 use super::lease::{LeaseKeeper, lease};
-use super::outbox::{Note, Outbox, write_notes};
-use super::pipeline::Pipeline;
-use super::work::Work;
-use super::{EngineParts, OpenParts};
+use super::life::{Ending, Life};
+use super::outbox::{Outbox, write_notes};
 use crate::config::EngineConfig;
-use crate::embedding::serve_socket;
-use crate::ipc::{FromEngine, PROTOCOL_VERSION, ToEngine, WorkId, monotonic_ms, read_frame};
-use crate::journal::Journal;
+use crate::ipc::{PROTOCOL_VERSION, ToEngine, monotonic_ms, read_frame};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use sightline_core::SystemClock;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tracing::Instrument;
 
 /// The configuration can never work; a frame said why.
 pub const EXIT_REFUSED: u8 = 78;
@@ -31,8 +25,6 @@ pub const EXIT_DEVICE: u8 = 75;
 const WAITING_FRAMES: usize = 256;
 /// Time for the last notes to be written when the engine ends by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-/// How often the stages are reported.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs an engine on stdin and stdout until its supervisor ends it. Logs go to stderr.
 pub fn run(open: &dyn OpenParts) -> ExitCode {
@@ -117,86 +109,21 @@ fn join_within(thread: JoinHandle<()>, limit: Duration) {
 
 async fn live(open: &dyn OpenParts, config: &EngineConfig, journal: &Path, outbox: Outbox) -> Result<ExitCode, String> {
     let (keeper, lease) = lease();
-    let (frames, mut inbox) = mpsc::channel(WAITING_FRAMES);
+    let (frames, inbox) = mpsc::channel(WAITING_FRAMES);
     // From here on the end of stdin ends the process, even while the model is loading.
     spawn("engine-inbox", move || listen(&mut std::io::stdin(), &keeper, &frames))?;
-    let parts = match open.open(config).await {
-        Ok(parts) => parts,
-        Err(message) => {
-            tracing::error!(message, "the engine cannot start");
-            outbox.send(Note::Frame(FromEngine::Refused { message })).await;
-            return Ok(ExitCode::from(EXIT_REFUSED));
-        }
-    };
-    if let (Some(socket), Some(encoder)) = (&config.embedding, &parts.encoder) {
-        serve_socket(socket, Arc::clone(encoder))?;
-    }
-    let hello = hello(&parts);
-    let journal = Journal::create(journal, config.pipeline.max_items).map_err(|error| format!("journal: {error}"))?;
-    let (fatal, mut died) = mpsc::channel(1);
-    let pipeline = Pipeline::start(
-        parts,
-        config.pipeline.clone(),
+    let life = Life {
+        config,
         journal,
         lease,
-        Arc::new(SystemClock),
-        fatal,
-    );
-    let pipeline = Arc::new(pipeline.map_err(|error| format!("threads: {error}"))?);
-    outbox.send(Note::Frame(hello)).await;
-    let mut works: HashMap<WorkId, Arc<Work>> = HashMap::new();
-    let mut report = tokio::time::interval(REPORT_EVERY);
-    report.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    loop {
-        tokio::select! {
-            frame = inbox.recv() => match frame {
-                Some(ToEngine::Stop) | None => return Ok(ExitCode::SUCCESS),
-                Some(frame) => handle(frame, &pipeline, &mut works, &outbox),
-            },
-            Some(why) = died.recv() => {
-                tracing::error!(why, "the engine ends itself");
-                return Ok(ExitCode::from(EXIT_DEVICE));
-            }
-            _ = report.tick() => {
-                let (stages, batches) = pipeline.stages.report();
-                outbox.send(Note::Frame(FromEngine::Stages { stages, batches })).await;
-            }
-        }
-    }
-}
-
-fn hello(parts: &EngineParts) -> FromEngine {
-    FromEngine::Hello {
-        version: PROTOCOL_VERSION,
-        model: parts.model.name().clone(),
-        fields: parts.model.fields().clone(),
-        devices: parts.model.devices(),
-    }
-}
-
-fn handle(frame: ToEngine, pipeline: &Arc<Pipeline>, works: &mut HashMap<WorkId, Arc<Work>>, outbox: &Outbox) {
-    match frame {
-        ToEngine::Open { work, job } => {
-            let preprocessing = pipeline.preprocessing(&job.fields);
-            works.insert(work, Arc::new(Work::new(work, job, preprocessing, outbox.clone())));
-        }
-        ToEngine::Items { work, items, urgent } => {
-            if let Some(work) = works.get(&work) {
-                let span = work.span.clone();
-                tokio::spawn(
-                    Arc::clone(pipeline)
-                        .take(Arc::clone(work), items, urgent)
-                        .instrument(span),
-                );
-            }
-        }
-        ToEngine::Close { work } => {
-            if let Some(work) = works.remove(&work) {
-                work.over.cancel();
-            }
-        }
-        ToEngine::Configure { .. } | ToEngine::Lease { .. } | ToEngine::Stop => {}
-    }
+        outbox,
+        around: Around::of_a_process(),
+    };
+    Ok(match life.serve(open, inbox).await? {
+        Ending::Told => ExitCode::SUCCESS,
+        Ending::Refused => ExitCode::from(EXIT_REFUSED),
+        Ending::Broken => ExitCode::from(EXIT_DEVICE),
+    })
 }
 
 /// Hears the supervisor. Renewals of the lease never wait behind anything.

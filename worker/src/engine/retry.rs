@@ -1,22 +1,25 @@
 //! A few attempts inside the engine, before a shard is handed back.
 
+use super::around::Chance;
 use crate::config::PipelineConfig;
 use std::time::Duration;
 
 /// How often and how patiently.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct RetryPolicy {
     attempts: u32,
     base: Duration,
     longest: Duration,
+    chance: Chance,
 }
 
 impl RetryPolicy {
-    pub(crate) fn new(config: &PipelineConfig) -> Self {
+    pub(crate) fn new(config: &PipelineConfig, chance: Chance) -> Self {
         Self {
             attempts: config.attempts,
             base: Duration::from_millis(config.retry_ms),
             longest: Duration::from_millis(config.max_retry_ms),
+            chance,
         }
     }
 
@@ -29,7 +32,7 @@ impl RetryPolicy {
         loop {
             match call().await {
                 Err(error) if attempt < self.attempts && retryable(&error) => {
-                    tokio::time::sleep(self.delay(attempt, rand::random())).await;
+                    tokio::time::sleep(self.delay(attempt, self.chance.next())).await;
                     attempt += 1;
                 }
                 result => return result,
@@ -49,12 +52,13 @@ mod tests {
     use super::*;
 
     fn policy() -> RetryPolicy {
-        RetryPolicy::new(&PipelineConfig {
+        let config = PipelineConfig {
             attempts: 3,
             retry_ms: 100,
             max_retry_ms: 150,
             ..PipelineConfig::default()
-        })
+        };
+        RetryPolicy::new(&config, Chance::new(1))
     }
 
     #[tokio::test(start_paused = true)]

@@ -101,17 +101,19 @@ async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<UpsertJob>) {
     loop {
         let due = batchers.values().filter_map(Batcher::deadline).min();
         let ready = tokio::select! {
+            biased;
+            // First, or rows of one collection that keep coming would let another's wait.
+            () = sleep_until(due) => {
+                let now = Instant::now();
+                let due = |batcher: &&mut Batcher<UpsertJob>| batcher.deadline().is_some_and(|due| due <= now);
+                batchers.values_mut().filter(due).map(Batcher::take).collect()
+            }
             job = queue.recv() => {
                 let Some(job) = job else { return };
                 let (bytes, urgent) = (row_bytes(&job.row), job.urgent);
                 let batcher = batchers.entry(job.collection.clone());
                 let batcher = batcher.or_insert_with(|| Batcher::new(writer.options.limits));
                 batcher.push(job, bytes, urgent, Instant::now())
-            }
-            () = sleep_until(due) => {
-                let now = Instant::now();
-                let due = |batcher: &&mut Batcher<UpsertJob>| batcher.deadline().is_some_and(|due| due <= now);
-                batchers.values_mut().filter(due).map(Batcher::take).collect()
             }
         };
         batchers.retain(|_, batcher| batcher.deadline().is_some());

@@ -1,12 +1,12 @@
 //! Keeps an engine running and works flowing through it.
 
 use super::host_state::{HostState, Pumped};
-use super::process::{EngineCommand, EngineEvent, EngineProcess, Generation};
+use super::start::{EngineEvent, EngineEvents, Generation, StartEngine, StartedEngine};
 use super::status::Status;
 use super::watchdog::Watchdog;
 use super::work::WorkEnd;
 use crate::config::SupervisorConfig;
-use crate::ipc::{FromEngine, Interruption, Job, PROTOCOL_VERSION, ToEngine, WorkId, WorkItem, monotonic_ms};
+use crate::ipc::{FromEngine, Interruption, Job, PROTOCOL_VERSION, ToEngine, WorkId, WorkItem};
 use crate::journal::read_journal;
 use sightline_core::{FieldDescription, ModelName, VectorField};
 use std::collections::BTreeMap;
@@ -131,14 +131,14 @@ type Events = (
 /// Keeps an engine running.
 pub(crate) struct Host {
     config: SupervisorConfig,
-    command: EngineCommand,
+    engines: Arc<dyn StartEngine>,
     folder: tempfile::TempDir,
     status: Arc<Status>,
     state: HostState,
     commands: mpsc::Receiver<Command>,
     events: Events,
     model: watch::Sender<Option<LoadedModel>>,
-    engine: Option<EngineProcess>,
+    engine: Option<Box<dyn StartedEngine>>,
     ready: bool,
     generation: Generation,
     start_at: Option<Instant>,
@@ -151,7 +151,7 @@ impl Host {
     /// A host that has started nothing yet.
     pub(crate) fn new(
         config: SupervisorConfig,
-        command: EngineCommand,
+        engines: Arc<dyn StartEngine>,
         status: Arc<Status>,
     ) -> Result<(Self, EngineHandle), HostError> {
         let folder = tempfile::Builder::new().prefix("sightline-worker-").tempdir();
@@ -162,7 +162,7 @@ impl Host {
             state: HostState::new(config.engine.pipeline.max_items),
             watchdog: Watchdog::new(config.stall),
             config,
-            command,
+            engines,
             folder,
             status,
             commands,
@@ -202,14 +202,16 @@ impl Host {
         loop {
             let start_at = self.start_at;
             tokio::select! {
+                biased;
                 () = end.cancelled() => return Ok(()),
+                // Before all that can keep coming: a lease that runs out stops the engine.
+                _ = tick.tick() => self.tick(),
                 Some(command) = self.commands.recv() => self.take(command),
                 Some((generation, event)) = self.events.1.recv() => {
                     if generation == self.generation {
                         self.hear(event)?;
                     }
                 }
-                _ = tick.tick() => self.tick(),
                 () = at(start_at) => self.start()?,
             }
             self.pump();
@@ -244,7 +246,10 @@ impl Host {
     fn start(&mut self) -> Result<(), HostError> {
         self.start_at = None;
         self.generation += 1;
-        let engine = EngineProcess::start(&self.command, self.generation, self.events.0.clone());
+        let engine = self.engines.start(EngineEvents {
+            generation: self.generation,
+            host: self.events.0.clone(),
+        });
         let engine = engine.map_err(|error| HostError::System(format!("a thread: {error}")))?;
         let config = Box::new(self.config.engine.clone());
         let configured = engine.try_send(ToEngine::Configure {
@@ -302,7 +307,7 @@ impl Host {
         if let Some(engine) = self.engine.as_ref() {
             // Where the pipe is full the engine is stopped or very busy: the next renewal comes soon.
             let _renewed = engine.try_send(ToEngine::Lease {
-                until_ms: monotonic_ms().saturating_add(valid),
+                until_ms: self.engines.monotonic_ms().saturating_add(valid),
             });
         }
     }

@@ -14,6 +14,7 @@ mod quarantine;
 mod runs;
 mod service;
 mod shard;
+mod start;
 mod status;
 mod tally;
 mod watchdog;
@@ -22,6 +23,7 @@ mod work;
 pub use host::HostError;
 pub use process::EngineCommand;
 pub use service::WorkerService;
+pub use start::{EngineEvents, StartEngine, StartedEngine};
 
 use crate::config::SupervisorConfig;
 use bytes::Bytes;
@@ -78,7 +80,7 @@ pub enum WorkerError {
 #[derive(Debug)]
 pub struct Worker {
     config: SupervisorConfig,
-    command: EngineCommand,
+    engines: Arc<dyn StartEngine>,
     seams: Seams,
     status: Arc<Status>,
     drain: CancellationToken,
@@ -87,20 +89,20 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker.
+    /// A worker, and how it comes by its engines: [`EngineCommand`] starts processes.
     ///
     /// # Errors
     /// When a metric's name is taken.
     pub fn new(
         config: SupervisorConfig,
-        command: EngineCommand,
+        engines: impl StartEngine + 'static,
         seams: Seams,
         metrics: &Metrics,
     ) -> Result<Self, MetricsError> {
         let status = Arc::new(Status::new(config.worker.clone(), Arc::clone(&seams.clock), metrics)?);
         Ok(Self {
             config,
-            command,
+            engines: Arc::new(engines),
             seams,
             status,
             drain: CancellationToken::new(),
@@ -130,7 +132,7 @@ impl Worker {
     /// # Errors
     /// When the engine cannot run, or the queue can never work.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), WorkerError> {
-        let (host, mut engine) = Host::new(self.config.clone(), self.command.clone(), Arc::clone(&self.status))?;
+        let (host, mut engine) = Host::new(self.config.clone(), Arc::clone(&self.engines), Arc::clone(&self.status))?;
         let end = CancellationToken::new();
         // On every way out, also where this future is dropped, the engine ends.
         let _end = end.clone().drop_guard();
@@ -150,6 +152,7 @@ impl Worker {
             Arc::clone(&self.changed),
         )));
         let loaded = tokio::select! {
+            biased;
             loaded = engine.model() => loaded,
             () = shutdown.cancelled() => None,
         };
@@ -204,6 +207,7 @@ impl Worker {
         tracing::info!(queue = shards.queue_name, worker = config.worker, "taking shards");
         let mut in_hand = JoinSet::new();
         let taken = tokio::select! {
+            biased;
             taken = self.take(&shards, consumer.as_mut(), &mut in_hand) => taken,
             () = stop_taking.cancelled() => Ok(()),
             // The engine is gone for good: what is in hand goes back by itself.
@@ -227,6 +231,7 @@ impl Worker {
                 shards.queue.consume(name, self.config.prefetch).await
             };
             let error = tokio::select! {
+                biased;
                 opened = opened => match opened {
                     Ok(consumer) => {
                         shards.circuit.well();
@@ -239,8 +244,9 @@ impl Worker {
             };
             shards.circuit.away(error.to_string());
             tokio::select! {
-                () = shards.circuit.closed() => {}
+                biased;
                 () = stop.cancelled() => return Ok(None),
+                () = shards.circuit.closed() => {}
             }
         }
     }
@@ -263,12 +269,13 @@ impl Worker {
             // Another shard may have found something away while this one waited for its turn.
             shards.circuit.closed().await;
             let delivery = tokio::select! {
-                delivery = consumer.next() => delivery,
+                biased;
                 () = self.drain.cancelled() => {
                     return_unopened(shards, consumer).await;
                     // What is in hand ends as it would; the process waits to be ended.
                     return std::future::pending().await;
                 }
+                delivery = consumer.next() => delivery,
                 () = tokio::time::sleep(idle), if self.status.read().waiting_for.is_some() => {
                     shards.circuit.well();
                     continue;
@@ -325,6 +332,7 @@ async fn report(
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             _ = interval.tick() => {}
             () = changed.notified() => {}
         }

@@ -2,7 +2,8 @@
 //! kernel tells a child of its parent's death when the *thread* dies that started it.
 
 use super::death::{Death, oom_kills};
-use crate::ipc::{FromEngine, ToEngine, read_frame, write_frame};
+use super::start::{EngineEvents, StartEngine, StartedEngine};
+use crate::ipc::{ToEngine, read_frame, write_frame};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,56 +28,38 @@ pub struct EngineCommand {
     pub args: Vec<OsString>,
 }
 
-/// Number of an engine, counted from 1.
-pub(crate) type Generation = u64;
-
-/// What comes from an engine.
-#[derive(Debug)]
-pub(crate) enum EngineEvent {
-    /// It said something.
-    Frame(FromEngine),
-    /// It is gone; nothing more comes from it.
-    Died(Death),
-}
-
 /// A running engine. Dropping it closes its stdin, upon which it ends.
 #[derive(Debug)]
-pub(crate) struct EngineProcess {
+struct EngineProcess {
     frames: mpsc::Sender<ToEngine>,
     child: Arc<Mutex<Option<Child>>>,
 }
 
-impl EngineProcess {
-    /// Starts an engine. Its events arrive under its number, [`EngineEvent::Died`] last, also where it cannot start.
-    pub(crate) fn start(
-        command: &EngineCommand,
-        generation: Generation,
-        events: mpsc::Sender<(Generation, EngineEvent)>,
-    ) -> std::io::Result<Self> {
+impl StartEngine for EngineCommand {
+    fn start(&self, events: EngineEvents) -> std::io::Result<Box<dyn StartedEngine>> {
         let (frames, queue) = mpsc::channel(WAITING_FRAMES);
         let child = Arc::new(Mutex::new(None));
-        let (command, place) = (command.clone(), Arc::clone(&child));
+        let (command, place) = (self.clone(), Arc::clone(&child));
         std::thread::Builder::new()
-            .name(format!("engine-{generation}"))
+            .name(format!("engine-{}", events.generation))
             .spawn(move || {
                 let kills = oom_kills();
-                let death = match keep(&command, queue, &place, generation, &events) {
+                let death = match keep(&command, queue, &place, &events) {
                     Ok(status) => Death::of(status, oom_kills() > kills),
                     Err(error) => Death::not_started(&error),
                 };
-                // Where the host is gone nobody wants to know.
-                let _told = events.blocking_send((generation, EngineEvent::Died(death)));
+                events.died_blocking(death);
             })?;
-        Ok(Self { frames, child })
+        Ok(Box::new(EngineProcess { frames, child }))
     }
+}
 
-    /// Sends a frame, if there is room for it in the pipe's queue.
-    pub(crate) fn try_send(&self, frame: ToEngine) -> bool {
+impl StartedEngine for EngineProcess {
+    fn try_send(&self, frame: ToEngine) -> bool {
         self.frames.try_send(frame).is_ok()
     }
 
-    /// Kills it.
-    pub(crate) fn kill(&self) {
+    fn kill(&self) {
         kill(&self.child);
     }
 }
@@ -94,8 +77,7 @@ fn keep(
     command: &EngineCommand,
     queue: mpsc::Receiver<ToEngine>,
     place: &Mutex<Option<Child>>,
-    generation: Generation,
-    events: &mpsc::Sender<(Generation, EngineEvent)>,
+    events: &EngineEvents,
 ) -> std::io::Result<std::process::ExitStatus> {
     let mut engine = Command::new(&command.program);
     engine.args(&command.args);
@@ -114,12 +96,12 @@ fn keep(
         return Err(std::io::Error::other("the engine has no pipes"));
     };
     std::thread::Builder::new()
-        .name(format!("engine-{generation}-in"))
+        .name(format!("engine-{}-in", events.generation))
         .spawn(move || write(queue, stdin))?;
     loop {
         match read_frame(&mut stdout) {
             Ok(Some(frame)) => {
-                if events.blocking_send((generation, EngineEvent::Frame(frame))).is_err() {
+                if !events.said_blocking(frame) {
                     kill(place);
                     break;
                 }

@@ -54,6 +54,7 @@ impl Consumer for MemoryConsumer {
                 }
                 Taken::Wait(None) => changed.await,
                 Taken::Wait(Some(due)) => tokio::select! {
+                    biased;
                     () = changed => {}
                     () = sleep_until(due) => {}
                 },
