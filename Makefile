@@ -135,6 +135,10 @@ query-property: setup-test ## 10,000 generated queries on each engine against br
 .PHONY: fuzz-filter
 fuzz-filter: ## Mutate filters for ten minutes (SECONDS_OF_FUZZ=600), in the process, on the stable toolchain
 	SIGHTLINE_FUZZ_SECONDS=$(or $(SECONDS_OF_FUZZ),600) cargo test --locked -p sightline-core --lib -- --nocapture mutated_filters
+.PHONY: simulate
+simulate: setup ## The protocol under SEEDS=10000 seeded storms of crashes and faults (target/simulation.json); FIRST_SEED=N
+	SIGHTLINE_TEST_SEEDS=$(or $(SEEDS),10000) SIGHTLINE_TEST_FIRST_SEED=$(or $(FIRST_SEED),0) \
+		cargo test --locked -p sightline-simulation no_interleaving -- --nocapture
 
 .PHONY: parity
 parity: setup parity-pictures ## Every architecture against what transformers makes of it (target/parity.json), and pictures

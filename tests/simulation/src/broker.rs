@@ -98,7 +98,10 @@ impl Broker {
         } else {
             1
         };
-        let step = DELAY_STEPS.into_iter().map(Duration::from_secs).find(|step| *step >= delay);
+        let step = DELAY_STEPS
+            .into_iter()
+            .map(Duration::from_secs)
+            .find(|step| *step >= delay);
         let step = step.unwrap_or(Duration::from_secs(60));
         let mut queues = self.lock();
         let found = queues.by_name.get_mut(queue).ok_or_else(|| unknown(queue))?;
@@ -152,7 +155,9 @@ impl Broker {
     /// Ends a session: what it holds is delivered again.
     pub(crate) fn close(&self, queue: &str, session: u64) {
         let mut queues = self.lock();
-        let Some(found) = queues.by_name.get_mut(queue) else { return };
+        let Some(found) = queues.by_name.get_mut(queue) else {
+            return;
+        };
         if let Some(session) = found.sessions.remove(&session) {
             for (_, entry) in session.held {
                 found.hand_back(entry);

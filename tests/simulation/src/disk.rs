@@ -91,7 +91,12 @@ impl Disk {
             if !key.starts_with(&request.prefix) {
                 break;
             }
-            if key.as_str() <= after || page.common_prefixes.last().is_some_and(|prefix| key.starts_with(prefix)) {
+            if key.as_str() <= after
+                || page
+                    .common_prefixes
+                    .last()
+                    .is_some_and(|prefix| key.starts_with(prefix))
+            {
                 continue;
             }
             if page.objects.len() + page.common_prefixes.len() == request.limit {

@@ -240,8 +240,9 @@ impl SimulatedReceipt {
         if matches!(answered, Err(QueueError::Unavailable { .. })) {
             // An answer that does not arrive is a connection that is gone.
             broker.close(&self.queue, of);
-            let now = self.session.compare_exchange(of, 0, Ordering::Relaxed, Ordering::Relaxed);
-            drop(now);
+            if self.session.load(Ordering::Relaxed) == of {
+                self.session.store(0, Ordering::Relaxed);
+            }
             return Err(QueueError::SessionLost);
         }
         answered

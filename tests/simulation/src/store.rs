@@ -52,7 +52,9 @@ impl ObjectStore for Store {
     async fn head(&self, key: &str) -> Result<ObjectMeta, ObjectError> {
         let (disk, at) = (Arc::clone(&self.disk), key.to_owned());
         let effect = move || disk.head(&at);
-        self.process.call(format!("head {key}"), away("head", key), effect).await
+        self.process
+            .call(format!("head {key}"), away("head", key), effect)
+            .await
     }
 
     async fn put(&self, key: &str, body: Bytes) -> Result<(), ObjectError> {
@@ -82,13 +84,7 @@ impl ObjectStore for Store {
     async fn list(&self, request: &ListRequest) -> Result<ListPage, ObjectError> {
         let (disk, asked) = (Arc::clone(&self.disk), request.clone());
         let hidden = self.hides(&request.prefix);
-        let effect = move || {
-            Ok(if hidden {
-                ListPage::default()
-            } else {
-                disk.list(&asked)
-            })
-        };
+        let effect = move || Ok(if hidden { ListPage::default() } else { disk.list(&asked) });
         let what = format!("list {} after {:?}", request.prefix, request.start_after);
         self.process.call(what, away("list", &request.prefix), effect).await
     }

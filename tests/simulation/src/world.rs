@@ -61,7 +61,9 @@ pub(crate) struct Shown {
 
 impl fmt::Debug for World {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World").field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("World")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -79,7 +81,7 @@ impl World {
             slow: pick([0.0, 0.02, 0.1, 0.3]),
             duplicate: pick([0.0, 0.05, 0.2, 0.5]),
             reorder: pick([0.0, 0.1, 0.5, 1.0]),
-            lose_session: pick([0.0, 0.005, 0.02, 0.05]),
+            lose_session: pick([0.0, 0.0005, 0.002, 0.006]),
         };
         Arc::new(Self {
             seed,
@@ -99,7 +101,11 @@ impl World {
 
     /// A number below `end`.
     pub(crate) fn below(&self, end: u64) -> u64 {
-        if end == 0 { 0 } else { lock(&self.random).random_range(0..end) }
+        if end == 0 {
+            0
+        } else {
+            lock(&self.random).random_range(0..end)
+        }
     }
 
     pub(crate) fn number(&self) -> u64 {

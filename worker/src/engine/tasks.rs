@@ -20,12 +20,11 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What a simulated engine has around it.
 #[derive(Debug)]
 pub struct TaskOptions {
-    /// The time of day.
+    /// The time of day, which never goes back in a simulation: leases are written in its milliseconds, so
+    /// [`crate::supervisor::StartEngine::monotonic_ms`] has to tell them, too.
     pub clock: Arc<dyn Clock>,
     /// What the jitter of its delays follows from.
     pub seed: u64,
-    /// The clock that leases are written in, in milliseconds: [`crate::supervisor::StartEngine::monotonic_ms`].
-    pub monotonic_ms: fn() -> u64,
 }
 
 /// Runs an engine until it ends by itself. Dropping the future does not end what it spawned: the parts that it was
@@ -51,12 +50,12 @@ pub async fn run_on_tasks(
     let (keeper, lease) = lease();
     let (outbox, notes) = Outbox::new();
     let (inside, inbox) = mpsc::channel(WAITING_FRAMES);
-    let monotonic_ms = options.monotonic_ms;
+    let clock = Arc::clone(&options.clock);
     let hear = async move {
         while let Some(frame) = frames.recv().await {
             match frame {
                 ToEngine::Lease { until_ms } => {
-                    keeper.renew(Duration::from_millis(until_ms.saturating_sub(monotonic_ms())));
+                    keeper.renew(Duration::from_millis(until_ms.saturating_sub(clock.now().0)));
                 }
                 frame => {
                     if inside.send(frame).await.is_err() {
