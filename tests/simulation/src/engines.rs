@@ -122,6 +122,7 @@ impl OpenParts for Parts {
                 site: Arc::clone(&self.site),
                 process: Arc::clone(&self.process),
             }),
+            encoder: None,
         })
     }
 }

@@ -182,6 +182,7 @@ fn worker_config(name: String) -> SupervisorConfig {
         datasets: DatasetsConfig::default(),
         pipeline,
         telemetry: EngineTelemetry::default(),
+        embedding: None,
     };
     SupervisorConfig {
         max_pause: Duration::from_secs(10),
