@@ -75,6 +75,23 @@ bad-input: setup-test ## Every bad picture becomes what it should, in bounded me
 	cargo build --locked --workspace --bins
 	.local/venv-clients/bin/python tests/e2e/bad_input.py
 
+# Built with fail points, which no other target's programs have.
+FAULTY := cargo build --locked --workspace --bin sightline-worker --bin sightline-coordinator \
+	--features sightline-worker/fail-points,sightline-coordinator/fail-points
+FAULTY_BINARIES := SIGHTLINE_BINARIES=target/faults-bin
+
+.PHONY: faults-binaries
+faults-binaries: setup-test
+	$(SETUP) python-clients
+	$(FAULTY)
+	mkdir -p target/faults-bin
+	ln -f target/debug/sightline-worker target/debug/sightline-coordinator target/faults-bin/
+
+.PHONY: faults-small
+faults-small: faults-binaries ## Some faults injected into short runs on real servers (target/faults-small.json)
+	$(DEV) run rabbitmq milvus moto -- env $(FAULTY_BINARIES) .local/venv-clients/bin/python tests/faults/run.py \
+		--items 240 --scale 0.1 --only 2,7,13,17 --report target/faults-small.json
+
 .PHONY: up
 up: setup-test ## Start the real servers for tests by hand; then: eval "$$(deploy/dev/dev.py env)"
 	$(DEV) up rabbitmq milvus milvus-lite moto
@@ -135,10 +152,17 @@ query-property: setup-test ## 10,000 generated queries on each engine against br
 .PHONY: fuzz-filter
 fuzz-filter: ## Mutate filters for ten minutes (SECONDS_OF_FUZZ=600), in the process, on the stable toolchain
 	SIGHTLINE_FUZZ_SECONDS=$(or $(SECONDS_OF_FUZZ),600) cargo test --locked -p sightline-core --lib -- --nocapture mutated_filters
+
 .PHONY: simulate
 simulate: setup ## The protocol under SEEDS=10000 seeded storms of crashes and faults (target/simulation.json); FIRST_SEED=N
 	SIGHTLINE_TEST_SEEDS=$(or $(SEEDS),10000) SIGHTLINE_TEST_FIRST_SEED=$(or $(FIRST_SEED),0) \
 		cargo test --locked -p sightline-simulation no_interleaving -- --nocapture
+
+.PHONY: faults
+faults: faults-binaries ## Every fault injected into runs of 2,000 items on real servers (target/faults.json); ONLY=1,7 SEED=N
+	$(SETUP) faketime
+	$(DEV) run rabbitmq milvus moto -- env $(FAULTY_BINARIES) .local/venv-clients/bin/python tests/faults/run.py \
+		$(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: parity
 parity: setup parity-pictures ## Every architecture against what transformers makes of it (target/parity.json), and pictures

@@ -7,6 +7,7 @@ use crate::shard_writer::ShardWriter;
 use sightline_core::{Link, PlanNode, RunDocument, Source};
 use sightline_datasets::{Page, Parts, Reader, ReaderOptions};
 use sightline_objects::ObjectStore;
+use sightline_service::fail_point;
 use std::sync::Arc;
 
 impl Planner {
@@ -61,7 +62,9 @@ impl Planner {
             children,
             next,
         };
+        fail_point::die("coordinator-before-node");
         let digest = self.state.put_plan_node(&node).await?;
+        fail_point::die("coordinator-after-node");
         // Another holder of this link may have been faster: what counts is the smallest digest.
         match self.state.plan_node_digest(&document.run, link).await? {
             Some(counts) if counts != digest => {

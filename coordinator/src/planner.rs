@@ -11,6 +11,7 @@ use sightline_datasets::DatasetError;
 use sightline_index::{IndexError, LazyIndex};
 use sightline_objects::{ObjectError, Stores};
 use sightline_queue::{JobQueue, QueueError};
+use sightline_service::fail_point;
 use sightline_state::{State, StateError};
 use std::sync::Arc;
 
@@ -222,6 +223,7 @@ impl Planner {
                 .collect();
             try_join_all(publishing).await?;
         }
+        fail_point::die("coordinator-before-links");
         let links = node
             .following()
             .map(|link| publish_link(self.queue.as_ref(), document, link, traceparent));

@@ -6,11 +6,13 @@
     dev.py run [COMPONENT...] -- COMMAND   start them, run the command with them, end them
     dev.py kill COMPONENT                  SIGKILL, as a fault
     dev.py start COMPONENT                 again, on the same ports
+    dev.py broker rabbitmqctl ARGUMENT...  one of the broker's own commands
 """
 
 import argparse
 import os
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -24,6 +26,7 @@ import processes  # noqa: E402
 from command import run_with_components  # noqa: E402
 from components import ALL, DEFAULT  # noqa: E402
 from components.base import Options  # noqa: E402
+from components.rabbitmq import RabbitMq  # noqa: E402
 from datafolder import DataFolder  # noqa: E402
 from problem import DevError  # noqa: E402
 
@@ -33,9 +36,13 @@ def main(arguments: List[str]) -> int:
     if arguments[:1] == ["run"] and "--" in arguments:
         at = arguments.index("--")
         arguments, command = arguments[:at], arguments[at + 1:]
+    own: List[str] = []
+    if arguments[:1] == ["broker"] and len(arguments) > 1:
+        # What follows the command's name is the command's own.
+        arguments, own = arguments[:2], arguments[2:]
     parsed = _parser().parse_args(arguments)
     try:
-        return _do(parsed, command)
+        return _do(parsed, own if parsed.action == "broker" else command)
     except DevError as error:
         sys.stderr.write(f"dev.py {parsed.action}: {error}\n")
         return 1
@@ -59,6 +66,8 @@ def _do(parsed: argparse.Namespace, command: Optional[List[str]]) -> int:
         return _print_environment(data)
     if parsed.action == "status":
         return _status(data)
+    if parsed.action == "broker":
+        return _broker(data, parsed.program, command or [])
     with data.locked():
         if parsed.action == "up":
             lifecycle.up(data, parsed.component or DEFAULT, _options(parsed))
@@ -106,6 +115,13 @@ def _status(data: DataFolder) -> int:
     return 0
 
 
+def _broker(data: DataFolder, program: str, arguments: List[str]) -> int:
+    if not data.is_running(RabbitMq.name):
+        raise DevError(f"no broker runs in {data.root}; `dev.py up rabbitmq` starts one")
+    name, environment = RabbitMq().control(data.instance(RabbitMq.name), program)
+    return subprocess.run([name, *arguments], env=environment).returncode
+
+
 def _status_of_all() -> int:
     for folder, pids in sorted(processes.marked().items()):
         sys.stdout.write(f"{folder} {' '.join(map(str, sorted(pids)))}\n")
@@ -131,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
     status = actions.add_parser("status", parents=[common])
     status.add_argument("--all", action="store_true", help="every data folder of this machine with processes")
     actions.add_parser("env", parents=[common])
+    broker = actions.add_parser("broker", parents=[])
+    broker.set_defaults(data=None)
+    broker.add_argument("program", choices=["rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-queues"])
     for name in ("kill", "start"):
         actions.add_parser(name, parents=[common]).add_argument("component", type=_component, metavar="COMPONENT")
     return parser

@@ -30,6 +30,7 @@ COMPONENTS: Dict[str, str] = {
     "s3": "s3",
     "moto": "moto",
     "grpcurl": "grpcurl",
+    "faketime": "faketime",
     "python-clients": "python_clients",
     "python-dicom": "python_dicom",
     "python-torch": "python_torch",

@@ -47,6 +47,16 @@ class Process:
             time.sleep(0.1)
         raise RuntimeError(f"{self.name} did not say {pattern!r} in {START_LIMIT_SECONDS} s:\n{text[-3000:]}")
 
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def status(self) -> Optional[int]:
+        """The exit status, negative for a signal; none while it lives."""
+        return self._process.poll()
+
+    def signal(self, number: int) -> None:
+        os.kill(self._process.pid, number)
+
     def kill(self) -> None:
         """SIGKILL, as a node that is lost: the supervisor goes, and its engine with it."""
         os.kill(self._process.pid, signal.SIGKILL)

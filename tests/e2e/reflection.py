@@ -14,10 +14,10 @@ LARGEST_MESSAGE = 64 << 20
 class Service:
     """One service of a server; `service.GetRun(name="runs/…")` calls it and gives plain dictionaries."""
 
-    def __init__(self, address: str, name: str) -> None:
+    def __init__(self, address: str, name: str, wait: float = 60) -> None:
         limits = [("grpc.max_receive_message_length", LARGEST_MESSAGE), ("grpc.max_send_message_length", LARGEST_MESSAGE)]
         self._channel = grpc.insecure_channel(address, options=limits)
-        grpc.channel_ready_future(self._channel).result(timeout=60)
+        grpc.channel_ready_future(self._channel).result(timeout=wait)
         pool = DescriptorPool(ProtoReflectionDescriptorDatabase(self._channel))
         self._service = pool.FindServiceByName(name)
         self._calls: Dict[str, Callable[..., Any]] = {}

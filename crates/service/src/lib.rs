@@ -7,6 +7,7 @@
 
 pub mod config;
 mod error;
+pub mod fail_point;
 pub mod grpc;
 mod run;
 mod shutdown;

@@ -4,13 +4,14 @@ import hashlib
 import http.client
 import os
 import shutil
-from typing import Dict, List, Optional
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
 
 import paths
 from components.base import Component, Instance, Launch, Options
 from probes import NotReady, amqp
 
-_USER = _PASSWORD = "guest"
+USER = PASSWORD = "guest"
 
 
 class RabbitMq(Component):
@@ -25,69 +26,87 @@ class RabbitMq(Component):
         return ["amqp", "distribution", "epmd", *management]
 
     def prepare(self, instance: Instance) -> List[Launch]:
-        own = paths.RABBITMQ / "usr/lib/rabbitmq/bin/rabbitmq-server"
-        path = os.environ.get("PATH", os.defpath)
-        if own.exists():
-            server = own
-            path = f"{paths.RABBITMQ}/usr/lib/erlang/bin:{path}"
-        else:
-            server = paths.RABBITMQ_SYSTEM
-        env = self._environment(instance, path)
+        server, path = programs()
+        env = environment_of(instance, path)
         epmd = shutil.which("epmd", path=path) or "epmd"
         return [Launch([epmd], env), Launch([str(server)], env)]
 
+    def control(self, instance: Instance, program: str = "rabbitmqctl") -> Tuple[str, Dict[str, str]]:
+        """How one of the broker's own commands is run against it: its path and environment."""
+        server, path = programs()
+        env = environment_of(instance, path)
+        # Those are the server's.
+        del env["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+        return str(server.with_name(program)), {**env, "LANG": "C.UTF-8"}
+
     def check(self, instance: Instance) -> None:
-        amqp.connect(instance.ports["amqp"], _USER, _PASSWORD)
+        amqp.connect(instance.ports["amqp"], USER, PASSWORD)
         management = instance.ports.get("management")
         if management is not None:
             _check_page(management)
 
     def environment(self, instance: Instance) -> Dict[str, str]:
-        login = f"{_USER}:{_PASSWORD}@127.0.0.1"
+        login = f"{USER}:{PASSWORD}@127.0.0.1"
         variables = {"SIGHTLINE_TEST_AMQP_URL": f"amqp://{login}:{instance.ports['amqp']}/%2f"}
         management: Optional[int] = instance.ports.get("management")
         if management is not None:
             variables["SIGHTLINE_TEST_AMQP_MANAGEMENT_URL"] = f"http://{login}:{management}"
         return variables
 
-    def _environment(self, instance: Instance, path: str) -> Dict[str, str]:
-        folder = instance.folder
-        settings = {
-            "listeners.tcp.1": f"127.0.0.1:{instance.ports['amqp']}",
-            # All of it in the one log file that our output goes to.
-            "log.file": "false",
-            "log.console": "true",
-            **instance.options.rabbitmq_conf,
-        }
-        if "management" in instance.ports:
-            settings["management.tcp.ip"] = "127.0.0.1"
-            settings["management.tcp.port"] = str(instance.ports["management"])
-        (folder / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
-        plugins = "rabbitmq_management" if "management" in instance.ports else ""
-        (folder / "enabled_plugins").write_text(f"[{plugins}].\n")
-        return {
-            "PATH": path,
-            "HOME": str(folder),
-            "RABBITMQ_NODENAME": f"sightline-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}@localhost",
-            "RABBITMQ_NODE_PORT": str(instance.ports["amqp"]),
-            "RABBITMQ_DIST_PORT": str(instance.ports["distribution"]),
-            "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(folder / "log"),
-            "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
-            # Or the machine's own settings would be read.
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            # The start script then becomes the broker, instead of waiting for it as its parent.
-            "RUNNING_UNDER_SYSTEMD": "true",
-            # The port mapper is a process of ours: one that the broker starts would outlive it. And no
-            # spinning while idle.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} "
-                                                   "+sbwt none +sbwtdcpu none +sbwtdio none",
-            "ERL_EPMD_PORT": str(instance.ports["epmd"]),
-            "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_CRASH_DUMP_SECONDS": "0",
-        }
+
+def environment_of(instance: Instance, path: str, more: Optional[Dict[str, str]] = None) -> Dict[str, str]:
+    """Writes a broker's configuration, and gives the variables that it is started with."""
+    folder = instance.folder
+    settings = {
+        "listeners.tcp.1": f"127.0.0.1:{instance.ports['amqp']}",
+        # All of it in the one log file that our output goes to.
+        "log.file": "false",
+        "log.console": "true",
+        **instance.options.rabbitmq_conf,
+        **(more or {}),
+    }
+    if "management" in instance.ports:
+        settings["management.tcp.ip"] = "127.0.0.1"
+        settings["management.tcp.port"] = str(instance.ports["management"])
+    (folder / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+    plugins = "rabbitmq_management" if "management" in instance.ports else ""
+    (folder / "enabled_plugins").write_text(f"[{plugins}].\n")
+    return {
+        "PATH": path,
+        "HOME": str(folder),
+        "RABBITMQ_NODENAME": node_name(instance),
+        "RABBITMQ_NODE_PORT": str(instance.ports["amqp"]),
+        "RABBITMQ_DIST_PORT": str(instance.ports["distribution"]),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(folder / "advanced.config"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        # Or the machine's own settings would be read.
+        "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        # The start script then becomes the broker, instead of waiting for it as its parent.
+        "RUNNING_UNDER_SYSTEMD": "true",
+        # The port mapper is a process of ours: one that the broker starts would outlive it. And no
+        # spinning while idle.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} "
+                                               "+sbwt none +sbwtdcpu none +sbwtdio none",
+        "ERL_EPMD_PORT": str(instance.ports["epmd"]),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_CRASH_DUMP_SECONDS": "0",
+    }
+
+
+def node_name(instance: Instance) -> str:
+    return f"sightline-{hashlib.sha256(str(instance.folder).encode()).hexdigest()[:8]}@localhost"
+
+
+def programs() -> Tuple[Path, str]:
+    """The start script, and the PATH that it needs."""
+    own = paths.RABBITMQ / "usr/lib/rabbitmq/bin/rabbitmq-server"
+    path = os.environ.get("PATH", os.defpath)
+    if own.exists():
+        return own, f"{paths.RABBITMQ}/usr/lib/erlang/bin:{path}"
+    return paths.RABBITMQ_SYSTEM, path
 
 
 def _check_page(port: int) -> None:

@@ -1,6 +1,7 @@
 //! Batches for the model: filled across shards, halved where the device's memory is too small.
 
 use super::batcher::{BatchLimits, Batcher};
+use super::fail;
 use super::stages::Stages;
 use crate::journal::{JournalStage, Slot};
 use crate::model::{Embedding, EmbeddingModel, ForwardError, Pixels};
@@ -135,10 +136,11 @@ async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fits: &Ato
         let stage = stages.enter(JournalStage::Forward, batch.len());
         stages.batch(batch.len());
         let inputs = batch.iter().map(|job| job.input.clone()).collect();
-        let result = side
-            .embed(inputs)
-            .await
-            .and_then(|vectors| of_length(vectors, batch.len()));
+        let result = match fail::forward(batch.len()) {
+            Ok(()) => side.embed(inputs).await,
+            Err(error) => Err(error),
+        };
+        let result = result.and_then(|vectors| of_length(vectors, batch.len()));
         let share_us = stage.share_us();
         drop(stage);
         let error = match result {

@@ -8,6 +8,7 @@ use super::stages::Stages;
 use crate::journal::{JournalStage, Slot};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, VectorIndex};
+use sightline_service::fail_point;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -170,7 +171,10 @@ impl Writer {
 
     async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
         self.options.lease.clone().held().await;
-        self.index.upsert(collection, rows).await
+        fail_point::die("engine-before-upsert");
+        self.index.upsert(collection, rows).await?;
+        fail_point::die("engine-after-upsert");
+        Ok(())
     }
 }
 

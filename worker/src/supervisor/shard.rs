@@ -16,6 +16,7 @@ use sightline_core::{
 };
 use sightline_index::Projection;
 use sightline_queue::{Delivery, JobQueue, Message, QueueError};
+use sightline_service::fail_point;
 use sightline_telemetry::TraceparentExt;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -212,7 +213,9 @@ impl Shards {
                 let times = (started_at, self.runs.clock.now());
                 let result = tally.result(message, &manifest, outcomes, &stage_us, &self.status.worker, times);
                 let attempt = format!("{:04}-{}", message.attempt, self.status.worker);
+                fail_point::die("worker-before-result");
                 self.runs.state.put_result(&result, &attempt).await?;
+                fail_point::die("worker-before-ack");
                 for item in &result.items {
                     self.status.ended(&item.outcome);
                 }
