@@ -5,6 +5,9 @@
 //! tells success (0), failure (1), usage (2) and partial success (3) apart; contact sheets are one file that needs
 //! neither network nor scripts. Leaves to others: everything that the services do.
 
+// The future of a standalone holds those of all services: whether it may be sent takes the compiler deeper than its usual limit.
+#![recursion_limit = "256"]
+
 mod args;
 mod audit;
 mod collections;
