@@ -59,7 +59,7 @@ pub(crate) enum Command {
     /// Embed pictures or texts into a .npy file; no server is needed.
     #[cfg(feature = "local")]
     Embed(Box<crate::embed::EmbedArgs>),
-    /// Models: what a folder holds.
+    /// Models: what a folder holds, and fetching them from the Hugging Face Hub.
     #[cfg(feature = "local")]
     #[command(subcommand)]
     Models(crate::models::ModelsCommand),

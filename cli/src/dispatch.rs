@@ -27,8 +27,12 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "local")]
         Command::Embed(args) => exit(runtime().and_then(|runtime| runtime.block_on(crate::embed::run(&args, console)))),
         #[cfg(feature = "local")]
-        Command::Models(command) => exit(crate::models::run(&command, console)),
-        Command::Inspect(args) => exit(crate::inspect::run(&args, console)),
+        Command::Models(command) => {
+            exit(runtime().and_then(|runtime| runtime.block_on(crate::models::run(&command, console))))
+        }
+        Command::Inspect(args) => {
+            exit(runtime().and_then(|runtime| runtime.block_on(crate::inspect::run(&args, console))))
+        }
         Command::Client(command) => exit(client(command, &servers, console)),
     }
 }

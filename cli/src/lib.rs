@@ -19,6 +19,7 @@ mod dispatch;
 mod embed;
 mod error;
 mod failures;
+mod hub;
 mod ingest;
 mod inspect;
 mod items;

@@ -72,7 +72,7 @@ enum Side {
 
 /// Embeds.
 pub(crate) async fn run(args: &EmbedArgs, console: Console) -> Outcome {
-    let model = args.load.load()?;
+    let model = args.load.load(console).await?;
     let side = args.side(&model)?;
     let field = match side {
         Side::Image => VectorField::Image,

@@ -1,10 +1,11 @@
-//! `sightline inspect`: what a picture is, and what a model is shown of it. Asks no server and needs no libtorch.
+//! `sightline inspect`: what a picture is, and what a model is shown of it. Asks none of our servers and needs no libtorch.
 
 mod output;
 mod report;
 
 use crate::console::{Console, warn};
 use crate::error::{CliError, Exit, Outcome};
+use crate::hub::HubArgs;
 use clap::Args;
 use output::Folder;
 use report::Report;
@@ -28,17 +29,22 @@ pub(crate) struct InspectArgs {
     /// Picture files.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// A model's folder: shows how it prepares the pictures.
-    #[arg(long, value_name = "FOLDER")]
+    /// A model's folder, or hf:ORG/NAME[@REVISION]: shows how it prepares the pictures.
+    #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Writes what was decoded and prepared into this folder, as numpy arrays.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 /// Looks at every picture; one that cannot be read does not end it.
-pub(crate) fn run(args: &InspectArgs, console: Console) -> Outcome {
-    let preprocessor = args.model.as_deref().map(preprocessor).transpose()?;
+pub(crate) async fn run(args: &InspectArgs, console: Console) -> Outcome {
+    let preprocessor = match &args.model {
+        Some(model) => Some(preprocessor(&args.hub.resolve(model, console).await?)?),
+        None => None,
+    };
     let mut folder = args.out.as_deref().map(Folder::create).transpose()?;
     let mut failed = 0;
     for image in &args.images {

@@ -3,10 +3,12 @@
 use super::{ComputeArgs, open};
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
+use crate::hub::HubArgs;
 use crate::text::count;
 use clap::Args;
 use serde_json::{Value, json};
 use sightline_core::VectorField;
+use sightline_hub::Source;
 use sightline_model_folder::{ImagePreprocessing, ModelFolder, Padding, Resize, TextSide};
 use sightline_models::{LoadedModel, Precision, parameters};
 use std::fs;
@@ -16,15 +18,19 @@ use std::time::{Duration, Instant};
 /// Which model.
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// The model's folder.
-    #[arg(value_name = "FOLDER")]
+    /// The model's folder, or hf:ORG/NAME[@REVISION].
+    #[arg(value_name = "MODEL")]
     model: PathBuf,
+    #[command(flatten)]
+    hub: HubArgs,
     #[command(flatten)]
     compute: ComputeArgs,
 }
 
-pub(super) fn run(args: &InspectArgs, console: Console) -> Outcome {
-    let folder = open(&args.model, args.compute.truncate_dim)?;
+pub(super) async fn run(args: &InspectArgs, console: Console) -> Outcome {
+    let place = args.hub.resolve(&args.model, console).await?;
+    let source = Source::read(&place)?;
+    let folder = open(&place, args.compute.truncate_dim)?;
     let failed = |error| CliError::Usage(format!("cannot load the model: {error}"));
     let parameters = parameters(&folder).map_err(failed)?;
     let started = Instant::now();
@@ -33,6 +39,7 @@ pub(super) fn run(args: &InspectArgs, console: Console) -> Outcome {
         parameters,
         load_time: started.elapsed(),
         peak_memory: peak_memory(),
+        source,
     };
     if console.is_json() {
         console.json(&as_json(&model, &facts))?;
@@ -48,6 +55,8 @@ struct Facts {
     load_time: Duration,
     /// Bytes; none where the system does not tell.
     peak_memory: Option<u64>,
+    /// Where the folder was pulled from, where it was.
+    source: Option<Source>,
 }
 
 /// The largest memory that this process had.
@@ -81,6 +90,7 @@ fn as_json(model: &LoadedModel, facts: &Facts) -> Value {
         "max_tokens": folder.text.as_ref().map(|text| text.max_tokens),
         "load_seconds": facts.load_time.as_secs_f64(),
         "peak_memory_bytes": facts.peak_memory,
+        "source": facts.source,
     })
 }
 
@@ -97,6 +107,13 @@ fn text(model: &LoadedModel, facts: &Facts) -> String {
         format!("auto         {} on this processor", Precision::auto_on_cpu()),
         format!("load time    {:.2} s", facts.load_time.as_secs_f64()),
     ];
+    if let Some(source) = &facts.source {
+        lines.push(format!("source       {}/{}", source.endpoint, source.repository));
+        lines.push(format!(
+            "commit       {} (asked for: {})",
+            source.commit, source.revision
+        ));
+    }
     if let Some(bytes) = facts.peak_memory {
         lines.push(format!("peak memory  {} MiB", number(bytes >> 20)));
     }

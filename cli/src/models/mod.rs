@@ -1,9 +1,11 @@
 //! `sightline models`, and loading a model for the commands that need no server.
 
 mod inspect;
+mod pull;
 
 use crate::console::Console;
 use crate::error::{CliError, Outcome};
+use crate::hub::HubArgs;
 use clap::{Args, Subcommand};
 use sightline_model_folder::{DigestCache, ModelFolder};
 use sightline_models::{DeviceChoice, LoadOptions, LoadedModel, Precision};
@@ -14,12 +16,15 @@ use std::path::PathBuf;
 pub(crate) enum ModelsCommand {
     /// Load a model and tell what it is: parameters, dimensions, fingerprints, preprocessing, time and memory.
     Inspect(inspect::InspectArgs),
+    /// Fetch a model from the Hugging Face Hub: safetensors and what belongs to them, never pickles.
+    Pull(pull::PullArgs),
 }
 
 /// Does it.
-pub(crate) fn run(command: &ModelsCommand, console: Console) -> Outcome {
+pub(crate) async fn run(command: &ModelsCommand, console: Console) -> Outcome {
     match command {
-        ModelsCommand::Inspect(args) => inspect::run(args, console),
+        ModelsCommand::Inspect(args) => inspect::run(args, console).await,
+        ModelsCommand::Pull(args) => pull::run(args, console).await,
     }
 }
 
@@ -27,9 +32,11 @@ pub(crate) fn run(command: &ModelsCommand, console: Console) -> Outcome {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct LoadArgs {
-    /// The model's folder, as the Hugging Face Hub lays them out.
-    #[arg(long, value_name = "FOLDER")]
+    /// The model's folder, as the Hugging Face Hub lays them out, or hf:ORG/NAME[@REVISION].
+    #[arg(long, value_name = "MODEL")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    pub(crate) hub: HubArgs,
     #[command(flatten)]
     pub(crate) compute: ComputeArgs,
 }
@@ -57,8 +64,11 @@ pub(crate) struct ComputeArgs {
 
 impl LoadArgs {
     /// Opens and loads the model.
-    pub(crate) fn load(&self) -> Result<LoadedModel, CliError> {
-        let folder = open(&self.model, self.compute.truncate_dim)?;
+    pub(crate) async fn load(&self, console: Console) -> Result<LoadedModel, CliError> {
+        let folder = open(
+            &self.hub.resolve(&self.model, console).await?,
+            self.compute.truncate_dim,
+        )?;
         sightline_models::load(folder, &self.compute.options())
             .map_err(|error| CliError::Usage(format!("cannot load the model: {error}")))
     }

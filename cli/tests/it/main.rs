@@ -10,6 +10,8 @@
 mod client;
 #[cfg(feature = "local")]
 mod embed;
+#[cfg(feature = "local")]
+mod hub;
 mod inspect;
 #[cfg(feature = "local")]
 mod pair;
