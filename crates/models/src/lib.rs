@@ -13,6 +13,7 @@
 
 mod allocator;
 mod canary;
+mod cuda;
 mod device;
 mod efficientnet_lite;
 mod encoder;

@@ -1,14 +1,19 @@
 //! How numbers are held while a model computes.
 
+use crate::cuda::compute_capability;
 use std::fmt;
 use std::str::FromStr;
 use tch::{Device, Kind};
+
+/// From this compute capability on (Ampere), GPUs multiply bf16 natively; before, libtorch emulates it.
+const BF16_CAPABILITY: i32 = 8;
 
 /// How numbers are held while the model computes. Vectors are f32 in any case, and where they lie is the same space in
 /// any precision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
-    /// The fastest that the device computes natively: bf16 on GPUs and on processors that have it, else f32.
+    /// The fastest that the device computes natively: bf16 on GPUs and processors that have it, f16 on other GPUs, f32 on
+    /// other processors.
     Auto,
     /// 32 bits.
     #[default]
@@ -23,9 +28,18 @@ impl Precision {
     /// What `Auto` means on a device; any other is itself.
     #[must_use]
     pub(crate) fn resolve(self, device: Device) -> Self {
+        self.resolve_by(device, compute_capability)
+    }
+
+    /// The same, where `capability` tells the first number of a CUDA device's compute capability.
+    fn resolve_by(self, device: Device, capability: impl FnOnce(usize) -> Option<i32>) -> Self {
         match (self, device) {
             (Self::Auto, Device::Cpu) if bf16_is_native() => Self::Bf16,
-            (Self::Auto, Device::Cuda(_)) => Self::Bf16,
+            (Self::Auto, Device::Cuda(number)) => match capability(number) {
+                Some(major) if major < BF16_CAPABILITY => Self::F16,
+                // A driver that does not tell is one that cuda.h of today does not describe: a new one.
+                _ => Self::Bf16,
+            },
             (Self::Auto, _) => Self::F32,
             (chosen, _) => chosen,
         }
@@ -103,6 +117,23 @@ mod tests {
     fn auto_is_resolved_and_a_choice_is_kept() {
         assert_ne!(Precision::auto_on_cpu(), Precision::Auto);
         assert_eq!(Precision::F16.resolve(Device::Cpu), Precision::F16);
-        assert_eq!(Precision::Auto.resolve(Device::Cuda(0)), Precision::Bf16);
+    }
+
+    #[test]
+    fn auto_is_f16_on_gpus_that_do_not_compute_bf16_natively() {
+        let on = |capability| Precision::Auto.resolve_by(Device::Cuda(1), |_| capability);
+        // Pascal, Volta and Turing; Ampere, Hopper and Blackwell; a driver that does not tell.
+        assert_eq!([Some(6), Some(7)].map(on), [Precision::F16; 2]);
+        assert_eq!([Some(8), Some(9), Some(12), None].map(on), [Precision::Bf16; 4]);
+        let mut asked = None;
+        let _on = Precision::Auto.resolve_by(Device::Cuda(3), |number| {
+            asked = Some(number);
+            None
+        });
+        assert_eq!(asked, Some(3), "the device that computes is asked");
+        let chosen = Precision::F32.resolve_by(Device::Cuda(0), |_| Some(7));
+        assert_eq!(chosen, Precision::F32);
+        let on_the_processor = Precision::Auto.resolve_by(Device::Cpu, |_| Some(7));
+        assert_eq!(on_the_processor, Precision::auto_on_cpu());
     }
 }

@@ -4,6 +4,7 @@ use super::charsmap::CharsMap;
 use super::prepare::Prepare;
 use super::sentencepiece::{Algorithm, Role, SentencePiece};
 use crate::error::ModelError;
+use base64::Engine as _;
 use sightline_model_folder::{TokenizerFiles, TokenizerForm};
 use std::fs;
 use std::path::Path;
@@ -36,7 +37,7 @@ pub(super) fn build(files: &TokenizerFiles) -> Result<(Tokenizer, Prepare), Mode
     })?;
     let merges = files.merges.as_deref();
     let built = match &files.form {
-        TokenizerForm::Whole => Tokenizer::from_bytes(bytes).map(|tokenizer| (tokenizer, Prepare::Nothing)),
+        TokenizerForm::Whole => whole(&bytes),
         TokenizerForm::WordPiece {
             lowercase,
             split_chinese,
@@ -134,7 +135,7 @@ fn xlm_roberta(bytes: &[u8]) -> Built<Tokenizer> {
     vocab.push(("<mask>".to_owned(), 0.0));
     let mut tokenizer = Tokenizer::new(Unigram::from(vocab, Some(3), false)?);
     if !file.charsmap.is_empty() {
-        CharsMap::read(&file.charsmap).ok_or("its table of characters is cut short")?;
+        check_table(&file.charsmap)?;
         let table = Precompiled::from(&file.charsmap).map_err(|error| error.to_string())?;
         tokenizer.with_normalizer(Some(table));
     }
@@ -147,6 +148,34 @@ fn xlm_roberta(bytes: &[u8]) -> Built<Tokenizer> {
     tokenizer.add_special_tokens(&[AddedToken::from("<mask>", true).lstrip(true)]);
     mark_pieces(&mut tokenizer, &file);
     Ok(tokenizer)
+}
+
+/// The crate that applies a table panics where it leads out of itself.
+fn check_table(table: &[u8]) -> Built<()> {
+    let read = CharsMap::read(table).ok_or("its table of characters is cut short")?;
+    if !read.is_closed() {
+        return Err("its table of characters is damaged: copy the file again".into());
+    }
+    Ok(())
+}
+
+/// A `tokenizer.json`, whose normalizers may hold such tables.
+fn whole(bytes: &[u8]) -> Built<(Tokenizer, Prepare)> {
+    let described: serde_json::Value = serde_json::from_slice(bytes)?;
+    let mut parts: Vec<&serde_json::Value> = described.get("normalizer").into_iter().collect();
+    while let Some(part) = parts.pop() {
+        let table = part.get("precompiled_charsmap").and_then(serde_json::Value::as_str);
+        if let Some(table) = table {
+            check_table(&base64::engine::general_purpose::STANDARD.decode(table)?)?;
+        }
+        parts.extend(
+            part.get("normalizers")
+                .and_then(serde_json::Value::as_array)
+                .into_iter()
+                .flatten(),
+        );
+    }
+    Ok((Tokenizer::from_bytes(bytes)?, Prepare::Nothing))
 }
 
 fn siglip(bytes: &[u8], lowercase: bool) -> Built<(Tokenizer, Prepare)> {

@@ -26,6 +26,55 @@ impl CharsMap {
         })
     }
 
+    /// Whether every place that any text can lead to is inside the table. The `spm_precompiled` crate, which the
+    /// `tokenizers` crate applies tables with, takes that for granted, and panics.
+    pub(super) fn is_closed(&self) -> bool {
+        let Some(first) = self.units.first() else {
+            // A table of no bytes is never applied.
+            return self.texts.is_empty();
+        };
+        let mut seen = vec![false; self.units.len()];
+        let mut bases = vec![offset(*first)];
+        while let Some(base) = bases.pop() {
+            // Whatever byte comes next, its unit is looked at.
+            if base | 0xFF >= self.units.len() {
+                return false;
+            }
+            match seen.get_mut(base) {
+                Some(seen) if !*seen => *seen = true,
+                _ => continue,
+            }
+            for byte in 1..=u8::MAX {
+                let place = base ^ usize::from(byte);
+                let Some(unit) = self.units.get(place) else {
+                    return false;
+                };
+                if unit & (1 << 31 | 0xFF) != u32::from(byte) {
+                    continue;
+                }
+                let next = place ^ offset(*unit);
+                if unit >> 8 & 1 == 1 && !self.is_leaf(next) {
+                    return false;
+                }
+                bases.push(next);
+            }
+        }
+        true
+    }
+
+    /// Whether a unit says where a text begins.
+    fn is_leaf(&self, place: usize) -> bool {
+        let Some(unit) = self.units.get(place) else {
+            return false;
+        };
+        let begin = (unit & 0x7FFF_FFFF) as usize;
+        // Texts are UTF-8 as a whole, so one that begins at a character is UTF-8.
+        match self.texts.get(begin) {
+            Some(byte) => byte & 0xC0 != 0x80,
+            None => begin == self.texts.len(),
+        }
+    }
+
     /// At each place the longest string of the table is replaced; what none begins with stays.
     pub(super) fn apply(&self, text: &str) -> String {
         let mut changed = String::with_capacity(text.len());
@@ -96,9 +145,56 @@ mod tests {
             for bytes in [&whole, &bytes] {
                 if let Some(table) = CharsMap::read(bytes) {
                     table.apply(&text);
+                    if table.is_closed() && !bytes.is_empty() {
+                        // Whatever is let through does not panic there either.
+                        tokenizers::normalizers::Precompiled::from(bytes).unwrap().normalize_string(&text);
+                    }
                 }
             }
         }
+    }
+
+    /// A table that changes "a" to the text at `text`, over two blocks of units, with its children in the block `block`.
+    fn table(block: u32, text: u32) -> Vec<u8> {
+        let mut units = vec![0_u32; 512];
+        // The first unit's children are in the second block.
+        units[0] = 256 << 10;
+        let place = 256 ^ u32::from(b'a');
+        // Its own children: the unit without a letter says where the text begins.
+        units[place as usize] = ((block * 256) ^ place) << 10 | 1 << 8 | u32::from(b'a');
+        if let Some(leaf) = units.get_mut(block as usize * 256) {
+            *leaf = 1 << 31 | text;
+        }
+        let units: Vec<u8> = units.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        [&2048_u32.to_le_bytes(), units.as_slice(), "é\0x\0".as_bytes()].concat()
+    }
+
+    #[test]
+    fn a_table_that_leads_out_of_itself_is_told_from_one_that_does_not() {
+        let closed = |bytes: &[u8]| CharsMap::read(bytes).unwrap().is_closed();
+        assert!(closed(&[]));
+        assert!(closed(&table(0, 0)));
+        assert_eq!(CharsMap::read(&table(0, 3)).unwrap().apply("ab"), "xb");
+        assert!(!closed(&table(2, 0)), "children behind the last unit");
+        assert!(!closed(&table(0, 99)), "a text behind the last one");
+        assert!(!closed(&table(0, 1)), "a text in the middle of a character");
+        // The crate does panic there, and not at the first.
+        let apply = |bytes: Vec<u8>| {
+            let table = tokenizers::normalizers::Precompiled::from(&bytes).unwrap();
+            std::panic::catch_unwind(move || table.normalize_string("ab")).is_err()
+        };
+        assert_eq!([table(0, 3), table(2, 0), table(0, 99)].map(apply), [false, true, true]);
+    }
+
+    #[test]
+    fn the_table_of_a_real_model_is_closed() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/fixtures/tokenizers/sentencepiece.bpe.model"
+        );
+        let file = super::super::sentencepiece::SentencePiece::read(&std::fs::read(path).unwrap()).unwrap();
+        assert!(!file.charsmap.is_empty());
+        assert!(CharsMap::read(&file.charsmap).unwrap().is_closed());
     }
 
     #[test]
