@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::{IdError, ModelName};
 use sightline_encoding::{BatchingConfig, ModelOptions, RemoteConfig};
+use sightline_hub::{HubConfig, ModelPlace};
 use sightline_models::{DeviceChoice, LoadOptions, Precision};
 use sightline_objects::{FileAccess, OpenOptions, S3Options};
 use sightline_pictures::DecodeLimits;
@@ -37,6 +38,8 @@ pub struct GatewayConfig {
     pub batching: BatchingConfig,
     /// The `Embedding` service of another process that encodes queries, in place of a model in this one.
     pub encoder: RemoteConfig,
+    /// How a model named `hf:org/name[@revision]` is fetched.
+    pub hub: HubConfig,
     /// How S3 is reached, for thumbnails.
     pub s3: S3Config,
     /// How much is done at once, and for one call.
@@ -55,7 +58,8 @@ pub struct GatewayConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Its folder, as the Hugging Face Hub lays them out. Without one, only items and vectors can be searched with.
+    /// Its folder, as the Hugging Face Hub lays them out, or `hf:org/name[@revision]` for one of the hub, which is pulled
+    /// where it is not there. Without one, only items and vectors can be searched with.
     pub folder: Option<PathBuf>,
     /// Its name; that of its folder where not given.
     pub name: Option<String>,
@@ -121,6 +125,7 @@ impl Default for GatewayConfig {
             model: ModelConfig::default(),
             batching: BatchingConfig::default(),
             encoder: RemoteConfig::default(),
+            hub: HubConfig::default(),
             s3: S3Config::default(),
             limits: LimitsConfig::default(),
             telemetry: TelemetryConfig::default(),
@@ -147,6 +152,7 @@ impl Config for GatewayConfig {
                 );
             }
         });
+        problems.within("hub", |problems| self.hub.check(problems));
         problems.within("s3", |problems| self.s3.check(problems));
         problems.within("limits", |problems| self.limits.check(problems));
         problems.within("telemetry", |problems| self.telemetry.check(problems));
@@ -156,6 +162,9 @@ impl Config for GatewayConfig {
 
 impl ModelConfig {
     fn check(&self, problems: &mut Problems) {
+        if let Some(Err(error)) = self.folder.as_deref().map(ModelPlace::of) {
+            problems.note("folder", error.to_string());
+        }
         if let Err(message) = self.device.parse::<DeviceChoice>() {
             problems.note("device", message);
         }

@@ -14,8 +14,8 @@ struct Args {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Folder of the model that encodes queries.
-    #[arg(long, value_name = "FOLDER")]
+    /// The model that encodes queries: its folder, or hf:ORG/NAME[@REVISION].
+    #[arg(long, value_name = "MODEL")]
     model: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use sightline_encoding::{
     BatchingEncoder, EncodeError, Encoder, EncodingMetrics, ModelOpenError, RemoteConfigError, RemoteEncoder,
     RemoteOptions, RunnerModel,
 };
+use sightline_hub::HubError;
 use sightline_index::{IndexError, VectorIndex};
 use sightline_objects::Stores;
 use sightline_proto::FILE_DESCRIPTOR_SET;
@@ -41,6 +42,9 @@ pub enum GatewayServeError {
     /// The encoder can never be used as it is configured.
     #[error("cannot use the encoder (encoder.url): {0}")]
     Encoder(#[from] EncodeError),
+    /// The model cannot be fetched.
+    #[error("model.folder: {0}")]
+    Hub(#[from] HubError),
     /// The model's name is none.
     #[error(transparent)]
     ModelName(#[from] IdError),
@@ -161,9 +165,10 @@ pub async fn local_encoder(
     config: &GatewayConfig,
     metrics: &Metrics,
 ) -> Result<Option<Arc<dyn Encoder>>, GatewayServeError> {
-    let Some(options) = config.model_options()? else {
+    let Some(mut options) = config.model_options()? else {
         return Ok(None);
     };
+    options.folder = config.hub.folder_of(&options.folder).await?;
     let metrics = EncodingMetrics::new(metrics)?;
     let model = RunnerModel::open(options).await?;
     let encoder = BatchingEncoder::start(model, &config.batching, metrics);

@@ -15,8 +15,8 @@ struct Args {
     /// Address and port to listen on.
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
-    /// Folder of the model that this worker serves.
-    #[arg(long, value_name = "FOLDER")]
+    /// The model that this worker serves: its folder, or hf:ORG/NAME[@REVISION].
+    #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,

@@ -22,7 +22,17 @@ pub const ENGINE_COMMAND: &str = "engine";
 ///
 /// # Errors
 /// When a seam cannot be opened, the address cannot be taken, or the engine cannot run.
-pub async fn serve(config: WorkerConfig, context: Context) -> anyhow::Result<()> {
+pub async fn serve(mut config: WorkerConfig, context: Context) -> anyhow::Result<()> {
+    if let Some(given) = config.model.folder.take() {
+        let condition = context.readiness.condition("model folder");
+        condition.waiting("it may have to be pulled from the hub");
+        let folder = context.shutdown.run_until_cancelled(config.hub.folder_of(&given)).await;
+        let Some(folder) = folder else {
+            return Ok(());
+        };
+        config.model.folder = Some(folder.context("model.folder")?);
+        condition.ready();
+    }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let colour = std::io::stderr().is_terminal();
     let mut supervisor = config

@@ -6,6 +6,7 @@ use crate::embedding::EmbeddingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
+use sightline_hub::{HubConfig, ModelPlace};
 use sightline_models::Precision;
 use sightline_service::ServiceConfig;
 use sightline_service::config::{
@@ -36,6 +37,8 @@ pub struct WorkerConfig {
     pub s3: S3Config,
     /// The model.
     pub model: ModelSettings,
+    /// How a model named `hf:org/name[@revision]` is fetched.
+    pub hub: HubConfig,
     /// Sizes of the pipeline.
     pub pipeline: PipelineConfig,
     /// `Embedding` calls, answered beside shards with the same model.
@@ -61,9 +64,9 @@ pub struct WorkerConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelSettings {
-    /// Its folder.
+    /// Its folder, or `hf:org/name[@revision]` for one of the Hugging Face Hub, which is pulled where it is not there.
     pub folder: Option<PathBuf>,
-    /// Its name, which runs ask for; the folder's name where it is not given.
+    /// Its name, which runs ask for; the folder's name where it is not given, or that on the hub.
     pub name: Option<String>,
     /// Where it computes.
     pub device: DeviceName,
@@ -105,6 +108,7 @@ impl Default for WorkerConfig {
             index: IndexConfig::default(),
             s3: S3Config::default(),
             model: ModelSettings::default(),
+            hub: HubConfig::default(),
             pipeline: PipelineConfig::default(),
             embedding: EmbeddingConfig::default(),
             telemetry: TelemetryConfig::default(),
@@ -124,22 +128,20 @@ impl ModelSettings {
     /// # Errors
     /// In words, where there is none or it cannot be one.
     pub fn model_name(&self) -> Result<ModelName, String> {
-        let folder = self
-            .folder
-            .as_ref()
-            .and_then(|folder| folder.file_name())
-            .and_then(|name| name.to_str());
+        let folder = || sightline_hub::model_name(self.folder.as_deref()?);
         let name = self
             .name
-            .as_deref()
-            .or(folder)
+            .clone()
+            .or_else(folder)
             .ok_or("give the model a name, or a folder that has one")?;
         ModelName::new(name).map_err(|error| error.to_string())
     }
 
     /// Notes what is wrong with the block.
     pub fn check(&self, problems: &mut Problems) {
-        if self.folder.is_none() {
+        if let Some(Err(error)) = self.folder.as_deref().map(ModelPlace::of) {
+            problems.note("folder", error.to_string());
+        } else if self.folder.is_none() {
             problems.note("folder", "is needed: the folder of the model that is served");
         } else if let Err(message) = self.model_name() {
             problems.note("name", message);
@@ -190,6 +192,7 @@ impl Config for WorkerConfig {
         });
         problems.within("model", |problems| self.model.check(problems));
         problems.within("embedding", |problems| self.embedding.check(problems));
+        problems.within("hub", |problems| self.hub.check(problems));
         if !(1..=64).contains(&self.prefetch) {
             problems.note("prefetch", "give 1 to 64");
         }
@@ -290,6 +293,31 @@ mod tests {
         assert_eq!(supervisor.engine.model.name.as_str(), "sightline-demo");
         config.name = Some("w1".into());
         assert_eq!(config.supervisor("pod", 7, false).unwrap().worker, "w1");
+    }
+
+    #[test]
+    fn a_model_of_the_hub_bears_its_name_there_and_a_wrong_one_is_said() {
+        let mut model = ModelSettings {
+            folder: Some("hf:google/siglip-base-patch16-224@refs/pr/3".into()),
+            ..ModelSettings::default()
+        };
+        assert_eq!(model.model_name().unwrap().as_str(), "siglip-base-patch16-224");
+        model.name = Some("v7".into());
+        assert_eq!(model.model_name().unwrap().as_str(), "v7");
+        let config = WorkerConfig {
+            model: ModelSettings {
+                folder: Some("hf:siglip".into()),
+                ..ModelSettings::default()
+            },
+            ..WorkerConfig::default()
+        };
+        let mut problems = Problems::default();
+        config.check(&mut problems);
+        let found = problems
+            .into_vec()
+            .into_iter()
+            .find(|problem| problem.key == "model.folder");
+        assert!(found.unwrap().message.contains("hf:org/name@revision"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod searches;
 
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
+use crate::hub::HubArgs;
 use crate::ingest::{self, model::Model};
 use crate::servers::Servers;
 use crate::standalone::{Standalone, StandaloneConfig, own_engine, start};
@@ -41,9 +42,11 @@ pub(crate) struct DemoArgs {
     /// The folder of the demo's index and runs.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The model's folder.
-    #[arg(long, value_name = "FOLDER")]
+    /// The model's folder, or hf:ORG/NAME[@REVISION].
+    #[arg(long, value_name = "MODEL")]
     model: PathBuf,
+    #[command(flatten)]
+    hub: HubArgs,
     /// The captioned pictures that `make setup` fetches.
     #[arg(long, value_name = "DIR")]
     stamps: Option<PathBuf>,
@@ -56,7 +59,8 @@ pub(crate) struct DemoArgs {
 pub(crate) async fn run(args: &DemoArgs, console: Console) -> Outcome {
     let pictures = Pictures::of(args.stamps.as_deref(), args.images.as_deref())?;
     let failed = |error: anyhow::Error| CliError::Failed(format!("{error:#}"));
-    let model = Model::of(&args.model.to_string_lossy(), None).await?;
+    let folder = args.hub.resolve(&args.model, console).await?;
+    let model = Model::of(&folder.to_string_lossy(), None).await?;
     start_log(&args.data).map_err(failed)?;
     let shutdown = CancellationToken::new();
     install_signals(shutdown.clone())?;
@@ -72,7 +76,7 @@ pub(crate) async fn run(args: &DemoArgs, console: Console) -> Outcome {
         },
         ..StandaloneConfig::default()
     };
-    let config = with_model(config, &args.model);
+    let config = with_model(config, &folder);
     let context = Context {
         shutdown: shutdown.clone(),
         drain: Duration::from_secs(DRAIN_SECONDS),

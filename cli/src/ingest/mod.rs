@@ -29,7 +29,8 @@ pub(crate) struct IngestArgs {
     /// The collection that the rows go to; it is created where it is not there.
     #[arg(long, value_name = "NAME")]
     collection: String,
-    /// The model: a name as the workers have it, or its folder; then its fingerprints are sent, and a worker with
+    /// The model: a name as the workers have it, its folder, or hf:ORG/NAME[@REVISION] where the workers were given that.
+    /// Of a folder, or a model that was pulled on this machine, the fingerprints are sent, and a worker with
     /// another model of that name refuses the run.
     #[arg(long, value_name = "NAME|DIR")]
     model: String,

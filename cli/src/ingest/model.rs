@@ -1,6 +1,7 @@
 //! The model of a run: a name, or a folder that says its fingerprints.
 
 use crate::error::CliError;
+use sightline_hub::{HubConfig, HubError, ModelPlace, pulled};
 use sightline_model_folder::{DigestCache, ModelFolder};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,16 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Reads the folder, where there is one of that name; else it is a name.
+    /// Reads the folder, where there is one of that name, or where `hf:…` was pulled on this machine; else it is a name.
+    /// Nothing is pulled: the workers have the model.
     pub(crate) async fn of(given: &str, truncate_dim: Option<u32>) -> Result<Self, CliError> {
+        if let ModelPlace::Hub(model) = ModelPlace::of(Path::new(given)).map_err(HubError::from)? {
+            let options = HubConfig::default().options_of_process()?;
+            return match pulled(&model, &options)? {
+                Some(folder) => Self::read(folder, truncate_dim).await,
+                None => Self::named(model.name(), truncate_dim),
+            };
+        }
         let folder = Path::new(given);
         if folder.join("config.json").is_file() {
             return Self::read(folder.to_owned(), truncate_dim).await;
@@ -28,6 +37,10 @@ impl Model {
                  the name that the workers have"
             )));
         }
+        Self::named(given, truncate_dim)
+    }
+
+    fn named(given: &str, truncate_dim: Option<u32>) -> Result<Self, CliError> {
         if truncate_dim.is_some() {
             return Err(CliError::Usage(format!(
                 "--truncate-dim goes with a model's folder, and {given:?} is a name: workers of that name have their \
@@ -64,15 +77,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_is_taken_as_it_is_and_a_folder_that_is_not_there_is_refused() {
-        let name = "hf:google/siglip-base-patch16-224";
+        let name = "siglip-base-patch16-224";
         let model = Model::of(name, None).await.unwrap();
-        assert_eq!(
-            model,
-            Model {
-                name: name.into(),
-                fingerprints: HashMap::new()
-            }
-        );
+        let nameless = Model {
+            name: name.into(),
+            fingerprints: HashMap::new(),
+        };
+        assert_eq!(model, nameless);
+        let of_the_hub = Model::of("hf:google/siglip-base-patch16-224@never-pulled", None)
+            .await
+            .unwrap();
+        assert_eq!(of_the_hub, model, "the workers name it so");
         let error = Model::of("./no/such/model", None).await.unwrap_err();
         assert!(error.to_string().contains("no config.json"), "{error}");
         let error = Model::of(name, Some(64)).await.unwrap_err();

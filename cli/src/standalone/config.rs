@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_encoding::BatchingConfig;
 use sightline_gateway::config::{GatewayConfig, LimitsConfig, ModelConfig};
+use sightline_hub::{HubConfig, ModelPlace};
 use sightline_objects::{FileAccess, OpenOptions};
 use sightline_service::ServiceConfig;
 use sightline_service::config::{
@@ -31,6 +32,8 @@ pub struct StandaloneConfig {
     pub grpc: GrpcConfig,
     /// The model, of worker and queries. Without one runs wait, and only items and vectors can be searched with.
     pub model: ModelSettings,
+    /// How a model named `hf:org/name[@revision]` is fetched.
+    pub hub: HubConfig,
     /// How S3 is reached, for datasets.
     pub s3: S3Config,
     /// Sizes of the worker's pipeline.
@@ -54,6 +57,7 @@ impl Default for StandaloneConfig {
             listen: ListenConfig::on_port(DEFAULT_PORT),
             grpc: GrpcConfig::default(),
             model: ModelSettings::default(),
+            hub: HubConfig::default(),
             s3: S3Config::default(),
             pipeline: PipelineConfig::default(),
             batching: BatchingConfig::default(),
@@ -77,7 +81,10 @@ impl Config for StandaloneConfig {
                 problems.note(key, message);
             }
         });
-        if self.model.folder.is_some()
+        problems.within("hub", |problems| self.hub.check(problems));
+        if let Some(Err(error)) = self.model.folder.as_deref().map(ModelPlace::of) {
+            problems.note("model.folder", error.to_string());
+        } else if self.model.folder.is_some()
             && let Err(message) = self.model.model_name()
         {
             problems.note("model.name", message);

@@ -44,13 +44,22 @@ pub struct Standalone {
 ///
 /// # Errors
 /// When the data folder is in use or cannot be used, the model cannot be loaded, or the address cannot be taken.
-pub async fn start(config: StandaloneConfig, context: Context, engine: EngineCommand) -> anyhow::Result<Standalone> {
+pub async fn start(
+    mut config: StandaloneConfig,
+    context: Context,
+    engine: EngineCommand,
+) -> anyhow::Result<Standalone> {
     let folder = DataFolder::open(&config.data)?;
     // The address is taken first: it is the mistake that is made most often.
     let listener = TcpListener::bind(config.listen.address)
         .await
         .with_context(|| format!("cannot listen on {} (--listen)", config.listen.address))?;
     let address = listener.local_addr()?;
+    if let Some(given) = config.model.folder.take() {
+        let folder = context.shutdown.run_until_cancelled(config.hub.folder_of(&given)).await;
+        let folder = folder.context("stopped before the model was there")?;
+        config.model.folder = Some(folder.context("--model")?);
+    }
     let services = Services::open(&config, &context, &folder, engine).await?;
     let index = Arc::clone(&services.index);
     // A service that fails takes the others with it, and nothing that is outside.

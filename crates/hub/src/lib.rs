@@ -29,5 +29,5 @@ pub use error::HubError;
 pub use progress::{Logged, Progress};
 pub use pull::{Pulled, pull_into};
 pub use reference::{HubRef, ModelPlace, ReferenceError};
-pub use resolve::{model_name, pull, resolve};
+pub use resolve::{model_name, pull, pulled, resolve};
 pub use source::{Source, SourceFile};

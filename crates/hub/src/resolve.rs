@@ -2,10 +2,10 @@
 
 use crate::cache::Cache;
 use crate::client::Client;
-use crate::config::HubOptions;
+use crate::config::{HubConfig, HubOptions};
 use crate::error::HubError;
 use crate::listing::Listing;
-use crate::progress::Progress;
+use crate::progress::{Logged, Progress};
 use crate::pull::{Pulled, pull_listed};
 use crate::reference::{HubRef, ModelPlace};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,16 @@ pub async fn resolve(given: &Path, options: &HubOptions, progress: &dyn Progress
             .await?
             .folder,
     )
+}
+
+impl HubConfig {
+    /// The same for a service: by its configuration and the variables of this process, told to the log.
+    ///
+    /// # Errors
+    /// As [`resolve`], and where HF_ENDPOINT is no address.
+    pub async fn folder_of(&self, given: &Path) -> Result<PathBuf, HubError> {
+        resolve(given, &self.options_of_process()?, &Logged).await
+    }
 }
 
 /// Pulls a model into the cache; a branch or tag as it is now.
@@ -63,6 +73,17 @@ async fn pull_recorded(
     let pulled = pull_listed(&client, &listing, &folder, progress).await?;
     cache.record(model, &listing.commit)?;
     Ok(pulled)
+}
+
+/// The folder of a model that was pulled whole; the hub is not asked.
+///
+/// # Errors
+/// Where the cache cannot be read.
+pub fn pulled(model: &HubRef, options: &HubOptions) -> Result<Option<PathBuf>, HubError> {
+    let Some(cache) = options.cache.as_deref() else {
+        return Ok(None);
+    };
+    Ok(Cache(cache).find(model)?.map(|(_, folder)| folder))
 }
 
 /// The name that runs ask for, where none is given: the folder's, or the model's on the hub.

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_encoding::{BatchingEncoder, EmbeddingService, Encoder, EncodingMetrics, RunnerModel};
+use sightline_hub::HubConfig;
 use sightline_service::config::{
     Config, GrpcConfig, ListenConfig, ObservabilityConfig, Problems, ShutdownConfig, TelemetryConfig,
 };
@@ -30,6 +31,8 @@ pub struct EncoderConfig {
     pub grpc: GrpcConfig,
     /// The model.
     pub model: ModelSettings,
+    /// How a model named `hf:org/name[@revision]` is fetched.
+    pub hub: HubConfig,
     /// How calls are answered; `enabled` is implied.
     pub embedding: EmbeddingConfig,
     /// Logs and traces.
@@ -46,6 +49,7 @@ impl Default for EncoderConfig {
             listen: ListenConfig::on_port(DEFAULT_PORT),
             grpc: GrpcConfig::default(),
             model: ModelSettings::default(),
+            hub: HubConfig::default(),
             embedding: EmbeddingConfig {
                 enabled: true,
                 ..EmbeddingConfig::default()
@@ -62,6 +66,7 @@ impl Config for EncoderConfig {
         problems.within("listen", |problems| self.listen.check(problems));
         problems.within("grpc", |problems| self.grpc.check(problems));
         problems.within("model", |problems| self.model.check(problems));
+        problems.within("hub", |problems| self.hub.check(problems));
         problems.within("embedding", |problems| {
             self.embedding.check(problems);
             if !self.embedding.enabled {
@@ -91,13 +96,20 @@ impl ServiceConfig for EncoderConfig {
 ///
 /// # Errors
 /// When the model cannot be used, or the address cannot be taken.
-pub async fn serve_encoder(config: EncoderConfig, context: Context) -> anyhow::Result<()> {
+pub async fn serve_encoder(mut config: EncoderConfig, context: Context) -> anyhow::Result<()> {
     let loading = context.readiness.condition("model");
     let address = config.listen.address;
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address} (listen.address)"))?;
     let metrics = EncodingMetrics::new(&context.metrics)?;
+    if let Some(given) = config.model.folder.take() {
+        let folder = context.shutdown.run_until_cancelled(config.hub.folder_of(&given)).await;
+        let Some(folder) = folder else {
+            return Ok(());
+        };
+        config.model.folder = Some(folder.context("model.folder")?);
+    }
     let options = model_options(&config.model.engine().map_err(anyhow::Error::msg)?, WAITING_BATCHES);
     let options = options.map_err(anyhow::Error::msg)?;
     let Some(model) = context.shutdown.run_until_cancelled(RunnerModel::open(options)).await else {
