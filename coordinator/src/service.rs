@@ -35,6 +35,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How often a watched run is looked at, and how often it is told at least.
 const WATCH_INTERVAL: Duration = Duration::from_millis(300);
 const WATCH_HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long the broker may take to say who waits for a run: how the run stands is told in any case.
+const DEPTH_LIMIT: Duration = Duration::from_secs(2);
 /// A run that is young may still be waiting for its worker to subscribe: not worth a word.
 const NO_WORKER_AFTER_MS: u64 = 2_000;
 const DEFAULT_RUNS_PAGE: usize = 50;
@@ -143,7 +145,11 @@ impl CoordinatorService {
         if let Some((what, since)) = self.waiting.workers_wait_for(model, Instant::now()) {
             return Some(answer::since(&what, since));
         }
-        match self.queue.depth(&shard_queue(document)).await {
+        let queue = shard_queue(document);
+        let Ok(depth) = tokio::time::timeout(DEPTH_LIMIT, self.queue.depth(&queue)).await else {
+            return Some("the broker does not answer".into());
+        };
+        match depth {
             Ok(depth) if depth.consumers == 0 && self.age_ms(document) > NO_WORKER_AFTER_MS => {
                 Some(format!("no worker serves model {model}"))
             }

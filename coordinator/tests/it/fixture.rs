@@ -34,6 +34,11 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// A dataset of so many files, and a coordinator that plans.
     pub(crate) async fn new(files: usize) -> Self {
+        Self::behind(files, |queue| queue).await
+    }
+
+    /// The same, with something between the coordinator and its queue.
+    pub(crate) async fn behind(files: usize, wrap: impl FnOnce(Arc<dyn JobQueue>) -> Arc<dyn JobQueue>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dataset = folder.path().join("dataset");
         std::fs::create_dir(&dataset).unwrap();
@@ -42,7 +47,7 @@ impl Fixture {
         }
         std::fs::create_dir(folder.path().join("state")).unwrap();
         let queue = sightline_queue::open("memory:", QueueOptions::default()).unwrap();
-        let mut fixture = Self::over(folder, queue).await;
+        let mut fixture = Self::over(folder, wrap(queue)).await;
         fixture.start();
         fixture
     }

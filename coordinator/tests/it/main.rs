@@ -11,6 +11,7 @@ mod fan_out;
 mod fixture;
 mod retry;
 mod rollups;
+mod silent_broker;
 mod verify;
 
 use bytes::Bytes;
