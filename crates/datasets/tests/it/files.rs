@@ -28,7 +28,7 @@ async fn a_prefix_gives_its_pictures_and_skips_other_files() {
                 "b/x.dcm.png item 2 -",
                 "b/사진 1.JPG item 3 -",
                 "notes.txt skipped unsupported_type",
-                "scan.dcm skipped unsupported_type",
+                "scan.dcm item 1 -",
             ]
         );
     }
