@@ -38,10 +38,11 @@ impl DeadLetters {
                 self.pass().await
             };
             tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
                 passed = pass => if let Err(error) = passed {
                     tracing::warn!(error = describe(&error), "the dead letters cannot be looked through");
                 },
-                () = shutdown.cancelled() => return,
             }
         }
     }
