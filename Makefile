@@ -192,9 +192,9 @@ COVERAGE := cargo tarpaulin --locked --workspace --engine llvm --skip-clean --ta
 .PHONY: bench-plan
 bench-plan: setup-test ## Planning a million objects against a plain LIST loop (target/bench/plan.json); OBJECTS, ROUNDS
 	$(SETUP) python-clients s3
-	cargo build --locked -p sightline-coordinator --bins
-	cargo build --locked -p sightline-objects --example list
-	$(DEV) run rabbitmq s3 -- .local/venv-clients/bin/python bench/plan/run.py \
+	cargo build --locked --release -p sightline-coordinator --bins
+	cargo build --locked --release -p sightline-objects --example list
+	$(DEV) run rabbitmq s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-clients/bin/python bench/plan/run.py \
 		--objects $(or $(OBJECTS),1000000) --rounds $(or $(ROUNDS),3)
 
 .PHONY: coverage

@@ -100,7 +100,7 @@ fn text(audit: &v1::RunAudit) -> String {
         ),
         (
             audit.superseded_rows,
-            "rows were written anew by a later run (no problem)",
+            "rows were written anew by a later run, or for another plan of this one (no problem)",
         ),
         (
             audit.repeated_keys,

@@ -1,10 +1,11 @@
 //! The audit of a whole run, told as it goes on.
 
+use crate::orphans;
 use crate::planner::{PlanError, describe};
 use crate::service::{CoordinatorService, index_error, state_error};
 use crate::verify::{self, Problem, ShardAudit};
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{OutcomeCounts, RunDocument, RunId, ShardId};
+use sightline_core::{LinkId, OutcomeCounts, RunDocument, RunId, ShardId};
 use sightline_index::VectorIndex;
 use sightline_proto::v1;
 use sightline_service::ServiceError;
@@ -19,6 +20,8 @@ use tonic::Status;
 const CONCURRENT_SHARDS: usize = 8;
 /// How often a caller is told how far the audit is.
 const TELL_INTERVAL: Duration = Duration::from_millis(500);
+/// Rows of orphans that are asked for at once.
+const ROWS_AT_ONCE: usize = 1000;
 /// Problems that are listed one by one.
 const LISTED_PROBLEMS: usize = 100;
 
@@ -30,6 +33,7 @@ impl CoordinatorService {
         let snapshot = self.ended(run).await?;
         let index = self.open_index().await?;
         let shards = Arc::unwrap_or_clone(self.tracker.shards(run).await.map_err(state_error)?);
+        let nodes = self.tracker.nodes(run).await.map_err(state_error)?;
         let (tell, told) = mpsc::channel(4);
         let audit = Audit {
             service: self.clone(),
@@ -42,7 +46,7 @@ impl CoordinatorService {
             let closed = tell.clone();
             tokio::select! {
                 biased;
-                () = audit.tell(shards, tell) => {}
+                () = audit.tell(nodes, shards, tell) => {}
                 () = closed.closed() => {}
                 () = shutdown.cancelled() => {}
             }
@@ -68,8 +72,8 @@ struct Audit {
 }
 
 impl Audit {
-    async fn tell(&self, shards: Vec<ShardId>, tell: mpsc::Sender<Told>) {
-        let last = self.of_all(shards, &tell).await.map_err(|error| {
+    async fn tell(&self, nodes: Vec<(LinkId, String)>, shards: Vec<ShardId>, tell: mpsc::Sender<Told>) {
+        let last = self.of_all(nodes, shards, &tell).await.map_err(|error| {
             Status::from(match error {
                 PlanError::State(error) => state_error(error),
                 PlanError::Index(error) => index_error(error),
@@ -82,6 +86,7 @@ impl Audit {
 
     async fn of_all(
         &self,
+        nodes: Vec<(LinkId, String)>,
         shards: Vec<ShardId>,
         tell: &mpsc::Sender<Told>,
     ) -> Result<v1::VerifyRunResponse, PlanError> {
@@ -89,14 +94,19 @@ impl Audit {
         let mut sum = Sum::default();
         let mut told_at = Instant::now();
         let (state, index, document) = (&self.service.state, self.index.as_ref(), self.document.as_ref());
+        let mut orphans = orphans::of(state, document, nodes, &shards).await?;
+        let known = &orphans.clone();
         let mut audits = stream::iter(shards)
             .map(|shard| async move {
-                let (_, audit) = verify::shard(state, index, document, &shard).await?;
+                let (_, audit) = verify::shard(state, index, document, known, &shard).await?;
                 Ok::<_, PlanError>((shard, audit))
             })
             .buffered(CONCURRENT_SHARDS);
         while let Some((shard, audit)) = audits.try_next().await? {
             sum.add(&shard, &audit);
+            for id in &audit.orphans {
+                orphans.remove(id);
+            }
             if told_at.elapsed() >= TELL_INTERVAL {
                 told_at = Instant::now();
                 let so_far = answer(sum.shards, total_shards, None);
@@ -104,6 +114,9 @@ impl Audit {
                     break;
                 }
             }
+        }
+        for ids in Vec::from_iter(orphans).chunks(ROWS_AT_ONCE) {
+            sum.rows_of_run += verify::count_of_run(index, document, ids.to_vec()).await?;
         }
         let rows = verify::count_rows(index, document).await?;
         Ok(answer(sum.shards, total_shards, Some(sum.finish(rows, self.stopped))))

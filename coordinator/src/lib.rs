@@ -14,6 +14,7 @@ mod failures;
 mod fan_out;
 mod metrics;
 mod node;
+mod orphans;
 mod piece;
 mod plan_loop;
 mod planner;

@@ -1,5 +1,6 @@
 //! Pages over the items of an earlier run that a run takes, instead of pages over its dataset.
 
+use crate::orphans::Orphans;
 use crate::planner::PlanError;
 use crate::tracker::Tracker;
 use crate::verify;
@@ -74,7 +75,7 @@ impl Parent<'_> {
     /// A shard's entries that an audit finds a problem with, or all where it has no result.
     async fn unverified(&self, parent: &RunDocument, shard: &ShardId) -> Result<Vec<ManifestEntry>, PlanError> {
         let index = self.index.ok_or(PlanError::NoIndex)?;
-        let (manifest, audit) = verify::shard(self.state, index, parent, shard).await?;
+        let (manifest, audit) = verify::shard(self.state, index, parent, &Orphans::new(), shard).await?;
         if audit.unprocessed > 0 {
             return Ok(manifest.entries);
         }

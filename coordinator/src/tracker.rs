@@ -2,7 +2,7 @@
 
 use crate::progress::{RunProgress, RunSnapshot};
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{Clock, Link, PlanNode, RunDocument, RunId, ShardId};
+use sightline_core::{Clock, Link, LinkId, PlanNode, RunDocument, RunId, ShardId};
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl Tracker {
     /// # Errors
     /// When the state cannot be read.
     pub(crate) async fn shards(&self, run: &RunId) -> Result<Arc<Vec<ShardId>>, StateError> {
-        let nodes = self.read(run, RunProgress::nodes).await?.unwrap_or_default();
+        let nodes = self.nodes(run).await?;
         let mut listed = self.listed.lock().await;
         if let Some(kept) = listed
             .as_ref()
@@ -122,6 +122,14 @@ impl Tracker {
             shards: Arc::clone(&shards),
         });
         Ok(shards)
+    }
+
+    /// The nodes of a run's tree, as (link, digest).
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) async fn nodes(&self, run: &RunId) -> Result<Vec<(LinkId, String)>, StateError> {
+        Ok(self.read(run, RunProgress::nodes).await?.unwrap_or_default())
     }
 
     /// Shards of a run's tree with items that failed, in the order of their ids.

@@ -1,5 +1,6 @@
 //! The audit of a run: manifests, results and index compared, shard by shard.
 
+use crate::orphans::Orphans;
 use crate::planner::PlanError;
 use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField};
 use sightline_core::{
@@ -29,10 +30,12 @@ pub(crate) struct ShardAudit {
     pub(crate) unprocessed: u64,
     /// Items by how the result says that they ended.
     pub(crate) counts: OutcomeCounts,
-    /// Rows that a later run has written since.
+    /// Rows that a later run has written since, or this one for a node that does not count.
     pub(crate) superseded: u64,
     /// Rows that carry this run's id.
     pub(crate) rows_of_run: u64,
+    /// Rows of those that are an orphan's, too.
+    pub(crate) orphans: Vec<RowId>,
     /// Items that something is wrong with: their place in the manifest, and what.
     pub(crate) problems: Vec<(usize, ItemKey, Problem)>,
 }
@@ -40,6 +43,13 @@ pub(crate) struct ShardAudit {
 impl ShardAudit {
     fn note(&mut self, at: usize, key: &ItemKey, problem: Problem) {
         self.problems.push((at, key.clone(), problem));
+    }
+
+    fn of_run(&mut self, row: &Row, orphans: &Orphans) {
+        self.rows_of_run += 1;
+        if orphans.contains(&row.id) {
+            self.orphans.push(row.id.clone());
+        }
     }
 }
 
@@ -51,6 +61,7 @@ pub(crate) async fn shard(
     state: &State,
     index: &dyn VectorIndex,
     document: &RunDocument,
+    orphans: &Orphans,
     shard: &ShardId,
 ) -> Result<(Manifest, ShardAudit), PlanError> {
     let manifest = state.manifest(&document.run, shard).await?;
@@ -59,24 +70,33 @@ pub(crate) async fn shard(
         ..ShardAudit::default()
     };
     match state.result(&document.run, shard).await? {
-        None => audit.unprocessed = audit.items,
+        None => {
+            audit.unprocessed = audit.items;
+            // A worker that was killed before it wrote the result left them: right, and not counted.
+            let ids = manifest.entries.iter().map(|entry| id(document, entry.key()));
+            let rows = rows(index, document, ids.collect()).await?;
+            for row in rows.values().filter(|row| row.run_id == document.run) {
+                audit.of_run(row, orphans);
+            }
+        }
         Some(result) => {
-            let rows = rows(index, document, &result).await?;
-            compare(&manifest, &result, &rows, document, &mut audit);
+            let there = result.items.iter().filter(|item| recorded_digest(item).is_some());
+            let rows = rows(index, document, there.map(|item| id(document, &item.key)).collect()).await?;
+            compare(&manifest, &result, &rows, document, orphans, &mut audit);
         }
     }
     Ok((manifest, audit))
 }
 
-/// The rows of all items that a result says to be in the index.
+fn id(document: &RunDocument, key: &ItemKey) -> RowId {
+    RowId::of_item(&document.spec.dataset.name, key)
+}
+
 async fn rows(
     index: &dyn VectorIndex,
     document: &RunDocument,
-    result: &ShardResult,
+    ids: Vec<RowId>,
 ) -> Result<HashMap<RowId, Row>, IndexError> {
-    let dataset = &document.spec.dataset.name;
-    let there = result.items.iter().filter(|item| recorded_digest(item).is_some());
-    let ids: Vec<_> = there.map(|item| RowId::of_item(dataset, &item.key)).collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -100,6 +120,7 @@ fn compare(
     result: &ShardResult,
     rows: &HashMap<RowId, Row>,
     document: &RunDocument,
+    orphans: &Orphans,
     audit: &mut ShardAudit,
 ) {
     for (at, entry) in manifest.entries.iter().enumerate() {
@@ -109,12 +130,16 @@ fn compare(
         };
         audit.counts.add(&item.outcome);
         let Some(digest) = recorded_digest(item) else { continue };
-        match rows.get(&RowId::of_item(&document.spec.dataset.name, &item.key)) {
+        match rows.get(&id(document, &item.key)) {
             None => audit.note(at, &item.key, Problem::MissingRow),
             Some(row) if row.run_id == document.run => {
-                audit.rows_of_run += 1;
+                audit.of_run(row, orphans);
                 if row.source_digest != digest {
-                    audit.note(at, &item.key, Problem::WrongRow);
+                    if orphans.contains(&row.id) {
+                        audit.superseded += 1;
+                    } else {
+                        audit.note(at, &item.key, Problem::WrongRow);
+                    }
                 }
             }
             Some(row) if row.source_digest == digest => {}
@@ -123,6 +148,19 @@ fn compare(
             Some(_) => audit.note(at, &item.key, Problem::WrongRow),
         }
     }
+}
+
+/// How many of some rows carry this run's id.
+///
+/// # Errors
+/// When the index failed.
+pub(crate) async fn count_of_run(
+    index: &dyn VectorIndex,
+    document: &RunDocument,
+    ids: Vec<RowId>,
+) -> Result<u64, IndexError> {
+    let rows = rows(index, document, ids).await?;
+    Ok(rows.values().filter(|row| row.run_id == document.run).count() as u64)
 }
 
 /// How many rows carry this run's id and dataset, duplicates of one key included.

@@ -1,7 +1,10 @@
 //! Audits and repairs, over an index whose rows are spoiled in each way that an audit is for.
 
 use crate::fixture::{Fixture, LIMIT, work};
-use sightline_core::{CollectionName, DatasetName, IndexKind, Item, ItemKey, Row, RunId, Timestamp, VectorField};
+use sightline_core::{
+    CollectionName, DatasetName, IndexKind, Item, ItemKey, JobKind, Link, Manifest, ManifestEntry, PlanNode,
+    PlannedShard, Row, RunId, Timestamp, VectorField,
+};
 use sightline_index::conformance::fixture::{description, unit_vector};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
@@ -142,6 +145,53 @@ async fn a_row_of_the_run_that_no_item_of_it_has_is_told() {
     let audit = verify(&fixture, &run.name).await;
     assert!(!audit.verified);
     assert_eq!(audit.surplus_rows, 1);
+}
+
+#[tokio::test]
+async fn rows_of_a_node_that_does_not_count_are_no_problem() {
+    let fixture = Fixture::new(ITEMS).await;
+    let run = indexed(&fixture).await;
+    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let items = [3, 99].map(|number| Item::new(ItemKey::new(format!("{number:04}.png")).unwrap()));
+    let manifest = Manifest {
+        run: id.clone(),
+        kind: JobKind::Embed,
+        entries: items.into_iter().map(ManifestEntry::Item).collect(),
+    };
+    let shard = fixture.state.put_manifest(&manifest).await.unwrap();
+    let beside = PlanNode {
+        run: id,
+        link: Link::default(),
+        shards: vec![PlannedShard {
+            id: shard,
+            items: 2,
+            bytes: 2,
+        }],
+        children: vec![],
+        next: None,
+    };
+    fixture.state.put_plan_node(&beside).await.unwrap();
+    let rows = [row(3, &run.name, "another version", 1), row(99, &run.name, "d", 1)];
+    fixture.index.upsert(&collection(), &rows).await.unwrap();
+    let audit = verify(&fixture, &run.name).await;
+    assert!(audit.verified, "{audit:?}");
+    assert_eq!((audit.superseded_rows, audit.surplus_rows, audit.items), (1, 0, 25));
+}
+
+#[tokio::test]
+async fn rows_that_a_killed_worker_left_of_a_cancelled_run_are_no_problem() {
+    let fixture = Fixture::new(ITEMS).await;
+    let description = description(&collection(), &[VectorField::Image], 4, IndexKind::Flat);
+    fixture.index.create(&description).await.unwrap();
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    let cancel = v1::CancelRunRequest { name: run.name.clone() };
+    fixture.api().cancel_run(Request::new(cancel)).await.unwrap();
+    let left = [row(0, &run.name, "d", 1), row(24, &run.name, "d", 1)];
+    fixture.index.upsert(&collection(), &left).await.unwrap();
+    let audit = verify(&fixture, &run.name).await;
+    assert!(audit.verified, "{audit:?}");
+    assert_eq!((audit.unprocessed_items, audit.surplus_rows), (25, 0));
 }
 
 #[tokio::test]

@@ -29,6 +29,19 @@ pub fn plan_link(run: &RunId, link: &LinkId) -> String {
     format!("{RUNS}{run}/plan/{link}/")
 }
 
+/// All nodes of the plan, and the frozen tree.
+#[must_use]
+pub fn plan(run: &RunId) -> String {
+    format!("{RUNS}{run}/plan/")
+}
+
+/// The link and the digest of a node's key.
+#[must_use]
+pub fn node_of_plan(run: &RunId, key: &str) -> Option<(LinkId, String)> {
+    let (link, file) = key.strip_prefix(&plan(run))?.split_once('/')?;
+    Some((LinkId::new(link).ok()?, file.strip_suffix(".json")?.to_owned()))
+}
+
 /// One node of the plan; `digest` is the SHA-256 of its bytes.
 #[must_use]
 pub fn plan_node(run: &RunId, link: &LinkId, digest: &str) -> String {

@@ -79,6 +79,29 @@ impl State {
         self.read(&layout::plan_node(run, link, digest)).await
     }
 
+    /// Lists nodes, whether they count or not, and from where to go on.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn list_plan_nodes(
+        &self,
+        run: &RunId,
+        after: Option<String>,
+    ) -> Result<(Vec<(LinkId, String)>, Option<String>), StateError> {
+        let request = ListRequest {
+            prefix: layout::plan(run),
+            start_after: after,
+            fold: false,
+            limit: 1000,
+        };
+        let page = self.store.list(&request).await?;
+        let nodes = page
+            .objects
+            .iter()
+            .filter_map(|object| layout::node_of_plan(run, &object.key));
+        Ok((nodes.collect(), page.next))
+    }
+
     /// Writes a node and answers with its digest.
     ///
     /// # Errors
