@@ -188,6 +188,7 @@ bench-models: setup ## Our encoders against transformers, side by side (target/b
 
 # The engine that tests start is an example, which is built first: a run of tests alone would not.
 COVERAGE := cargo tarpaulin --locked --workspace --engine llvm --skip-clean --target-dir target/coverage
+TEST_ENGINE := target/coverage/debug/examples/test_engine
 
 .PHONY: bench-plan
 bench-plan: setup-test ## Planning a million objects against a plain LIST loop (target/bench/plan.json); OBJECTS, ROUNDS
@@ -200,9 +201,11 @@ bench-plan: setup-test ## Planning a million objects against a plain LIST loop (
 .PHONY: coverage
 coverage: setup-test ## Lines covered, by crate (installs cargo-tarpaulin)
 	cargo tarpaulin --version >/dev/null 2>&1 || cargo install --locked cargo-tarpaulin
-	$(COVERAGE) --no-run --run-types tests --run-types examples
-	$(DEV) run rabbitmq milvus milvus-lite moto -- $(COVERAGE) --run-types tests --timeout 900 \
-		--out json --output-dir target
+	$(COVERAGE) --no-run --run-types tests
+	flags=$$(cargo tarpaulin --print-rust-flags --engine llvm 2>/dev/null | grep ^RUSTFLAGS=) && eval "export $$flags" \
+		&& cargo build --locked --workspace --target-dir target/coverage --example test_engine
+	$(DEV) run rabbitmq milvus milvus-lite moto -- $(COVERAGE) --run-types tests --timeout 900 --no-fail-fast \
+		--objects $(TEST_ENGINE) --out json --output-dir target
 	python3 deploy/setup/coverage_by_crate.py target/tarpaulin-report.json
 
 .PHONY: doc
