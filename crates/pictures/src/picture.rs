@@ -87,14 +87,14 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeErro
 pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
     let format = format::sniff(bytes)?;
     let mut essential = Cow::Borrowed(bytes);
-    let mut exif = None;
+    let mut of_chunks = None;
     match format {
         Format::Jpeg => return jpeg(bytes, limits),
         Format::Dicom => return dicom::decode(bytes, limits),
         Format::Png => {
             let parts = png::essential(bytes)?;
             essential = Cow::Owned(parts.bytes);
-            exif = parts.exif;
+            of_chunks = Some(orientation::of(parts.exif.as_deref(), parts.xmp.as_deref()));
         }
         Format::WebP => {
             webp::check_length(bytes)?;
@@ -103,7 +103,7 @@ pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), 
         Format::Gif | Format::Tiff | Format::Bmp => {}
     }
     let decoded = codec::decode(format, &essential, limits)?;
-    let upright = exif.map_or(decoded.orientation, |exif| orientation::from_exif(&exif));
+    let upright = of_chunks.unwrap_or(decoded.orientation);
     let facts = Facts {
         format,
         width: decoded.width,
@@ -118,9 +118,7 @@ pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), 
 
 fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
     let survey = jpeg::survey(bytes, jpeg::Kinds::Files, limits)?;
-    let upright = survey
-        .exif
-        .map_or(Orientation::NoTransforms, |exif| orientation::from_exif(&exif));
+    let upright = orientation::of(survey.exif.as_deref(), survey.xmp);
     let turning = if orientation::needs_copy(upright) { 2 } else { 1 };
     let decoded = turbo::decode(bytes, limits, |width, height, channels| {
         let pixels = u64::from(width) * u64::from(height);

@@ -36,7 +36,7 @@ pub(super) fn decode(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Res
     let mut decoder = open(format, bytes, limits).map_err(failed)?;
     let (width, height) = decoder.dimensions();
     limits.check_size(width, height)?;
-    let orientation = upright(format, decoder.as_mut());
+    let orientation = upright(format, bytes, decoder.as_mut());
     let color = decoder.color_type();
     let stored = decoder.original_color_type();
     let total = decoder.total_bytes();
@@ -89,14 +89,16 @@ fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResu
 }
 
 /// A broken EXIF block turns nothing: the picture itself may well be whole.
-fn upright(format: Format, decoder: &mut dyn ImageDecoder) -> Orientation {
-    if format == Format::Tiff {
+fn upright(format: Format, bytes: &[u8], decoder: &mut dyn ImageDecoder) -> Orientation {
+    if format == Format::Tiff && super::tiff::names_orientation(bytes) {
         return decoder.orientation().unwrap_or(Orientation::NoTransforms);
     }
-    match decoder.exif_metadata() {
-        Ok(Some(block)) => orientation::from_exif(&block),
-        Ok(None) | Err(_) => Orientation::NoTransforms,
-    }
+    let exif = match format {
+        Format::Tiff => None,
+        _ => decoder.exif_metadata().unwrap_or(None),
+    };
+    let xmp = decoder.xmp_metadata().unwrap_or(None);
+    orientation::of(exif.as_deref(), xmp.as_deref())
 }
 
 fn from_image(format: Format, error: ImageError) -> DecodeError {

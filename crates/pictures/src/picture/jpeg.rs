@@ -9,7 +9,7 @@ use crate::picture::limits::DecodeLimits;
 
 /// What the markers say.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct Survey<'a> {
     /// What the decoder holds beside the pixels: all coefficients, where it cannot work row by row.
     pub(super) coefficient_bytes: u64,
     /// Whether it comes in refinements of the whole.
@@ -22,6 +22,8 @@ pub(super) struct Survey {
     pub(super) components: u8,
     /// Whether a JFIF or Adobe segment says what the components are.
     pub(super) colours_told: bool,
+    /// The last packet of XMP, as Pillow takes it.
+    pub(super) xmp: Option<&'a [u8]>,
 }
 
 /// Which JPEGs are read.
@@ -36,6 +38,7 @@ pub(super) enum Kinds {
 /// An EXIF block longer than this is none.
 const MAX_EXIF_BYTES: usize = 1 << 20;
 const EXIF: &[u8] = b"Exif\0\0";
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 struct Frame {
     pixels: u64,
@@ -47,13 +50,14 @@ struct Frame {
 }
 
 /// Walks to the end marker.
-pub(super) fn survey(bytes: &[u8], kinds: Kinds, limits: &DecodeLimits) -> Result<Survey, DecodeError> {
+pub(super) fn survey<'a>(bytes: &'a [u8], kinds: Kinds, limits: &DecodeLimits) -> Result<Survey<'a>, DecodeError> {
     let mut at = 2;
     let mut frame: Option<Frame> = None;
     let mut scans = 0;
     let mut interleaved = true;
     let mut colours_told = false;
     let mut exif: Option<Vec<u8>> = None;
+    let mut xmp = None;
     loop {
         let marker = next_marker(bytes, &mut at).ok_or_else(cut_short)?;
         match marker {
@@ -85,6 +89,7 @@ pub(super) fn survey(bytes: &[u8], kinds: Kinds, limits: &DecodeLimits) -> Resul
                 if let Some(part) = segment.strip_prefix(EXIF) {
                     exif.get_or_insert_default().extend_from_slice(part);
                 }
+                xmp = segment.strip_prefix(XMP).or(xmp);
             }
             _ => {}
         }
@@ -99,6 +104,7 @@ pub(super) fn survey(bytes: &[u8], kinds: Kinds, limits: &DecodeLimits) -> Resul
         precision: frame.precision,
         components: frame.components,
         colours_told,
+        xmp,
         exif: exif.filter(|block| block.len() <= MAX_EXIF_BYTES),
     })
 }

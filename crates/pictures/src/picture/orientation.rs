@@ -3,11 +3,27 @@
 use crate::picture::Picture;
 use image::metadata::Orientation;
 
-/// The orientation that an EXIF block names; none is upright.
-pub(super) fn from_exif(block: &[u8]) -> Orientation {
+/// A packet of XMP longer than this is none.
+pub(super) const MAX_XMP_BYTES: usize = 1 << 20;
+
+/// The orientation that an EXIF block names; where it names none, that of the XMP; else upright. So Pillow has it.
+pub(super) fn of(exif: Option<&[u8]>, xmp: Option<&[u8]>) -> Orientation {
     // Some WebP and PNG writers keep the prefix that the block has in a JPEG.
-    let block = block.strip_prefix(b"Exif\0\0").unwrap_or(block);
-    Orientation::from_exif_chunk(block).unwrap_or(Orientation::NoTransforms)
+    let block = exif.map(|block| block.strip_prefix(b"Exif\0\0").unwrap_or(block));
+    let named = block.and_then(Orientation::from_exif_chunk);
+    named.or_else(|| from_xmp(xmp?)).unwrap_or(Orientation::NoTransforms)
+}
+
+/// What Pillow's pattern `tiff:Orientation(="|>)([0-9])` finds first, an attribute or an element.
+fn from_xmp(packet: &[u8]) -> Option<Orientation> {
+    const NAME: &[u8] = b"tiff:Orientation";
+    let named = |at: usize| {
+        let rest = packet.get(at..)?.strip_prefix(NAME)?;
+        let value = rest.strip_prefix(b"=\"").or_else(|| rest.strip_prefix(b">"))?;
+        value.first().filter(|digit| digit.is_ascii_digit())
+    };
+    let digit = (0..packet.len().min(MAX_XMP_BYTES)).find_map(named)?;
+    Orientation::from_exif(digit - b'0')
 }
 
 /// Turns `height * width * 3` bytes upright; `None` where there are more or fewer of them.

@@ -5,12 +5,16 @@ use crate::picture::codec::Decoded;
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
+use crate::picture::orientation;
 use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType};
 use std::io::Cursor;
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{TiffError, TiffResult};
+
+/// The tag of a packet of XMP.
+const XMP: u16 = 700;
 
 /// Decodes a picture of 8-bit indexes into a palette; `None` where it is of another kind.
 pub(super) fn palette(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Decoded>, DecodeError> {
@@ -89,15 +93,22 @@ fn as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(copy)
 }
 
+/// Whether a file has a tag for its orientation. Without one its XMP may name it.
+pub(super) fn names_orientation(bytes: &[u8]) -> bool {
+    let tag = Decoder::new(Cursor::new(bytes)).and_then(|mut decoder| decoder.find_tag(Tag::Orientation));
+    matches!(tag, Ok(Some(_)))
+}
+
 fn read(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<(Vec<u8>, Vec<u16>, Orientation)> {
     let colours = decoder.get_tag_u16_vec(Tag::ColorMap)?;
-    let orientation = decoder
-        .find_tag_unsigned::<u8>(Tag::Orientation)?
-        .and_then(Orientation::from_exif);
+    let orientation = match decoder.find_tag_unsigned::<u8>(Tag::Orientation)? {
+        Some(value) => Orientation::from_exif(value).unwrap_or(Orientation::NoTransforms),
+        None => orientation::of(None, decoder.get_tag_u8_vec(Tag::Unknown(XMP)).ok().as_deref()),
+    };
     let DecodingResult::U8(indexes) = decoder.read_image()? else {
         return Err(TiffError::FormatError(tiff::TiffFormatError::InvalidTypeForTag));
     };
-    Ok((indexes, colours, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok((indexes, colours, orientation))
 }
 
 fn from_tiff(error: TiffError) -> DecodeError {
