@@ -212,9 +212,10 @@ fn scans_by_the_thousand_are_refused() {
 #[test]
 fn a_progressive_jpeg_pays_for_its_coefficients() {
     let limits = DecodeLimits::default();
-    let baseline = jpeg::survey(&fixture("chroma420.jpg"), jpeg::Kinds::Files, &limits).unwrap();
+    let (plain, scanned) = (fixture("chroma420.jpg"), fixture("progressive.jpg"));
+    let baseline = jpeg::survey(&plain, jpeg::Kinds::Files, &limits).unwrap();
     assert_eq!(baseline.coefficient_bytes, 0);
-    let progressive = jpeg::survey(&fixture("progressive.jpg"), jpeg::Kinds::Files, &limits).unwrap();
+    let progressive = jpeg::survey(&scanned, jpeg::Kinds::Files, &limits).unwrap();
     // 20 x 14 pixels are 2 x 1 units of 16 x 16 pixels: four blocks of brightness and two of colour each.
     assert_eq!(progressive.coefficient_bytes, 2 * 6 * 64 * 2);
 }
