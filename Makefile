@@ -180,6 +180,12 @@ parity-dicoms: ## pydicom's own DICOM files against pydicom's pixels (target/par
 	cargo build --locked -p sightline-pictures --example decode
 	.local/venv-dicom/bin/python tests/parity/real_dicoms.py
 
+.PHONY: export-test
+export-test: setup ## The export tool on a model of remote code, through `sightline embed`; fetches torch, 5 GB
+	$(SETUP) --room $(ROOM_FOR_TORCH) python-torch
+	cargo build --locked --bin sightline
+	SIGHTLINE=target/debug/sightline .local/venv-torch/bin/python tools/export_torchscript/test_export.py
+
 .PHONY: bench-models
 bench-models: setup ## Our encoders against transformers, side by side (target/bench/models.json); fetches torch, 5 GB
 	$(SETUP) --room $(ROOM_FOR_TORCH) python-torch

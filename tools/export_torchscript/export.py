@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Exports a model to TorchScript, as a folder that Sightline opens.
 
-    export.py transformers-vision MODEL --out DIR     any image model of transformers (remote code with --trust-remote-code)
+    export.py transformers-vision MODEL --out DIR     any image model of transformers (remote code with --trust-remote-code,
+                                                      its way with pictures with --preprocessor FILE)
     export.py transformers-text MODEL --out DIR       any text model of transformers
     export.py biovil-t --out DIR [--weights FILE] [--joint]   BioViL-T's image encoder (package hi-ml-multimodal)
 
@@ -15,12 +16,14 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 
 # What any two correct f32 programs agree in.
 LEAST_COSINE = 0.99999
+# Share of a picture's values that two programs may prepare further apart than one step of 255.
+MOST_OFF = 0.001
 
 
 class Vision(torch.nn.Module):
@@ -95,18 +98,86 @@ def manifest(out: Path, part: str, values: Dict[str, Any]) -> None:
     print(f"{out / 'model.pt'}: SHA-256 {digest}")
 
 
+def preparation(processor: Any, given: Optional[Path], out: Path) -> Tuple[int, int]:
+    """Writes how pictures are prepared, and gives height and width of what comes out.
+
+    A processor of transformers itself is saved as it is. Of one that came with the model's code (jina-clip-v2), or of a
+    file that is given, the written form has to make the same of pictures.
+    """
+    from transformers import AutoImageProcessor
+    out.mkdir(parents=True, exist_ok=True)
+    written = out / "preprocessor_config.json"
+    if given is not None:
+        written.write_text(given.read_text())
+    elif type(processor).__module__.startswith("transformers."):
+        processor.save_pretrained(out)
+    else:
+        written.write_text(json.dumps(described(processor), indent=2) + "\n")
+    own = AutoImageProcessor.from_pretrained(out, backend="pil")
+    if given is not None or not type(processor).__module__.startswith("transformers."):
+        share = max(share_off(processor, own, picture) for picture in drawn())
+        if share > MOST_OFF:
+            raise SystemExit(f"{written} prepares pictures otherwise than the model's {type(processor).__name__} ({share:.2%} of "
+                             "values are off): write one that does, and give it by --preprocessor FILE")
+    made = own(images=drawn()[0], return_tensors="pt")["pixel_values"]
+    return made.shape[2], made.shape[3]
+
+
+def described(processor: Any) -> Dict[str, Any]:
+    """A processor of a model's own code, by the names that such code gives to what it does."""
+    def named(*names: str) -> Any:
+        return next((value for name in names if (value := getattr(processor, name, None)) is not None), None)
+
+    size, filters = named("size"), {"nearest": 0, "lanczos": 1, "bilinear": 2, "bicubic": 3}
+    resample = named("resample", "interpolation")
+    values = {"size": size, "resample": filters.get(resample, resample), "image_mean": named("image_mean", "mean"),
+              "image_std": named("image_std", "std")}
+    unknown = [name for name, value in values.items() if value is None]
+    if unknown or not isinstance(size, int) or named("resize_mode") not in (None, "shortest"):
+        raise SystemExit(f"the model's {type(processor).__name__} is code of its own, and {', '.join(unknown) or 'its resize'} cannot be "
+                         "told: write a preprocessor_config.json that does the same, and give it by --preprocessor FILE")
+    values["size"] = {"shortest_edge": size}
+    crop = {"do_center_crop": True, "crop_size": {"height": size, "width": size}}
+    return {"image_processor_type": "CLIPImageProcessor", **values, **crop}
+
+
+def drawn() -> List[Any]:
+    """Pictures of three shapes."""
+    from PIL import Image
+    draw = torch.Generator().manual_seed(1)
+    pictures = []
+    for height, width in [(70, 95), (120, 64), (600, 800)]:
+        coarse = torch.randint(0, 256, (height // 5, width // 5, 3), generator=draw, dtype=torch.uint8)
+        pictures.append(Image.fromarray(coarse.numpy()).resize((width, height), Image.Resampling.BICUBIC))
+    return pictures
+
+
+def share_off(original: Any, own: Any, picture: Any) -> float:
+    expected, got = (torch.as_tensor(processor(images=picture, return_tensors="pt")["pixel_values"]).float()
+                     for processor in (original, own))
+    if expected.shape != got.shape:
+        return 1.0
+    step = 1 / 255 / torch.as_tensor(own.image_std).max() if own.do_normalize else 1 / 255
+    return ((expected - got).abs() > step * 1.001).float().mean().item()
+
+
 def vision(options: Any) -> None:
     from transformers import AutoImageProcessor, AutoModel
     remote = {"trust_remote_code": options.trust_remote_code}
     processor = AutoImageProcessor.from_pretrained(options.model, **remote)
-    processor.save_pretrained(options.out)
-    size = getattr(processor, "crop_size", None) if getattr(processor, "do_center_crop", False) else None
-    size = size or processor.size
-    edge = size.get("shortest_edge") if hasattr(size, "get") else None
-    height, width = (size["height"], size["width"]) if not edge else (edge, edge)
+    height, width = preparation(processor, options.preprocessor, options.out)
     pixels = [(torch.rand(count, 3, height, width) * 2 - 1,) for count in (2, 1, 3)]
     model = AutoModel.from_pretrained(options.model, **remote)
     manifest(options.out, "image", {"dimension": export(Vision(model), pixels, options.out)})
+
+
+def vocabulary_size(model: Any, tokenizer: Any) -> int:
+    """Tokens that have an embedding; a model of several parts may not say which of its tables is that of words."""
+    try:
+        return model.get_input_embeddings().num_embeddings
+    except (NotImplementedError, AttributeError):
+        part = getattr(model.config, "text_config", None) or model.config
+        return getattr(part, "vocab_size", None) or len(tokenizer)
 
 
 def text(options: Any) -> None:
@@ -116,7 +187,7 @@ def text(options: Any) -> None:
     tokenizer.save_pretrained(options.out)
     model = AutoModel.from_pretrained(options.model, **remote)
     limit = options.max_tokens or min(tokenizer.model_max_length, 512)
-    vocabulary = model.get_input_embeddings().num_embeddings
+    vocabulary = vocabulary_size(model, tokenizer)
     batches = []
     for lengths in ([7, 4], [3], [limit, 5, 1]):
         ids = torch.randint(0, min(len(tokenizer), vocabulary), (len(lengths), max(lengths)))
@@ -155,7 +226,8 @@ def main(arguments: List[str]) -> int:
             part.add_argument("--trust-remote-code", action="store_true")
         return part
 
-    command("transformers-vision", vision, True)
+    command("transformers-vision", vision, True).add_argument(
+        "--preprocessor", type=Path, metavar="FILE", help="a preprocessor_config.json to write instead of the model's")
     command("transformers-text", text, True).add_argument("--max-tokens", type=int)
     bio = command("biovil-t", biovil_t, False)
     bio.add_argument("--weights", type=Path)

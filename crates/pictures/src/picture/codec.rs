@@ -90,13 +90,10 @@ fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResu
 
 /// A broken EXIF block turns nothing: the picture itself may well be whole.
 fn upright(format: Format, bytes: &[u8], decoder: &mut dyn ImageDecoder) -> Orientation {
-    if format == Format::Tiff && super::tiff::names_orientation(bytes) {
-        return decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    if format == Format::Tiff {
+        return super::tiff::upright(bytes);
     }
-    let exif = match format {
-        Format::Tiff => None,
-        _ => decoder.exif_metadata().unwrap_or(None),
-    };
+    let exif = decoder.exif_metadata().unwrap_or(None);
     let xmp = decoder.xmp_metadata().unwrap_or(None);
     orientation::of(exif.as_deref(), xmp.as_deref())
 }

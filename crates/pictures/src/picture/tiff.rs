@@ -93,18 +93,25 @@ fn as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
     Some(copy)
 }
 
-/// Whether a file has a tag for its orientation. Without one its XMP may name it.
-pub(super) fn names_orientation(bytes: &[u8]) -> bool {
-    let tag = Decoder::new(Cursor::new(bytes)).and_then(|mut decoder| decoder.find_tag(Tag::Orientation));
-    matches!(tag, Ok(Some(_)))
+/// The orientation that a file's tag names; without the tag, that of its XMP.
+pub(super) fn upright(bytes: &[u8]) -> Orientation {
+    let named = Decoder::new(Cursor::new(bytes)).and_then(|mut decoder| orientation(&mut decoder));
+    named.unwrap_or(Orientation::NoTransforms)
+}
+
+fn orientation(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<Orientation> {
+    match decoder.find_tag_unsigned::<u8>(Tag::Orientation)? {
+        Some(value) => Ok(Orientation::from_exif(value).unwrap_or(Orientation::NoTransforms)),
+        None => {
+            let xmp = decoder.get_tag_u8_vec(Tag::Unknown(XMP)).ok();
+            Ok(orientation::of(None, xmp.as_deref()))
+        }
+    }
 }
 
 fn read(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<(Vec<u8>, Vec<u16>, Orientation)> {
     let colours = decoder.get_tag_u16_vec(Tag::ColorMap)?;
-    let orientation = match decoder.find_tag_unsigned::<u8>(Tag::Orientation)? {
-        Some(value) => Orientation::from_exif(value).unwrap_or(Orientation::NoTransforms),
-        None => orientation::of(None, decoder.get_tag_u8_vec(Tag::Unknown(XMP)).ok().as_deref()),
-    };
+    let orientation = orientation(decoder)?;
     let DecodingResult::U8(indexes) = decoder.read_image()? else {
         return Err(TiffError::FormatError(tiff::TiffFormatError::InvalidTypeForTag));
     };
