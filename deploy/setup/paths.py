@@ -30,6 +30,7 @@ VENV_MOTO: Path = LOCAL / "venv-moto"
 VENV_CLIENTS: Path = LOCAL / "venv-clients"
 VENV_DICOM: Path = LOCAL / "venv-dicom"
 VENV_TORCH: Path = LOCAL / "venv-torch"
+VENV_SENTENCES: Path = LOCAL / "venv-sentences"
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -34,6 +34,7 @@ COMPONENTS: Dict[str, str] = {
     "python-clients": "python_clients",
     "python-dicom": "python_dicom",
     "python-torch": "python_torch",
+    "python-sentences": "python_sentences",
     "helm": "helm",
     "chart-checks": "chart_checks",
     "prometheus": "prometheus",

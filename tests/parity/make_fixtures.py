@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes the fixtures that our encoders are held against: tiny random models, and what transformers makes of them.
 
-    make_fixtures.py --out tests/parity/fixtures                 # the committed ones
+    make_fixtures.py --out tests/parity/fixtures                 # the committed ones, of the first ten
+    make_fixtures.py --out tests/parity/fixtures --only sentence-transformers --cases 6
     make_fixtures.py --out target/parity-more --seed 7 --cases 20   # others, to look for mistakes
 
 Each case is a folder `ARCHITECTURE/NUMBER` with `model/` as the Hub lays models out, `inputs.json` (files of
 `pictures/`, texts and what each is to a search), and `expected.safetensors` (`pixels`, `images`, `texts`; vectors before
-they are brought to length 1). Needs torch and transformers (`deploy/setup/setup.py python-torch`).
+they are brought to length 1). Needs torch, transformers and sentence-transformers (`deploy/setup/setup.py python-sentences`).
 """
 
 import argparse
@@ -24,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import models  # noqa: E402
 import pictures  # noqa: E402
 import scripts  # noqa: E402
+import sentences  # noqa: E402
 import texts  # noqa: E402
 
 ARCHITECTURES: Dict[str, Callable[[random.Random, int], models.Case]] = {
@@ -37,6 +39,7 @@ ARCHITECTURES: Dict[str, Callable[[random.Random, int], models.Case]] = {
     "xlm-roberta": models.xlm_roberta,
     "embeddinggemma": models.embedding_gemma,
     "torchscript": scripts.torchscript,
+    "sentence-transformers": sentences.sentence_transformers,
 }
 # Where different inputs have nearly one vector, a wrong network would pass.
 LARGEST_COSINE = 0.98
@@ -51,7 +54,8 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("--only", choices=sorted(ARCHITECTURES))
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    shutil.rmtree(options.out, ignore_errors=True)
+    shutil.rmtree(options.out / (options.only or ""), ignore_errors=True)
+    shutil.rmtree(options.out / "pictures", ignore_errors=True)
     gallery = pictures.write(options.out / "pictures")
     for name, architecture in ARCHITECTURES.items():
         for number in range(options.cases):
@@ -84,7 +88,7 @@ def write_drawn(folder: Path, draw: random.Random, architecture: Any, number: in
             expected["images"] = case.encode_pixels(pixels)
             inputs["pictures"] = [path.name for path in gallery]
         if case.encode_texts is not None:
-            asked = texts.draw(draw)
+            asked = texts.draw(draw) + case.more_texts
             expected["texts"] = torch.stack([case.encode_texts(text["text"], text["role"]) for text in asked])
             inputs["texts"] = asked
     if not all(tell_apart(expected[what]) for what in ("images", "texts") if what in expected):

@@ -3,7 +3,7 @@
 import json
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
 
@@ -23,6 +23,7 @@ class Case:
     save: Callable[[Path], None]
     encode_pixels: Optional[Callable[[torch.Tensor], torch.Tensor]] = None
     encode_texts: Optional[Callable[[str, str], torch.Tensor]] = None
+    more_texts: List[Dict[str, str]] = field(default_factory=list)
 
     def pixels(self, folder: Path, gallery: List[Any]) -> torch.Tensor:
         # Pillow's processor is the reference, whichever the configuration names.

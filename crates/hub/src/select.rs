@@ -14,11 +14,17 @@ const PICKLES: [&str; 6] = [".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"];
 const SHOWN: usize = 8;
 
 /// What is read of a folder beside weights.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 24] = [
     CONFIG,
     MODULES,
     "config_sentence_transformers.json",
     "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
+    "sentence_camembert_config.json",
+    "sentence_albert_config.json",
+    "sentence_xlm-roberta_config.json",
+    "sentence_xlnet_config.json",
     "preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
@@ -163,7 +169,10 @@ pub(crate) fn folders(config: Option<&[u8]>, modules: Option<&[u8]>) -> Result<V
     // A network of the repository's own folder comes first, whatever modules.json says of it.
     let mut needs_network = config.is_none();
     for module in modules {
-        let network = needs_network && module.r#type.ends_with(".Transformer");
+        let network = needs_network
+            && [".Transformer", ".CLIPModel"]
+                .iter()
+                .any(|kind| module.r#type.ends_with(kind));
         needs_network &= !network;
         let weights = network || module.r#type.ends_with(".Dense");
         *found

@@ -86,6 +86,13 @@ impl ModelFolder {
         if let Some(text) = &sides.text {
             spaces.insert(VectorField::Text, text.space(&name, digests)?);
         }
+        if let Some(told) = sides.text.as_ref().and_then(|text| text.truncate_dim) {
+            let shared = sides.shared_space;
+            let truncated = |field: &VectorField| shared || *field == VectorField::Text;
+            for (_, space) in spaces.iter_mut().filter(|(field, _)| truncated(field)) {
+                space.dimension = space.dimension.min(told);
+            }
+        }
         Ok(Self {
             name,
             root: root.to_owned(),

@@ -16,6 +16,8 @@ mod path;
 mod pooling;
 mod preprocessing;
 mod prompts;
+mod sentence;
+
 mod text;
 mod tokenizer;
 mod torchscript;

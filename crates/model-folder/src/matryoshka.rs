@@ -2,6 +2,9 @@
 
 use crate::error::FolderError;
 use crate::folder::{CONFIG, ModelFolder};
+use crate::image::ImageSide;
+use crate::text::TextSide;
+use sightline_core::VectorField;
 
 /// Shorter lengths that `config.json` names, as jina's and nomic's do.
 pub(crate) fn dimensions(config: &serde_json::Value) -> Vec<u32> {
@@ -17,7 +20,7 @@ pub(crate) fn dimensions(config: &serde_json::Value) -> Vec<u32> {
 impl ModelFolder {
     /// Keeps the first `dimension` values of each vector alone, before vectors are brought to length 1: for models
     /// whose first values were trained to do without the others (Matryoshka representation learning). It is another
-    /// space. None changes nothing.
+    /// space. None changes nothing: what sentence-transformers' configuration says (`truncate_dim`) stays.
     ///
     /// # Errors
     /// When vectors are shorter, or the configuration names the lengths that the model was trained for and this is none
@@ -27,8 +30,8 @@ impl ModelFolder {
         let wrong = |problem: String, remedy: String| {
             FolderError::setting(&self.root.join(CONFIG), "truncate_dim", problem, remedy)
         };
-        for space in self.spaces.values() {
-            let whole = space.dimension;
+        for field in self.spaces.keys() {
+            let whole = self.whole_dimension(*field);
             if !(1..=whole).contains(&dimension) {
                 let problem = format!("is {dimension}, but vectors have {whole} values");
                 return Err(wrong(problem, format!("give 1 to {whole}")));
@@ -44,6 +47,15 @@ impl ModelFolder {
         }
         Ok(self)
     }
+
+    /// Length of a field's vectors before anything is left out.
+    fn whole_dimension(&self, field: VectorField) -> u32 {
+        let length = match field {
+            VectorField::Image => self.image.as_ref().map(ImageSide::dimension),
+            VectorField::Text => self.text.as_ref().map(TextSide::dimension),
+        };
+        length.unwrap_or(0)
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +68,22 @@ mod tests {
 
     fn open(folder: &TestFolder) -> ModelFolder {
         ModelFolder::open_as(folder.path(), ModelName::new("tiny").unwrap(), &DigestCache::new()).unwrap()
+    }
+
+    #[test]
+    fn what_sentence_transformers_keeps_is_kept_unless_another_length_is_asked_for() {
+        let folder = TestFolder::pair();
+        folder.write_json("text/config_sentence_transformers.json", &json!({"truncate_dim": 3}));
+        let lengths = |model: ModelFolder| model.spaces.values().map(|space| space.dimension).collect::<Vec<_>>();
+        assert_eq!(lengths(open(&folder)), [3, 3], "both lie in one space");
+        assert_eq!(lengths(open(&folder).truncated(None).unwrap()), [3, 3]);
+        assert_eq!(lengths(open(&folder).truncated(Some(5)).unwrap()), [5, 5]);
+        folder.write_json("text/config_sentence_transformers.json", &json!({"truncate_dim": 0}));
+        let name = ModelName::new("tiny").unwrap();
+        let error = ModelFolder::open_as(folder.path(), name, &DigestCache::new())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("`truncate_dim` is 0"), "{error}");
     }
 
     #[test]

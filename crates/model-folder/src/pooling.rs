@@ -110,6 +110,17 @@ struct RawDense {
     #[serde(default = "yes")]
     bias: bool,
     activation_function: Option<String>,
+    module_input_name: Option<String>,
+    module_output_name: Option<String>,
+    #[serde(default)]
+    use_residual: bool,
+}
+
+/// What `Normalize` may say.
+#[derive(Deserialize, Default)]
+struct RawNormalize {
+    module_input_name: Option<String>,
+    module_output_name: Option<String>,
 }
 
 fn yes() -> bool {
@@ -130,7 +141,7 @@ impl Modules {
     pub(crate) fn network(folder: &Path) -> Result<Option<PathBuf>, FolderError> {
         let file = folder.join(MODULES);
         let modules = path::read_json_if_there::<Vec<Module>>(&file)?.unwrap_or_default();
-        let network = modules.iter().find(|module| module.r#type.ends_with(".Transformer"));
+        let network = modules.iter().find(|module| is_network(&module.r#type));
         let below = network.filter(|module| !module.path.is_empty());
         below
             .map(|module| path::inside(folder, &file, "path", &module.path))
@@ -138,7 +149,9 @@ impl Modules {
     }
 
     /// Reads `modules.json`, where there is one.
-    pub(crate) fn read(folder: &Path) -> Result<Self, FolderError> {
+    ///
+    /// A network that gives one vector a text (`pools`) needs no Pooling.
+    pub(crate) fn read(folder: &Path, pools: bool) -> Result<Self, FolderError> {
         let file = folder.join(MODULES);
         let mut read = Self::default();
         let Some(modules) = path::read_json_if_there::<Vec<Module>>(&file)? else {
@@ -148,7 +161,7 @@ impl Modules {
         for module in &modules {
             let place = || path::inside(folder, &file, "path", &module.path);
             let stage = match module.r#type.rsplit('.').next() {
-                Some("Transformer") => Stage::Transformer,
+                Some("Transformer" | "CLIPModel") => Stage::Transformer,
                 Some("Pooling") => {
                     let place = place()?;
                     let raw = RawPooling::read(&place)?;
@@ -161,7 +174,12 @@ impl Modules {
                     Stage::Dense
                 }
                 // Vectors are brought to length 1 in any case.
-                Some("Normalize") => Stage::Normalize,
+                Some("Normalize") => {
+                    if !module.path.is_empty() {
+                        normalize(&place()?)?;
+                    }
+                    Stage::Normalize
+                }
                 _ => {
                     let problem = format!("names {:?}, which is not implemented", module.r#type);
                     let remedy = "use a model of Transformer, Pooling, Dense and Normalize alone";
@@ -175,7 +193,7 @@ impl Modules {
             }
             before = stage;
         }
-        if read.pooling.is_none() {
+        if read.pooling.is_none() && !pools {
             return Err(FolderError::setting(
                 &file,
                 "type",
@@ -196,17 +214,22 @@ impl RawPooling {
         self.modes.get("include_prompt").and_then(serde_json::Value::as_bool) == Some(false)
     }
 
+    /// The modes: newer files name one by a word, or several in a list, which counts before the older flags.
+    fn modes(&self) -> Vec<&str> {
+        match self.modes.get("pooling_mode") {
+            Some(serde_json::Value::String(mode)) => vec![mode],
+            Some(serde_json::Value::Array(modes)) => modes.iter().filter_map(serde_json::Value::as_str).collect(),
+            _ => {
+                let flags = self.modes.iter().filter(|(key, _)| key.starts_with("pooling_mode_"));
+                let on = flags.filter(|(_, value)| value.as_bool() == Some(true));
+                on.map(|(key, _)| key.as_str()).collect()
+            }
+        }
+    }
+
     fn mode(&self, folder: &Path) -> Result<Pooling, FolderError> {
-        let mut on: Vec<&str> = self
-            .modes
-            .iter()
-            .filter(|(key, value)| key.starts_with("pooling_mode_") && value.as_bool() == Some(true))
-            .map(|(key, _)| key.as_str())
-            .collect();
-        // Newer files name one mode by a word.
-        on.extend(self.modes.get("pooling_mode").and_then(serde_json::Value::as_str));
-        match on.as_slice() {
-            ["pooling_mode_mean_tokens" | "mean"] => Ok(Pooling::Mean),
+        match self.modes().as_slice() {
+            [] | ["pooling_mode_mean_tokens" | "mean"] => Ok(Pooling::Mean),
             ["pooling_mode_cls_token" | "cls"] => Ok(Pooling::Cls),
             ["pooling_mode_max_tokens" | "max"] => Ok(Pooling::Max),
             ["pooling_mode_lasttoken" | "lasttoken"] => Ok(Pooling::Last),
@@ -225,10 +248,51 @@ impl RawPooling {
     }
 }
 
+/// Whether a module of this type holds the network.
+fn is_network(kind: &str) -> bool {
+    kind.ends_with(".Transformer") || kind.ends_with(".CLIPModel")
+}
+
+/// Refuses a module that works on anything but a text's one vector.
+fn only_on_sentences(file: &Path, names: [(&str, Option<&str>); 2]) -> Result<(), FolderError> {
+    for (key, name) in names {
+        if let Some(other) = name.filter(|name| *name != "sentence_embedding") {
+            let problem = format!("is {other:?}, which is not implemented");
+            let remedy = "use a model whose modules work on sentence_embedding";
+            return Err(FolderError::setting(file, key, problem, remedy));
+        }
+    }
+    Ok(())
+}
+
+fn normalize(folder: &Path) -> Result<(), FolderError> {
+    let file = folder.join("config.json");
+    let raw: RawNormalize = path::read_json_if_there(&file)?.unwrap_or_default();
+    let names = [
+        ("module_input_name", raw.module_input_name.as_deref()),
+        ("module_output_name", raw.module_output_name.as_deref()),
+    ];
+    only_on_sentences(&file, names)
+}
+
 fn dense(folder: &Path) -> Result<Dense, FolderError> {
     const MAX: u32 = 1 << 16;
     let raw: RawDense = path::read_json(folder, "config.json", "modules.json names it: copy it too")?;
     let file = folder.join("config.json");
+    let names = [
+        ("module_input_name", raw.module_input_name.as_deref()),
+        ("module_output_name", raw.module_output_name.as_deref()),
+    ];
+    only_on_sentences(&file, names)?;
+    if raw.use_residual {
+        let problem = "is true, which is not implemented";
+        return Err(FolderError::setting(
+            &file,
+            "use_residual",
+            problem,
+            "use a model without it",
+        ));
+    }
     for (key, value) in [("in_features", raw.in_features), ("out_features", raw.out_features)] {
         if !(1..=MAX).contains(&value) {
             return Err(FolderError::setting(

@@ -1,4 +1,4 @@
-//! `preprocessor_config.json`: how a picture becomes the network's input.
+//! `preprocessor_config.json`, or its successor `processor_config.json`: how a picture becomes the network's input.
 
 mod keys;
 mod processor;
@@ -14,6 +14,7 @@ use size::Size;
 use std::path::Path;
 
 const FILE: &str = "preprocessor_config.json";
+const JOINT: &str = "processor_config.json";
 const KEEP: &str = "use a model whose preprocessing is resize, centre crop or padding, rescale and normalise";
 
 /// The filter of a resize, by Pillow's names.
@@ -96,6 +97,12 @@ fn is_zero(value: &f64) -> bool {
 impl ImagePreprocessing {
     /// Reads a folder's preprocessing.
     pub(crate) fn open(folder: &Path) -> Result<Self, FolderError> {
+        // Newer files of transformers hold the processors of pictures and of texts together, and come first there.
+        let joint = folder.join(JOINT);
+        let raw = path::read_json_if_there::<Map<String, Value>>(&joint)?;
+        if let Some(Value::Object(raw)) = raw.as_ref().and_then(|raw| raw.get("image_processor")) {
+            return Self::resolve(raw, &joint);
+        }
         let remedy = "copy it from the model's page; it says how pictures are prepared";
         let raw: Map<String, Value> = path::read_json(folder, FILE, remedy)?;
         Self::resolve(&raw, &folder.join(FILE))

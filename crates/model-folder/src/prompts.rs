@@ -9,8 +9,9 @@ use std::path::Path;
 #[derive(Deserialize, Default)]
 struct Prompts {
     #[serde(default)]
-    prompts: BTreeMap<String, String>,
+    prompts: BTreeMap<String, Option<String>>,
     default_prompt_name: Option<String>,
+    truncate_dim: Option<u32>,
 }
 
 /// What is put before texts.
@@ -18,6 +19,8 @@ struct Prompts {
 pub(crate) struct TextPrompts {
     pub(crate) document: String,
     pub(crate) query: String,
+    /// How many of a vector's first values are kept.
+    pub(crate) truncate_dim: Option<u32>,
 }
 
 impl TextPrompts {
@@ -32,10 +35,21 @@ impl TextPrompts {
         let Prompts {
             prompts,
             default_prompt_name,
+            truncate_dim,
         } = path::read_json_if_there(&folder.join(FILE))?.unwrap_or_default();
+        if truncate_dim == Some(0) {
+            let file = folder.join(FILE);
+            return Err(FolderError::setting(
+                &file,
+                "truncate_dim",
+                "is 0",
+                "give 1 or more, or leave it out",
+            ));
+        }
+        let prompt = |text: &Option<String>| text.clone().unwrap_or_default();
         let usual = match default_prompt_name {
             None => String::new(),
-            Some(name) => prompts.get(&name).cloned().ok_or_else(|| {
+            Some(name) => prompts.get(&name).map(prompt).ok_or_else(|| {
                 let problem = format!("is {name:?}, which `prompts` does not hold");
                 let file = folder.join(FILE);
                 FolderError::setting(&file, "default_prompt_name", problem, "copy the model again")
@@ -45,12 +59,12 @@ impl TextPrompts {
             names
                 .iter()
                 .find_map(|name| prompts.get(*name))
-                .unwrap_or(&usual)
-                .clone()
+                .map_or_else(|| usual.clone(), prompt)
         };
         Ok(Self {
             document: named(&["document", "passage", "corpus"]),
             query: named(&["query"]),
+            truncate_dim,
         })
     }
 }
@@ -82,7 +96,7 @@ mod tests {
                 "task: search result | query: ",
             ),
             (
-                json!({"prompts": {"query": "Represent: "}, "default_prompt_name": null}),
+                json!({"prompts": {"query": "Represent: ", "document": null}, "default_prompt_name": null}),
                 "",
                 "Represent: ",
             ),

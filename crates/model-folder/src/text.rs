@@ -7,9 +7,10 @@ use crate::network::{Gemma3, TextTransformer};
 use crate::path;
 use crate::pooling::{Dense, Modules, Padding, Pooling};
 use crate::prompts::TextPrompts;
+use crate::sentence::Sentence;
 use crate::tokenizer::{TokenizerConfig, TokenizerFiles, TokenizerForm};
 use crate::torchscript::ScriptText;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sightline_core::digest::PartsDigest;
 use sightline_core::{ModelName, VectorSpace};
 use std::path::{Path, PathBuf};
@@ -84,22 +85,21 @@ pub struct TextSide {
     pub prefix: String,
     /// Put before every text that is looked for.
     pub query_prefix: String,
+    /// Whether longer texts lose their beginning, not their end.
+    pub cut_left: bool,
+    /// How many of a vector's first values are kept, where sentence-transformers' configuration says so.
+    pub truncate_dim: Option<u32>,
 }
 
 /// What happens to a text before the network. Fields in alphabetical order: as JSON it is part of a fingerprint.
 #[derive(Serialize)]
 struct TextPreprocessing {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut_left: bool,
     lowercase: bool,
     max_tokens: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     padded: bool,
-}
-
-#[derive(Deserialize, Default)]
-struct SentenceBert {
-    max_seq_length: Option<u32>,
-    #[serde(default)]
-    do_lower_case: bool,
 }
 
 impl TextSide {
@@ -123,11 +123,12 @@ impl TextSide {
         padding: Padding,
         weights: Vec<PathBuf>,
     ) -> Result<Self, FolderError> {
-        let sentence: SentenceBert = optional(folder, "sentence_bert_config.json")?;
+        let sentence = Sentence::read(folder)?;
         let of_tokenizer = TokenizerConfig::read(folder)?;
         let tokenizer = TokenizerFiles::find(folder, &of_tokenizer)?;
         let root = model_root(folder)?;
-        let modules = Modules::read(root)?;
+        let pools = matches!(pooling, Pooling::Network | Pooling::EndOfText(_)) || padding != Padding::Longest;
+        let modules = Modules::read(root, pools)?;
         let prompts = TextPrompts::read(root)?;
         if let Some(file) = modules.leaves_prompts_out.filter(|_| !prompts.are_empty()) {
             let problem = "is false beside prompts, which is not implemented";
@@ -143,9 +144,11 @@ impl TextSide {
             pooling: modules.pooling.unwrap_or(pooling),
             padding,
             padding_token: of_tokenizer.padding_token(),
+            cut_left: cut_left(folder, &of_tokenizer, padding)?,
             dense: modules.dense,
             prefix: prompts.document,
             query_prefix: prompts.query,
+            truncate_dim: prompts.truncate_dim,
             network,
         };
         side.check_dense()?;
@@ -209,6 +212,7 @@ impl TextSide {
                 .part(digests.sha256(&dense.file)?.as_bytes());
         }
         let preprocessing = TextPreprocessing {
+            cut_left: self.cut_left,
             lowercase: self.lowercase,
             max_tokens: self.max_tokens,
             padded: matches!(self.padding, Padding::Full { .. }),
@@ -242,8 +246,28 @@ fn model_root(folder: &Path) -> Result<&Path, FolderError> {
     }
 }
 
-fn optional<T: serde::de::DeserializeOwned + Default>(folder: &Path, file: &str) -> Result<T, FolderError> {
-    Ok(path::read_json_if_there(&folder.join(file))?.unwrap_or_default())
+/// Whether longer texts lose their beginning. Filling comes after a text; where the network sees it, it may not come before.
+fn cut_left(folder: &Path, tokenizer: &TokenizerConfig, padding: Padding) -> Result<bool, FolderError> {
+    let left = |key: &str, side: Option<&str>| match side {
+        None | Some("right") => Ok(false),
+        Some("left") => Ok(true),
+        Some(other) => {
+            let file = folder.join("tokenizer_config.json");
+            let problem = format!("is {other:?}");
+            Err(FolderError::setting(&file, key, problem, "give \"left\" or \"right\""))
+        }
+    };
+    if left("padding_side", tokenizer.padding_side.as_deref())? && padding != Padding::Longest {
+        let file = folder.join("tokenizer_config.json");
+        let problem = "is \"left\", which is not implemented for networks that see the filling";
+        return Err(FolderError::setting(
+            &file,
+            "padding_side",
+            problem,
+            "use a model that fills up on the right",
+        ));
+    }
+    left("truncation_side", tokenizer.truncation_side.as_deref())
 }
 
 /// sentence-transformers' limit, else the tokenizer's, and never more than there are positions.

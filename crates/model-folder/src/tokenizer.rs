@@ -26,6 +26,15 @@ pub struct TokenizerFiles {
 pub enum TokenizerForm {
     /// `tokenizer.json`, which says everything itself.
     Whole,
+    /// `tokenizer.json` of BERT's own class, whose settings go before those of the file.
+    WholeWordPiece {
+        /// Texts become lower case.
+        lowercase: bool,
+        /// Chinese characters are words of their own.
+        split_chinese: bool,
+        /// Accents are dropped; none does so where texts become lower case.
+        strip_accents: Option<bool>,
+    },
     /// BERT's `vocab.txt`.
     WordPiece {
         /// Texts become lower case.
@@ -72,6 +81,8 @@ pub(crate) struct TokenizerConfig {
     add_prefix_space: Option<bool>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
+    pub(crate) padding_side: Option<String>,
+    pub(crate) truncation_side: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,15 +121,23 @@ const CLASSES: &[(&str, &str, Option<&str>)] = &[
 ];
 
 impl TokenizerFiles {
-    /// Finds a folder's tokenizer: `tokenizer.json`, but for SigLIP's where its SentencePiece model is there; else the files of the class that `tokenizer_config.json` names;
-    /// else, where it names none, those that are there and can only be of one class.
+    /// Finds a folder's tokenizer: `tokenizer.json`, but for SigLIP's where its SentencePiece model is there; else the files
+    /// of the class that `tokenizer_config.json` names; else, where it names none, those that are there and can only be of one class.
     pub(crate) fn find(folder: &Path, config: &TokenizerConfig) -> Result<Self, FolderError> {
         let whole = folder.join(WHOLE);
         // transformers has no reader of SigLIP's tokenizer.json: its SentencePiece model is the original.
         let original = config.class() == Some("SiglipTokenizer") && folder.join("spiece.model").is_file();
         if whole.is_file() && !original {
+            let form = match config.class() {
+                Some("BertTokenizer") => TokenizerForm::WholeWordPiece {
+                    lowercase: config.do_lower_case.unwrap_or(true),
+                    split_chinese: config.tokenize_chinese_chars.unwrap_or(true),
+                    strip_accents: config.strip_accents,
+                },
+                _ => TokenizerForm::Whole,
+            };
             return Ok(Self {
-                form: TokenizerForm::Whole,
+                form,
                 vocabulary: whole,
                 merges: None,
             });
@@ -244,6 +263,20 @@ mod tests {
         );
         folder.write("tokenizer.json", b"{}");
         assert_eq!(find(&folder).unwrap().form, TokenizerForm::Whole);
+    }
+
+    #[test]
+    fn berts_own_class_has_settings_that_go_before_the_files() {
+        let folder = TestFolder::new();
+        folder.write("tokenizer.json", b"{}");
+        let config = json!({"tokenizer_class": "BertTokenizerFast", "do_lower_case": false, "strip_accents": true});
+        folder.write_json("tokenizer_config.json", &config);
+        let expected = TokenizerForm::WholeWordPiece {
+            lowercase: false,
+            split_chinese: true,
+            strip_accents: Some(true),
+        };
+        assert_eq!(find(&folder).unwrap().form, expected);
     }
 
     #[test]

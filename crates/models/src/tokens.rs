@@ -9,7 +9,7 @@ use crate::encoder::TextRole;
 use crate::error::ModelError;
 use prepare::Prepare;
 use sightline_model_folder::TextSide;
-use tokenizers::{PostProcessor as _, Tokenizer, TruncationParams};
+use tokenizers::{PostProcessor as _, Tokenizer, TruncationDirection, TruncationParams};
 
 /// A model's tokenizer, with its limit.
 pub(crate) struct TextTokenizer {
@@ -49,6 +49,11 @@ impl TextTokenizer {
         tokenizer.with_padding(None);
         let truncation = TruncationParams {
             max_length: side.max_tokens as usize,
+            direction: if side.cut_left {
+                TruncationDirection::Left
+            } else {
+                TruncationDirection::Right
+            },
             ..TruncationParams::default()
         };
         tokenizer

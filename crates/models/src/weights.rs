@@ -52,6 +52,7 @@ impl Weights {
         let tensors = SafeTensors::deserialize(&map).map_err(|error| damaged(error.to_string()))?;
         let start = map.as_ptr() as usize;
         for (name, view) in tensors.iter() {
+            let name = current(name);
             let first = view.data().as_ptr() as usize - start;
             let shape: Option<Vec<i64>> = view.shape().iter().map(|size| i64::try_from(*size).ok()).collect();
             let entry = Entry {
@@ -60,11 +61,11 @@ impl Weights {
                 shape: shape.ok_or_else(|| damaged(format!("tensor `{name}` has an impossible shape")))?,
                 bytes: first..first + view.data().len(),
             };
-            if let Some(other) = self.entries.insert(name.to_owned(), entry) {
+            if let Some(other) = self.entries.insert(name.clone(), entry) {
                 return Err(ModelError::DoubleTensor {
                     first: self.files[other.file].0.clone(),
                     second: path.to_owned(),
-                    tensor: name.to_owned(),
+                    tensor: name,
                 });
             }
         }
@@ -72,12 +73,23 @@ impl Weights {
         Ok(())
     }
 
-    /// The first of these with which the tensor is there; the first of all where it is with none.
-    pub(crate) fn prefix(&self, prefixes: &[&'static str], name: &str) -> &'static str {
-        let mut found = prefixes
+    /// The first of these with which the tensor is there; where it is with none, what stands before the only tensor whose
+    /// name ends so (a model that was saved as a part of another); else the first of all.
+    pub(crate) fn prefix(&self, prefixes: &[&'static str], name: &str) -> String {
+        let mut known = prefixes
             .iter()
             .filter(|prefix| self.entries.contains_key(&format!("{prefix}{name}")));
-        found.next().or(prefixes.first()).copied().unwrap_or_default()
+        if let Some(prefix) = known.next() {
+            return (*prefix).to_owned();
+        }
+        let mut others = self
+            .entries
+            .keys()
+            .filter_map(|full| full.strip_suffix(name).filter(|prefix| prefix.ends_with('.')));
+        match (others.next(), others.next()) {
+            (Some(prefix), None) => prefix.to_owned(),
+            _ => prefixes.first().copied().unwrap_or_default().to_owned(),
+        }
     }
 
     /// Takes a tensor that may have any of these shapes.
@@ -188,6 +200,16 @@ pub fn parameters(folder: &ModelFolder) -> Result<Option<u64>, ModelError> {
         sum += values.filter_map(|values| u64::try_from(values).ok()).sum::<u64>();
     }
     Ok(Some(sum))
+}
+
+/// A tensor's name as it is written today: checkpoints that came from TensorFlow name a norm's weights otherwise.
+fn current(name: &str) -> String {
+    for (old, new) in [(".gamma", ".weight"), (".beta", ".bias")] {
+        if let Some(norm) = name.strip_suffix(old).filter(|norm| norm.ends_with("LayerNorm")) {
+            return format!("{norm}{new}");
+        }
+    }
+    name.to_owned()
 }
 
 fn map(path: &Path) -> Result<Mmap, ModelError> {

@@ -21,22 +21,32 @@ pub(super) fn open(folder: &Path, config: &Value) -> Result<Sides, FolderError> 
     let keys = Keys::new(folder, config);
     let dimension = keys.count("projection_dim", 512, MAX_SIZE)?;
     Ok(Sides {
-        image: Some(vision(folder, &keys.part("vision_config"), dimension)?),
-        text: Some(text(folder, &keys.part("text_config"), dimension)?),
+        image: Some(vision(folder, &keys.part("vision_config"), Some(dimension))?),
+        text: Some(text(folder, &keys.part("text_config"), Some(dimension))?),
         shared_space: true,
     })
 }
 
 pub(super) fn open_vision(folder: &Path, config: &Value) -> Result<Sides, FolderError> {
     let keys = Keys::new(folder, config);
-    let dimension = keys.count("projection_dim", 512, MAX_SIZE)?;
+    let dimension = projection(&keys, "CLIPVisionModel")?;
     Ok(Sides::image(vision(folder, &keys, dimension)?))
 }
 
 pub(super) fn open_text(folder: &Path, config: &Value) -> Result<Sides, FolderError> {
     let keys = Keys::new(folder, config);
-    let dimension = keys.count("projection_dim", 512, MAX_SIZE)?;
+    let dimension = projection(&keys, "CLIPTextModel")?;
     Ok(Sides::text(text(folder, &keys, dimension)?))
+}
+
+/// The length of one half's vectors, or none where it was saved by a class (`architectures`) that has no projection: then
+/// its vector is the pooled one.
+fn projection(keys: &Keys<'_>, without: &str) -> Result<Option<u32>, FolderError> {
+    let classes = keys.get("architectures").and_then(Value::as_array);
+    if classes.is_some_and(|classes| classes.iter().any(|class| class == without)) {
+        return Ok(None);
+    }
+    keys.count("projection_dim", 512, MAX_SIZE).map(Some)
 }
 
 pub(super) fn layers(
@@ -81,7 +91,7 @@ pub(super) const fn layer_names(layer: &'static str) -> LayerNames {
     }
 }
 
-fn vision(folder: &Path, keys: &Keys<'_>, dimension: u32) -> Result<ImageSide, FolderError> {
+fn vision(folder: &Path, keys: &Keys<'_>, dimension: Option<u32>) -> Result<ImageSide, FolderError> {
     keys.only("num_channels", &json!(3))?;
     let names = layer_names("vision_model.encoder.layers.{}.");
     let layers = layers(keys, names, [768, 3072, 12, 12], "quick_gelu", 1e-5)?;
@@ -96,7 +106,7 @@ fn vision(folder: &Path, keys: &Keys<'_>, dimension: u32) -> Result<ImageSide, F
         position_grid: [image[0] / patch[0], image[1] / patch[1]],
         position_resize: PositionResize::Never,
         pre_norm: true,
-        projection: Some(dimension),
+        projection: dimension,
         registers: 0,
         names: VisionNames {
             prefixes: &[""],
@@ -119,7 +129,7 @@ fn vision(folder: &Path, keys: &Keys<'_>, dimension: u32) -> Result<ImageSide, F
     ImageSide::open(folder, ImageNetwork::VisionTransformer(Box::new(network)), keys)
 }
 
-fn text(folder: &Path, keys: &Keys<'_>, dimension: u32) -> Result<TextSide, FolderError> {
+fn text(folder: &Path, keys: &Keys<'_>, dimension: Option<u32>) -> Result<TextSide, FolderError> {
     let names = layer_names("text_model.encoder.layers.{}.");
     let layers = layers(keys, names, [512, 2048, 12, 8], "quick_gelu", 1e-5)?;
     let end = keys.number("eos_token_id", 49_407)?;
@@ -129,7 +139,7 @@ fn text(folder: &Path, keys: &Keys<'_>, dimension: u32) -> Result<TextSide, Fold
         layers: Layers { causal: true, ..layers },
         position_offset: 0,
         positions: keys.count("max_position_embeddings", 77, MAX_SIZE)?,
-        projection: Some(TextProjection { bias: false, dimension }),
+        projection: dimension.map(|dimension| TextProjection { bias: false, dimension }),
         segments: None,
         vocab_size: keys.count("vocab_size", 49_408, MAX_SIZE)?,
         names: TextNames {

@@ -115,6 +115,36 @@ fn a_plain_bert_pools_by_the_mean_and_takes_the_tokenizers_limit() {
 }
 
 #[test]
+fn the_side_that_long_texts_lose_is_the_tokenizers_and_part_of_the_fingerprint() {
+    let folder = TestFolder::pair();
+    let before = fingerprints(&folder);
+    folder.write_json(
+        "text/tokenizer_config.json",
+        &json!({"truncation_side": "left", "padding_side": "left"}),
+    );
+    assert!(open(&folder).unwrap().text.unwrap().cut_left);
+    assert_ne!(fingerprints(&folder)[1], before[1]);
+    folder.write_json("text/tokenizer_config.json", &json!({"truncation_side": "middle"}));
+    let error = open(&folder).unwrap_err().to_string();
+    assert!(error.contains("`truncation_side` is \"middle\""), "{error}");
+}
+
+#[test]
+fn a_joint_processors_file_goes_before_the_one_of_pictures_alone() {
+    let folder = TestFolder::pair();
+    let of_pictures = json!({"image_processor_type": "CLIPImageProcessor", "size": 40, "crop_size": 32});
+    folder.write_json("image/processor_config.json", &json!({"image_processor": of_pictures}));
+    let joint = open(&folder).unwrap().image.unwrap().preprocessing;
+    assert_eq!(joint.resize, crate::Resize::ShortestEdge(40));
+    folder.write_json(
+        "image/processor_config.json",
+        &json!({"processor_class": "CLIPProcessor"}),
+    );
+    let alone = open(&folder).unwrap().image.unwrap().preprocessing;
+    assert_eq!(alone.resize, crate::Resize::ShortestEdge(36));
+}
+
+#[test]
 fn weights_in_parts_are_found_by_their_index() {
     let folder = TestFolder::pair();
     folder.remove("text/model.safetensors");

@@ -127,3 +127,42 @@ fn a_network_may_lie_below_the_folder_of_its_modules() {
     assert_eq!((found.pooling, found.max_tokens), (whole.pooling, whole.max_tokens));
     assert_eq!(found.query_prefix, "query: ");
 }
+
+#[test]
+fn a_list_of_one_mode_is_that_mode_a_word_goes_before_flags_and_several_are_refused() {
+    let folder = TestFolder::pair();
+    let read = |config: &Value| {
+        folder.write_json("text/1_Pooling/config.json", config);
+        open(&folder).map(|side| side.pooling)
+    };
+    assert_eq!(read(&json!({"pooling_mode": ["cls"]})).unwrap(), Pooling::Cls);
+    let both = json!({"pooling_mode": "lasttoken", "pooling_mode_mean_tokens": true});
+    assert_eq!(read(&both).unwrap(), Pooling::Last);
+    assert_eq!(read(&json!({"pooling_mode_cls_token": false})).unwrap(), Pooling::Mean);
+    for config in [
+        json!({"pooling_mode": ["cls", "mean"]}),
+        json!({"pooling_mode": "weightedmean"}),
+    ] {
+        let error = read(&config).unwrap_err().to_string();
+        assert!(error.contains("`pooling_mode`"), "{error}");
+    }
+}
+
+#[test]
+fn modules_that_work_on_tokens_or_add_their_input_are_refused_by_key() {
+    for (file, key, value) in [
+        ("2_Dense", "module_input_name", json!("token_embeddings")),
+        ("2_Dense", "use_residual", json!(true)),
+        ("3_Normalize", "module_output_name", json!("token_embeddings")),
+    ] {
+        let folder = TestFolder::pair();
+        modules(&folder, &["Transformer", "Pooling", "Dense", "Normalize"]);
+        dense(&folder, 2, 8, 8);
+        let usual = json!({"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"});
+        folder.write_json("text/3_Normalize/config.json", &usual);
+        open(&folder).unwrap();
+        folder.set(&format!("text/{file}/config.json"), &format!("/{key}"), value);
+        let error = open(&folder).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{key}`")) && error.contains(file), "{error}");
+    }
+}

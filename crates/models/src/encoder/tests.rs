@@ -183,26 +183,33 @@ fn keys_that_no_embedding_needs_are_ignored_by_name_and_others_refused() {
 }
 
 #[test]
-fn a_bert_saved_under_a_prefix_is_the_same_bert() {
-    let mut tiny = TinyModel::new();
+fn a_bert_saved_under_any_prefix_or_with_the_old_names_of_norms_is_the_same_bert() {
     let texts = ["a red apple".to_owned()];
-    let plain = load_cpu(tiny.open().unwrap())
-        .unwrap()
-        .encode_texts(&texts, TextRole::Document)
-        .unwrap();
-    tiny.text = tiny
-        .text
-        .iter()
-        .map(|(name, tensor)| (format!("bert.{name}"), tensor.clone()))
-        .collect();
-    tiny.write_weights();
-    assert_eq!(
-        load_cpu(tiny.open().unwrap())
-            .unwrap()
-            .encode_texts(&texts, TextRole::Document)
-            .unwrap(),
-        plain
-    );
+    let embed = |tiny: &TinyModel| {
+        let model = load_cpu(tiny.open().unwrap()).unwrap();
+        model.encode_texts(&texts, TextRole::Document).unwrap()
+    };
+    let plain = embed(&TinyModel::new());
+    let old = |name: &str| {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            .replace("LayerNorm.bias", "LayerNorm.beta")
+    };
+    let names: [fn(&str) -> String; 4] = [
+        |name| format!("bert.{name}"),
+        |name| format!("model.{name}"),
+        |name| format!("encoder.text.{name}"),
+        old,
+    ];
+    for renamed in names {
+        let mut tiny = TinyModel::new();
+        tiny.text = tiny
+            .text
+            .iter()
+            .map(|(name, tensor)| (renamed(name), tensor.clone()))
+            .collect();
+        tiny.write_weights();
+        assert_eq!(embed(&tiny), plain);
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::pre_tokenizers::whitespace::WhitespaceSplit;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
+use tokenizers::{AddedToken, NormalizerWrapper, SplitDelimiterBehavior, Tokenizer};
 
 /// What SentencePiece writes for a space.
 pub(super) const SPACE: char = '▁';
@@ -38,6 +38,19 @@ pub(super) fn build(files: &TokenizerFiles) -> Result<(Tokenizer, Prepare), Mode
     let merges = files.merges.as_deref();
     let built = match &files.form {
         TokenizerForm::Whole => whole(&bytes),
+        TokenizerForm::WholeWordPiece {
+            lowercase,
+            split_chinese,
+            strip_accents,
+        } => whole(&bytes).map(|(mut tokenizer, prepare)| {
+            // As transformers has it: the class's settings go before the file's.
+            if let Some(NormalizerWrapper::BertNormalizer(of_file)) = tokenizer.get_normalizer() {
+                let clean = of_file.clean_text;
+                let own = BertNormalizer::new(clean, *split_chinese, *strip_accents, *lowercase);
+                tokenizer.with_normalizer(Some(own));
+            }
+            (tokenizer, prepare)
+        }),
         TokenizerForm::WordPiece {
             lowercase,
             split_chinese,

@@ -179,3 +179,21 @@ fn the_prefix_comes_first_and_lower_case_is_applied_before_the_tokenizer() {
     side.max_tokens = 4;
     assert_eq!(ids(&side, "apple"), [2, 4, 5, 3]);
 }
+
+#[test]
+fn the_settings_of_berts_own_class_go_before_those_of_its_tokenizer_json() {
+    let tiny = TinyModel::new();
+    let mut side = tiny.open().unwrap().text.unwrap();
+    let ids = |side: &sightline_model_folder::TextSide| {
+        let tokenizer = TextTokenizer::open(side, 12).unwrap();
+        tokenizer.ids("Red", TextRole::Document).unwrap()
+    };
+    // The file has lower case.
+    assert_eq!(ids(&side), [2, 5, 3]);
+    side.tokenizer.form = TokenizerForm::WholeWordPiece {
+        lowercase: false,
+        split_chinese: true,
+        strip_accents: None,
+    };
+    assert_eq!(ids(&side), [2, 1, 3]);
+}

@@ -139,7 +139,10 @@ impl TextEncoder for TextModel {
 
 struct TransformerNetwork {
     words: Tensor,
+    /// A row a position, the one of padding tokens first where those have one.
     positions: Tensor,
+    /// The token that takes no place where it stands in a text (RoBERTa's padding, written out there).
+    placeless: Option<i64>,
     /// The embedding of the first kind of segment: a text alone is all of that kind.
     segment: Option<Tensor>,
     embedding_norm: Option<LayerNorm>,
@@ -158,8 +161,12 @@ impl TransformerNetwork {
         let eps = network.layers.eps;
         let words = weights.take(&name(names.words), &[i64::from(network.vocab_size), width])?;
         let table = weights.take(&name(names.positions), &[i64::from(network.positions), width])?;
-        let offset = i64::from(network.position_offset);
-        let positions = table.f_narrow(0, offset, i64::from(network.positions) - offset)?;
+        // RoBERTa counts from the row behind its padding token's.
+        let placeless = network.position_offset.checked_sub(1).map(i64::from);
+        let positions = match placeless {
+            Some(padding) => table.f_narrow(0, padding, i64::from(network.positions) - padding)?,
+            None => table,
+        };
         let segment = match network.segments {
             Some(kinds) => Some(
                 weights
@@ -173,7 +180,7 @@ impl TransformerNetwork {
             false => Ok(None),
         };
         let embedding_norm = norm(&mut weights, network.embedding_norm, names.embedding_norm)?;
-        let layers = Layers::load(&mut weights, prefix, &network.layers)?;
+        let layers = Layers::load(&mut weights, &prefix, &network.layers)?;
         let final_norm = norm(&mut weights, network.final_norm, names.final_norm)?;
         let projection = match network.projection {
             Some(projection) => {
@@ -188,7 +195,7 @@ impl TransformerNetwork {
             None => None,
         };
         weights.finish(|full| {
-            let own = full.strip_prefix(prefix).unwrap_or(full);
+            let own = full.strip_prefix(prefix.as_str()).unwrap_or(full);
             names
                 .ignored
                 .iter()
@@ -197,6 +204,7 @@ impl TransformerNetwork {
         Ok(Self {
             words,
             positions,
+            placeless,
             segment,
             embedding_norm,
             layers,
@@ -208,7 +216,7 @@ impl TransformerNetwork {
     /// Vectors of tokens, `[texts, length, width]`.
     fn hidden(&self, batch: &TokenBatch, kind: Kind) -> Result<Tensor, ModelError> {
         let words = Tensor::f_embedding(&self.words, &batch.ids, -1, false, false)?;
-        let mut x = words.f_add(&self.positions.f_narrow(0, 0, batch.length)?)?;
+        let mut x = words.f_add(&self.places(batch)?)?;
         if let Some(segment) = &self.segment {
             x = x.f_add(segment)?;
         }
@@ -226,6 +234,16 @@ impl TransformerNetwork {
             Some(norm) => norm.forward(&x),
             None => Ok(x),
         }
+    }
+
+    /// The embeddings of the tokens' places.
+    fn places(&self, batch: &TokenBatch) -> Result<Tensor, ModelError> {
+        let Some(placeless) = self.placeless else {
+            return Ok(self.positions.f_narrow(0, 0, batch.length)?);
+        };
+        let counted = batch.ids.f_ne(placeless)?.f_to_kind(Kind::Int64)?;
+        let places = counted.f_cumsum(1, Kind::Int64)?.f_mul(&counted)?;
+        Ok(Tensor::f_embedding(&self.positions, &places, -1, false, false)?)
     }
 
     fn project(&self, pooled: &Tensor) -> Result<Tensor, ModelError> {

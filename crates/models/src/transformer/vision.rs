@@ -59,13 +59,13 @@ impl VisionModel {
             true => Some(weights.take(&name(&format!("{}.bias", names.patch)), &[width])?),
             false => None,
         };
-        let (first, positions) = tokens(&mut weights, network, prefix)?;
+        let (first, positions) = tokens(&mut weights, network, &prefix)?;
         let norm = |weights: &mut Weights, part: &str| LayerNorm::load(weights, &name(part), width, eps);
         let pre_norm = match network.pre_norm {
             true => Some(norm(&mut weights, names.pre_norm)?),
             false => None,
         };
-        let layers = Layers::load(&mut weights, prefix, &network.layers)?;
+        let layers = Layers::load(&mut weights, &prefix, &network.layers)?;
         let final_norm = norm(&mut weights, names.final_norm)?;
         let pool = match network.pooling {
             ImagePooling::Class => Pool::Class(final_norm),
@@ -84,7 +84,7 @@ impl VisionModel {
             None => None,
         };
         weights.finish(|full| {
-            let own = full.strip_prefix(prefix).unwrap_or(full);
+            let own = full.strip_prefix(prefix.as_str()).unwrap_or(full);
             names
                 .ignored
                 .iter()
