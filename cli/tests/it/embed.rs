@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn fixture(path: &str) -> PathBuf {
+pub(crate) fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/parity/fixtures")
         .join(path)
@@ -18,7 +18,7 @@ fn sightline(args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
@@ -161,100 +161,6 @@ fn a_model_tells_what_it_is() {
         shown.contains("filled up to as many") && shown.contains("attention_head"),
         "{shown}"
     );
-}
-
-/// A copy of a model's folder, to be damaged.
-fn copy(of: &str, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(fixture(of)).unwrap() {
-        let entry = entry.unwrap();
-        if entry.path().is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-        }
-    }
-}
-
-fn change_config(model: &Path, change: impl Fn(&mut Value)) {
-    let path = model.join("config.json");
-    let mut config: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    change(&mut config);
-    fs::write(path, config.to_string()).unwrap();
-}
-
-fn truncate(model: &Path) {
-    let path = model.join("model.safetensors");
-    let bytes = fs::read(&path).unwrap();
-    fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
-}
-
-fn spoil(model: &Path) {
-    let path = model.join("model.safetensors");
-    let mut bytes = fs::read(&path).unwrap();
-    let end = bytes.len();
-    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
-    fs::write(path, bytes).unwrap();
-}
-
-#[test]
-fn a_damaged_model_is_refused_with_what_is_wrong_before_any_picture_is_read() {
-    type Damage = fn(&Path);
-    let damages: &[(&str, Damage)] = &[
-        ("no whole safetensors file", truncate),
-        ("NaN or infinity", spoil),
-        ("has no tensor `encoder.layer.", |model| {
-            change_config(model, |config| config["num_hidden_layers"] = 9.into());
-        }),
-        ("has the shape", |model| {
-            change_config(model, |config| config["intermediate_size"] = 999.into())
-        }),
-        ("\"swiggle\", which is not implemented", |model| {
-            change_config(model, |config| config["hidden_act"] = "swiggle".into());
-        }),
-        ("TorchScript", |model| {
-            change_config(model, |config| config["model_type"] = "swin".into())
-        }),
-        ("pickles such as pytorch_model.bin are not read", |model| {
-            fs::rename(model.join("model.safetensors"), model.join("pytorch_model.bin")).unwrap();
-        }),
-        ("has no preprocessor_config.json", |model| {
-            fs::remove_file(model.join("preprocessor_config.json")).unwrap();
-        }),
-    ];
-    for (words, damage) in damages {
-        let folder = tempfile::tempdir().unwrap();
-        let model = folder.path().join("model");
-        copy("vit/1/model", &model);
-        if !model.join("model.safetensors").is_file() {
-            panic!("the fixture's weights are in parts: take another");
-        }
-        damage(&model);
-        let out = folder.path().join("v.npy");
-        let ended = sightline(&[
-            "embed",
-            "--model",
-            text(&model),
-            "--images",
-            "/no/such/folder",
-            "--out",
-            text(&out),
-        ]);
-        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(2), "{words}: {told}");
-        assert!(told.contains(words), "{words}: {told}");
-        assert!(!told.contains("/no/such/folder"), "{told}");
-    }
-}
-
-#[test]
-fn a_text_model_without_tokenizer_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let model = folder.path().join("model");
-    copy("bert/0/model", &model);
-    fs::remove_file(model.join("tokenizer.json")).unwrap();
-    let ended = sightline(&["models", "inspect", text(&model)]);
-    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(ended.status.code(), Some(2), "{told}");
-    assert!(told.contains("tokenizer.json"), "{told}");
 }
 
 #[test]

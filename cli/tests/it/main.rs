@@ -9,6 +9,8 @@
 
 mod client;
 #[cfg(feature = "local")]
+mod damaged;
+#[cfg(feature = "local")]
 mod embed;
 #[cfg(feature = "local")]
 mod hub;
