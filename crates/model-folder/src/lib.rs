@@ -37,5 +37,5 @@ pub use network::{
 pub use pooling::{Dense, EndOfText, Padding, Pooling};
 pub use preprocessing::{ImagePreprocessing, Resample, Resize};
 pub use text::{TextNetwork, TextSide};
-pub use tokenizer::{TokenizerFiles, TokenizerForm};
+pub use tokenizer::{MoreToken, TokenizerFiles, TokenizerForm};
 pub use torchscript::{ScriptImage, ScriptOutput, ScriptText};

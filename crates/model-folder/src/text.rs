@@ -199,6 +199,9 @@ impl TextSide {
         if self.tokenizer.form != TokenizerForm::Whole {
             digest = digest.part(to_json(&self.folder, &self.tokenizer.form)?.as_bytes());
         }
+        if !self.tokenizer.added.is_empty() {
+            digest = digest.part(to_json(&self.folder, &self.tokenizer.added)?.as_bytes());
+        }
         for file in &self.weights {
             digest = digest.part(digests.sha256(file)?.as_bytes());
         }

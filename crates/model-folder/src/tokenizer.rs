@@ -3,6 +3,7 @@
 use crate::error::FolderError;
 use crate::path;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "tokenizer_config.json";
@@ -18,6 +19,31 @@ pub struct TokenizerFiles {
     pub vocabulary: PathBuf,
     /// The merges, where they are a file of their own.
     pub merges: Option<PathBuf>,
+    /// Tokens that other files add to it, in the order of their ids; it may hold them already.
+    pub added: Vec<MoreToken>,
+}
+
+/// A token that `tokenizer_config.json` (`added_tokens_decoder`) or, where that says nothing of any, `added_tokens.json` adds to a
+/// vocabulary. As JSON it is part of a fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoreToken {
+    /// As it stands in a text.
+    pub content: String,
+    /// Takes the spaces before it.
+    #[serde(default)]
+    pub lstrip: bool,
+    /// Is looked for in the normalised text.
+    #[serde(default)]
+    pub normalized: bool,
+    /// Takes the spaces behind it.
+    #[serde(default)]
+    pub rstrip: bool,
+    /// Is found as a whole word alone.
+    #[serde(default)]
+    pub single_word: bool,
+    /// Marks something, and is no part of a text.
+    #[serde(default)]
+    pub special: bool,
 }
 
 /// How a tokenizer's files are read. As JSON it is part of a fingerprint.
@@ -81,6 +107,7 @@ pub(crate) struct TokenizerConfig {
     add_prefix_space: Option<bool>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
+    added_tokens_decoder: Option<BTreeMap<u32, MoreToken>>,
     pub(crate) padding_side: Option<String>,
     pub(crate) truncation_side: Option<String>,
 }
@@ -140,6 +167,7 @@ impl TokenizerFiles {
                 form,
                 vocabulary: whole,
                 merges: None,
+                added: more_tokens(folder, config)?,
             });
         }
         let there = |vocabulary: &str, merges: Option<&str>| {
@@ -171,6 +199,11 @@ impl TokenizerFiles {
             form: form(class, config),
             vocabulary: folder.join(vocabulary),
             merges: merges.map(|merges| folder.join(merges)),
+            // SigLIP's reads none: its texts lose what marks are made of.
+            added: match class {
+                "SiglipTokenizer" => Vec::new(),
+                _ => more_tokens(folder, config)?,
+            },
         })
     }
 
@@ -178,6 +211,24 @@ impl TokenizerFiles {
     pub(crate) fn all(&self) -> impl Iterator<Item = &Path> {
         std::iter::once(self.vocabulary.as_path()).chain(self.merges.as_deref())
     }
+}
+
+fn more_tokens(folder: &Path, config: &TokenizerConfig) -> Result<Vec<MoreToken>, FolderError> {
+    if let Some(tokens) = &config.added_tokens_decoder {
+        return Ok(tokens.values().cloned().collect());
+    }
+    let ids: BTreeMap<String, u32> = path::read_json_if_there(&folder.join("added_tokens.json"))?.unwrap_or_default();
+    let mut tokens: Vec<(u32, String)> = ids.into_iter().map(|(content, id)| (id, content)).collect();
+    tokens.sort();
+    let token = |(_, content)| MoreToken {
+        content,
+        lstrip: false,
+        normalized: true,
+        rstrip: false,
+        single_word: false,
+        special: false,
+    };
+    Ok(tokens.into_iter().map(token).collect())
 }
 
 /// Both classes have files of the same names; RoBERTa's vocabulary has its own first token.
@@ -277,6 +328,18 @@ mod tests {
             strip_accents: Some(true),
         };
         assert_eq!(find(&folder).unwrap().form, expected);
+    }
+
+    #[test]
+    fn tokens_beside_the_vocabulary_are_the_configurations_or_else_a_file_of_their_own() {
+        let folder = TestFolder::new();
+        folder.write("tokenizer.json", b"{}");
+        folder.write_json("added_tokens.json", &json!({"later": 9, "first": 8}));
+        let contents = |found: TokenizerFiles| found.added.into_iter().map(|token| token.content).collect::<Vec<_>>();
+        assert_eq!(contents(find(&folder).unwrap()), ["first", "later"]);
+        let tokens = json!({"10": {"content": "ten", "special": true}, "9": {"content": "nine", "lstrip": true}});
+        folder.write_json("tokenizer_config.json", &json!({ "added_tokens_decoder": tokens }));
+        assert_eq!(contents(find(&folder).unwrap()), ["nine", "ten"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::prepare::Prepare;
 use super::sentencepiece::{Algorithm, Role, SentencePiece};
 use crate::error::ModelError;
 use base64::Engine as _;
-use sightline_model_folder::{TokenizerFiles, TokenizerForm};
+use sightline_model_folder::{MoreToken, TokenizerFiles, TokenizerForm};
 use std::fs;
 use std::path::Path;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
@@ -74,10 +74,22 @@ pub(super) fn build(files: &TokenizerFiles) -> Result<(Tokenizer, Prepare), Mode
             (tokenizer, prepare)
         }),
     };
-    built.map_err(|error| ModelError::Tokenizer {
+    let (mut tokenizer, prepare) = built.map_err(|error| ModelError::Tokenizer {
         path: path.clone(),
         detail: error.to_string(),
-    })
+    })?;
+    // Those that it holds already stay as they are.
+    let added: Vec<AddedToken> = files.added.iter().map(more).collect();
+    tokenizer.add_tokens(&added);
+    Ok((tokenizer, prepare))
+}
+
+fn more(token: &MoreToken) -> AddedToken {
+    AddedToken::from(token.content.clone(), token.special)
+        .lstrip(token.lstrip)
+        .rstrip(token.rstrip)
+        .single_word(token.single_word)
+        .normalized(token.normalized)
 }
 
 fn word_piece(bytes: &[u8], normalizer: BertNormalizer) -> Built<Tokenizer> {

@@ -19,6 +19,7 @@ fn files(form: TokenizerForm, vocabulary: &str) -> TokenizerFiles {
         form,
         vocabulary,
         merges,
+        added: Vec::new(),
     }
 }
 
@@ -92,6 +93,7 @@ fn damaged_tokenizers_are_refused_with_the_reason() {
         form: TokenizerForm::XlmRoberta,
         vocabulary: cut,
         merges: None,
+        added: Vec::new(),
     };
     let (begin, end, lowercase) = (true, true, false);
     for (files, vocab_size, reason) in [
@@ -196,4 +198,18 @@ fn the_settings_of_berts_own_class_go_before_those_of_its_tokenizer_json() {
         strip_accents: None,
     };
     assert_eq!(ids(&side), [2, 1, 3]);
+}
+
+#[test]
+fn a_token_beside_the_vocabulary_is_found_in_texts() {
+    let tiny = TinyModel::new();
+    let mut side = tiny.open().unwrap().text.unwrap();
+    let ids = |side: &sightline_model_folder::TextSide| {
+        let tokenizer = TextTokenizer::open(side, 12).unwrap();
+        tokenizer.ids("a house", TextRole::Document).unwrap()
+    };
+    assert_eq!(ids(&side), [2, 4, 8, 3]);
+    std::fs::write(tiny.path("text/added_tokens.json"), r#"{"a house": 11}"#).unwrap();
+    side.tokenizer.added = tiny.open().unwrap().text.unwrap().tokenizer.added;
+    assert_eq!(ids(&side), [2, 11, 3]);
 }
