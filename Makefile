@@ -42,7 +42,7 @@ demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
 ## Tests
 
 .PHONY: test
-test: lint test-setup test-rust bad-input e2e-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end
+test: lint test-setup test-rust bad-input e2e-small faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
 
 .PHONY: test-all
 test-all: test doc deny e2e coverage ## What `make test` runs, and all that is slow
@@ -88,9 +88,11 @@ faults-binaries: setup-test
 	ln -f target/debug/sightline-worker target/debug/sightline-coordinator target/faults-bin/
 
 .PHONY: faults-small
-faults-small: faults-binaries ## Some faults injected into short runs on real servers (target/faults-small.json)
-	$(DEV) run rabbitmq milvus moto -- env $(FAULTY_BINARIES) .local/venv-clients/bin/python tests/faults/run.py \
-		--items 240 --scale 0.1 --only 2,7,13,17 --report target/faults-small.json
+faults-small: faults-binaries ## That the audit of faults can fail, and some faults in short runs (target/faults-small.json)
+	$(DEV) run rabbitmq milvus moto -- env $(FAULTY_BINARIES) $(SHELL) -euc '\
+		.local/venv-clients/bin/python tests/faults/test_audit.py; \
+		.local/venv-clients/bin/python tests/faults/run.py \
+			--items 240 --scale 0.1 --only 2,7,13,17 --report target/faults-small.json'
 
 .PHONY: up
 up: setup-test ## Start the real servers for tests by hand; then: eval "$$(deploy/dev/dev.py env)"

@@ -56,7 +56,12 @@ class Store:
 
 
 def main() -> int:
-    question = json.load(sys.stdin)
+    json.dump(audit(json.load(sys.stdin)), sys.stdout)
+    return 0
+
+
+def audit(question: Dict[str, Any]) -> Dict[str, Any]:
+    """What is lost, twice or wrong of a run."""
     store = Store(question["endpoint"], question["bucket"])
     findings: List[str] = []
     outcomes, twice = outcomes_of(store, question["state"], findings)
@@ -74,14 +79,12 @@ def main() -> int:
     wrong += [f"{key}: {what}" for key in there for what in faults_of(key, rows[key], bodies[key], question)]
     cosines = embedded_again(rows, bodies, question)
     wrong += [f"{key}: cosine {cosine:.6f}" for key, cosine in cosines.items() if not cosine >= MIN_COSINE]
-    answer = {
+    return {
         "items": len(expected), "lost": len(lost), "duplicated": len(twice) + more, "wrong": len(wrong),
         "rows": len(rows), "outcomes": dict(Counter(outcomes.values())), "embedded_again": len(cosines),
         "min_cosine": min(cosines.values(), default=None),
         "findings": [f"lost: {key}" for key in lost[:10]] + [f"twice: {key}" for key in twice[:10]] + wrong[:10] + findings,
     }
-    json.dump(answer, sys.stdout)
-    return 0
 
 
 def outcomes_of(store: Store, run: str, findings: List[str]) -> Tuple[Dict[str, str], List[str]]:

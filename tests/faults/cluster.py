@@ -70,6 +70,7 @@ class Cluster:
         # What was asked of the coordinators, and what none of them answered in time.
         self.asked = self.failed = 0
         self._environment, self._worker_environment = environment, workers
+        self._services: Dict[str, Service] = {}
         self.coordinators: List[Member] = []
         self.workers: List[Member] = []
         for name in "ab":
@@ -119,13 +120,18 @@ class Cluster:
                 if not member.alive():
                     continue
                 try:
-                    service = Service(member.process.address(), "sightline.v1.Coordinator", wait=5)
-                    return getattr(service, method)(timeout=30, **fields)
+                    return getattr(self._service(member.process.address()), method)(timeout=30, **fields)
                 except (grpc.RpcError, grpc.FutureTimeoutError, RuntimeError, OSError) as error:
                     problem = error
             time.sleep(0.3)
         self.failed += 1
         raise RuntimeError(f"no coordinator answered {method} in {limit} s: {problem}")
+
+    def _service(self, address: str) -> Service:
+        # What a service offers is asked for once a life: each life has another port.
+        if address not in self._services:
+            self._services[address] = Service(address, "sightline.v1.Coordinator", wait=5)
+        return self._services[address]
 
     def end(self) -> Dict[str, Optional[int]]:
         """Ends all, and says with which status each went."""

@@ -8,6 +8,7 @@ The real servers run already: `deploy/dev/dev.py run rabbitmq milvus moto -- …
 
 import argparse
 import json
+import secrets
 import shutil
 import signal
 import sys
@@ -54,9 +55,11 @@ def main() -> int:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     servers = Servers()
-    servers.make_hosts([f"faults-{number}" for number in arguments.only])
-    pictures = Pictures(servers.client(), servers.bucket, f"faults-{arguments.seed}", arguments.items, arguments.seed)
-    plan = Plan(servers, work, pictures, arguments.seed, arguments.items, arguments.scale)
+    # So that servers that are still there from the last time hold nothing of this time's names.
+    name = f"faults-{secrets.token_hex(4)}"
+    servers.make_hosts([f"{name}-{number}" for number in arguments.only])
+    pictures = Pictures(servers.client(), servers.bucket, name, arguments.items, arguments.seed)
+    plan = Plan(servers, work, pictures, name, arguments.seed, arguments.items, arguments.scale)
     report: Dict[str, Any] = {}
     for number in arguments.only:
         report[str(number)] = one(Trial(number, plan), FAULTS[number])

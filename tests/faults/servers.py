@@ -52,6 +52,11 @@ class Servers:
         netloc = url.netloc if not port else f"{url.username}:{url.password}@127.0.0.1:{port}"
         return f"amqp://{netloc}/{host}"
 
+    def consumers(self, host: str) -> int:
+        """Consumers of shards, as the broker sees them."""
+        lines = self.broker("list_consumers", "--silent", "-p", host, "queue_name").splitlines()
+        return sum(line.startswith("sightline.shards.") and not line.endswith(".dead") for line in lines)
+
     def queues(self, host: str) -> Dict[str, int]:
         """Messages in each queue of a trial."""
         lines = self.broker("list_queues", "--silent", "-p", host, "name", "messages").splitlines()

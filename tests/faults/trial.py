@@ -32,6 +32,8 @@ class Plan(NamedTuple):
     servers: Servers
     work: Path
     pictures: Pictures
+    # Of everything that is on the servers.
+    name: str
     seed: int
     items: int
     # Long faults last so much of the time that the table says.
@@ -119,8 +121,8 @@ class Trial:
     def __init__(self, number: int, plan: Plan) -> None:
         self.number, self.plan, self.servers = number, plan, plan.servers
         self.random = random.Random(plan.seed * 1000 + number)
-        self.host = f"faults-{number}"
-        self.state = f"faults-state-{plan.seed}-{number}"
+        self.name = f"{plan.name}-{number}"
+        self.host, self.state = self.name, f"{self.name}-state"
         self.work = plan.work / f"{number:02}"
         self.work.mkdir(parents=True, exist_ok=True)
         self.injected = 0
@@ -190,11 +192,11 @@ class Trial:
         return run
 
     def collection(self, number: int) -> str:
-        return f"faults_{self.plan.seed}_{self.number}_{number}"
+        return f"{self.name}_{number}".replace("-", "_")
 
     def own_pictures(self) -> Pictures:
         """The same pictures as a dataset that this trial may change."""
-        root = f"faults-own-{self.plan.seed}-{self.number}"
+        root = f"{self.name}-own"
         return Pictures(self.servers.client(), self.servers.bucket, root, self.plan.items, self.plan.seed)
 
     def hit(self, count: int = 1) -> None:

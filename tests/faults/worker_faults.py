@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import time
-from typing import Callable, Dict, List
+from typing import Callable, Dict, List, Optional
 
 from cluster import Member
 from trial import Run, Trial
@@ -117,7 +117,12 @@ def hung_worker(trial: Trial) -> None:
         for pid in [victim.process.pid, *engines]:
             os.kill(pid, signal.SIGSTOP)
         trial.injected += 1
-        # All others are done, and what the victim holds comes back to them.
+        given_up = consumer_gone(trial, len(cluster.workers), silent + 10)
+        trial.details["given_up_after_s"] = None if given_up is None else round(given_up - began, 1)
+        # The broker looks twice a heartbeat, and so does this program.
+        trial.must(given_up is not None and given_up - began <= silent + 2, "the broker kept the hung worker's shards: "
+                   f"given up after {trial.details['given_up_after_s']} s")
+        # All others are done, and what the victim held comes back to them.
         run.wait()
         over = time.monotonic() - began
         trial.details["run_ended_after_s"] = round(over, 1)
@@ -130,6 +135,17 @@ def hung_worker(trial: Trial) -> None:
         victim_works_again(victim)
     idle = longest_gap(run)
     trial.details["longest_gap_s"] = round(idle, 1)
+
+
+def consumer_gone(trial: Trial, before: int, limit: float) -> Optional[float]:
+    """When the broker has fewer consumers of shards than before: what the lost one held is delivered to the others."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        asked = time.monotonic()
+        if trial.servers.consumers(trial.host) < before:
+            return asked
+        time.sleep(0.5)
+    return None
 
 
 def victim_works_again(victim: Member) -> None:
