@@ -45,20 +45,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="from it come all moments and victims")
     parser.add_argument("--scale", type=float, default=1.0, help="how much of their full time long faults last")
     parser.add_argument("--report", type=Path, default=REPOSITORY / "target/faults.json")
+    parser.add_argument("--work", type=Path, default=REPOSITORY / "target/faults", help="for logs; emptied first")
     arguments = parser.parse_args()
     unknown = [number for number in arguments.only if number not in FAULTS]
     if unknown:
         parser.error(f"there is no fault {unknown}: choose of {list(FAULTS)}")
     # Told to end, it ends the services that it started.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    work = REPOSITORY / "target/faults"
+    work = arguments.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     servers = Servers()
     # So that servers that are still there from the last time hold nothing of this time's names.
     name = f"faults-{secrets.token_hex(4)}"
     servers.make_hosts([f"{name}-{number}" for number in arguments.only])
-    pictures = Pictures(servers.client(), servers.bucket, name, arguments.items, arguments.seed)
+    pictures = Pictures(servers.client(), servers.bucket, f"{name}-pictures", arguments.items, arguments.seed)
     plan = Plan(servers, work, pictures, name, arguments.seed, arguments.items, arguments.scale)
     report: Dict[str, Any] = {}
     for number in arguments.only:

@@ -1,6 +1,7 @@
 """Faults of the object store and the index: rows 15 to 20 of the table."""
 
 import time
+import urllib.parse
 from contextlib import contextmanager
 from typing import Callable, Dict, Iterator, Optional
 
@@ -95,12 +96,12 @@ def expired_credentials(trial: Trial) -> None:
         cluster.ready()
         run = trial.start(cluster)
         expired = Fault("403", status=403, code="ExpiredToken")
-        root = f"/{trial.plan.pictures.root}"
+        root = f"/{trial.plan.pictures.root}/"
         for share in sorted(trial.random.uniform(0.1, 0.7) for _ in range(2)):
             if not run.until_share(share):
                 break
             # Of the dataset's keys only: the state's are others, so that the run can say what it waits for.
-            front.rule = lambda request: expired if root in request.path or root[1:] in request.query else None
+            front.rule = lambda request: expired if root in request.path or root[1:] in urllib.parse.unquote(request.query) else None
             before, deadline = front.spoilt["403"], time.monotonic() + max(trial.seconds(60), 20)
             said = None
             while time.monotonic() < deadline:

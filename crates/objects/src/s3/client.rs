@@ -17,7 +17,7 @@ pub struct S3Options {
     pub path_style: bool,
     /// Region. Without it, environment and profile count, then `us-east-1`.
     pub region: Option<String>,
-    /// How often one request is tried, at least 1. A budget over all requests of the client ends retries of a server
+    /// How often one request is tried, at least 1, a listing whose answer is broken too. A budget over all requests of the client ends retries of a server
     /// that is away.
     pub max_attempts: u32,
     /// How long a connection may take to be made.
@@ -47,6 +47,7 @@ impl Default for S3Options {
 pub(crate) struct S3Client {
     pub(super) sdk: aws_sdk_s3::Client,
     pub(super) operation_timeout: Duration,
+    pub(super) max_attempts: u32,
     /// Whether listings that go on are asked for directory by directory (see `climb`): at any server but AWS's own.
     pub(super) climbs: bool,
 }
@@ -91,6 +92,7 @@ impl S3Client {
         Self {
             sdk: aws_sdk_s3::Client::from_conf(config),
             operation_timeout: options.operation_timeout,
+            max_attempts: options.max_attempts.max(1),
             climbs: shared.endpoint_url().is_some(),
         }
     }

@@ -59,9 +59,11 @@ impl Failure<'_> {
                 let message = format!("there is no bucket {bucket:?}; check its name, the endpoint and the region");
                 ObjectError::invalid(action, key, message)
             }
-            (_, "ExpiredToken" | "TokenRefreshRequired" | "InvalidToken" | "RequestTimeTooSkewed") | (401 | 403, _) => {
-                ObjectError::denied(action, key, said)
+            // Not the object's refusal but the credentials' age: whoever refreshes them, it works again.
+            (_, "ExpiredToken" | "TokenRefreshRequired" | "RequestTimeTooSkewed") => {
+                ObjectError::unavailable(action, key, said)
             }
+            (_, "InvalidToken") | (401 | 403, _) => ObjectError::denied(action, key, said),
             (404, _) => ObjectError::not_found(key),
             (301 | 307 | 308, _) | (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") => {
                 let message = format!("{said}; bucket {bucket:?} is in another region: set the region");

@@ -7,9 +7,21 @@ use crate::{ListPage, ListRequest, ObjectError, ObjectMeta};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::EncodingType;
 use std::borrow::Cow;
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Empty answers in a row that say there is more. A bucket full of deleted versions gives some.
 const MAX_EMPTY_ANSWERS: usize = 1000;
+/// How long to wait before the first listing is asked for again whose answer was broken; twice as long each time.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Why a question has no answer.
+enum Unanswered {
+    /// The server refused it or is away; the SDK has tried it as often as it may.
+    Refused(ObjectError),
+    /// It was answered with what is no listing.
+    Unreadable(ObjectError),
+}
 
 /// A question to the server. Its keys are those of the bucket, with the store's prefix.
 struct Query<'a> {
@@ -109,8 +121,7 @@ impl Query<'_> {
     async fn answer(&self) -> Result<ListPage, ObjectError> {
         let mut token: Option<String> = None;
         for _ in 0..MAX_EMPTY_ANSWERS {
-            let answer = self.ask(token.as_deref()).await?;
-            let page = self.read(&answer)?;
+            let (answer, page) = self.ask_whole(token.as_deref()).await?;
             if page.next.is_some() || answer.is_truncated() == Some(false) {
                 return Ok(page);
             }
@@ -125,7 +136,31 @@ impl Query<'_> {
         Err(self.broken("the server gave a thousand empty pages in a row"))
     }
 
-    async fn ask(&self, token: Option<&str>) -> Result<ListObjectsV2Output, ObjectError> {
+    /// A whole answer, asked for again where it is broken: planning needs many in a row, and the SDK sees only an answer.
+    async fn ask_whole(&self, token: Option<&str>) -> Result<(ListObjectsV2Output, ListPage), ObjectError> {
+        let mut pause = PAUSE;
+        for _ in 1..self.store.client.max_attempts {
+            match self.ask_once(token).await {
+                Ok(whole) => return Ok(whole),
+                Err(Unanswered::Refused(error)) => return Err(error),
+                Err(Unanswered::Unreadable(_)) => {
+                    sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+        self.ask_once(token).await.map_err(|unanswered| match unanswered {
+            Unanswered::Refused(error) | Unanswered::Unreadable(error) => error,
+        })
+    }
+
+    async fn ask_once(&self, token: Option<&str>) -> Result<(ListObjectsV2Output, ListPage), Unanswered> {
+        let answer = self.ask(token).await?;
+        let page = self.read(&answer).map_err(Unanswered::Unreadable)?;
+        Ok((answer, page))
+    }
+
+    async fn ask(&self, token: Option<&str>) -> Result<ListObjectsV2Output, Unanswered> {
         let bucket = &self.store.bucket;
         let request = self.store.client.sdk.list_objects_v2().bucket(bucket);
         request
@@ -138,12 +173,18 @@ impl Query<'_> {
             .encoding_type(EncodingType::Url)
             .send()
             .await
-            .map_err(|error| match self.store.failure("list", self.asked).of(&error, None) {
-                // There is no object in the question, so it is the bucket that is not there.
-                ObjectError::NotFound { .. } => {
-                    ObjectError::invalid("list", self.asked, format!("there is no bucket {bucket:?}"))
+            .map_err(|error| {
+                let answered = error.raw_response().is_some_and(|answer| answer.status().is_success());
+                match self.store.failure("list", self.asked).of(&error, None) {
+                    error if answered => Unanswered::Unreadable(error),
+                    // There is no object in the question, so it is the bucket that is not there.
+                    ObjectError::NotFound { .. } => Unanswered::Refused(ObjectError::invalid(
+                        "list",
+                        self.asked,
+                        format!("there is no bucket {bucket:?}"),
+                    )),
+                    error => Unanswered::Refused(error),
                 }
-                error => error,
             })
     }
 

@@ -66,6 +66,18 @@ impl S3Store {
         }
     }
 
+    /// What a refusal to look at an object means. It comes without a body, and so does not tell credentials that have
+    /// expired from an object that is not ours to read; a refusal to read does.
+    async fn explained(&self, key: &str, error: ObjectError) -> ObjectError {
+        if !matches!(error, ObjectError::AccessDenied { .. } | ObjectError::Invalid { .. }) {
+            return error;
+        }
+        match self.fetch(key, Some(0..1), None).await {
+            Err(told @ ObjectError::Unavailable { .. }) => told,
+            _ => error,
+        }
+    }
+
     async fn fetch(&self, key: &str, range: Option<Range<u64>>, etag: Option<&str>) -> Result<Bytes, ObjectError> {
         let full = self.full("read", key)?;
         let reading = async {
@@ -178,10 +190,13 @@ impl ObjectStore for S3Store {
             .head_object()
             .bucket(&self.bucket)
             .key(self.full("look at", key)?);
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| self.failure("look at", key).of(&error, None))?;
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = self.failure("look at", key).of(&error, None);
+                return Err(self.explained(key, error).await);
+            }
+        };
         let broken = |what| ObjectError::unavailable("look at", key, format!("the answer has no {what}"));
         Ok(ObjectMeta {
             key: key.to_owned(),

@@ -173,6 +173,32 @@ async fn an_answer_of_200_with_a_broken_listing_is_an_error_and_never_a_short_co
 }
 
 #[tokio::test]
+async fn a_broken_listing_is_asked_for_again_a_bounded_number_of_times() {
+    let whole = xml(&format!("<IsTruncated>false</IsTruncated>{}", entry("a")));
+    let short = xml(&format!(
+        "<IsTruncated>false</IsTruncated><KeyCount>2</KeyCount>{}",
+        entry("a")
+    ));
+    let no_listing = http("200 OK", "", "<html><body>maintenance</body></html>");
+    let server = Server::with_attempts(vec![short.clone(), no_listing, whole], 3).await;
+    assert_eq!(server.list().await.unwrap().objects.len(), 1);
+    assert_eq!(server.asked.load(Ordering::SeqCst), 3);
+    let server = Server::with_attempts(vec![short], 3).await;
+    let error = server.list().await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(server.asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_listing_that_is_refused_is_left_to_the_attempts_of_the_sdk() {
+    let busy = http("503 Slow Down", "", "<Error><Code>SlowDown</Code></Error>");
+    let server = Server::with_attempts(vec![busy], 3).await;
+    let error = server.list().await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+    assert_eq!(server.asked.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
 async fn a_listing_that_gives_its_first_keys_again_is_an_error() {
     let server = Server::start(vec![xml(&format!("<IsTruncated>true</IsTruncated>{}", entry("a")))]).await;
     let page = server.list().await.unwrap();
@@ -228,7 +254,10 @@ async fn each_refusal_is_told_apart() {
         ("404 Not Found", "NoSuchBucket", "invalid"),
         ("403 Forbidden", "AccessDenied", "denied"),
         ("403 Forbidden", "SignatureDoesNotMatch", "denied"),
-        ("400 Bad Request", "ExpiredToken", "denied"),
+        ("400 Bad Request", "ExpiredToken", "unavailable"),
+        ("403 Forbidden", "ExpiredToken", "unavailable"),
+        ("403 Forbidden", "RequestTimeTooSkewed", "unavailable"),
+        ("403 Forbidden", "InvalidToken", "denied"),
         ("412 Precondition Failed", "PreconditionFailed", "changed"),
         ("301 Moved Permanently", "PermanentRedirect", "invalid"),
         ("400 Bad Request", "KeyTooLongError", "invalid"),
@@ -247,6 +276,21 @@ async fn each_refusal_is_told_apart() {
             ObjectError::Invalid { .. } => "invalid",
         };
         assert_eq!(found, kind, "{status} {code}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_body_does_not_pass_expired_credentials_off_as_an_object_that_may_not_be_read() {
+    let error =
+        |code: &str| format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>said</Message></Error>");
+    for status in ["400 Bad Request", "403 Forbidden"] {
+        let bare = || http(status, "", "");
+        let server = Server::start(vec![bare(), http(status, "", &error("ExpiredToken"))]).await;
+        let expired = server.store.head("k").await.unwrap_err();
+        assert!(expired.is_retryable(), "{status}: {expired}");
+        let server = Server::start(vec![bare(), http("403 Forbidden", "", &error("AccessDenied"))]).await;
+        let refused = server.store.head("k").await.unwrap_err();
+        assert!(!refused.is_retryable(), "{status}: {refused}");
     }
 }
 
