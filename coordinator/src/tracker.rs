@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 /// Objects that are read side by side.
 pub(crate) const CONCURRENT_READS: usize = 16;
-/// A run is not read again sooner than this, nor sooner than ten times what reading it took.
+/// See [`reading_interval`].
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
+const USUAL_MAX_INTERVAL: Duration = Duration::from_secs(5);
 /// See [`listing_interval`].
 const LISTING_INTERVAL: Duration = Duration::from_secs(60);
 /// Runs whose progress is kept in memory; the least recently asked for is forgotten first.
@@ -151,7 +152,7 @@ impl Tracker {
         let interval = if ended {
             listing_interval(tracked.listed)
         } else {
-            MIN_INTERVAL.max(tracked.reading_took * 10)
+            reading_interval(tracked.reading_took)
         };
         if tracked.read_at.is_none_or(|at| at.elapsed() >= interval) {
             let started = Instant::now();
@@ -218,6 +219,12 @@ impl Tracker {
     }
 }
 
+/// A run is read again no sooner than after ten times what reading it took, but within seconds: a node that leaves no
+/// shards is told by nobody, and a store that was slow once would else hide a run's end for minutes.
+fn reading_interval(took: Duration) -> Duration {
+    MIN_INTERVAL.max((took * 10).min(USUAL_MAX_INTERVAL.max(took)))
+}
+
 /// All results are listed again no sooner than this: to find those that came twice.
 pub(crate) fn listing_interval(listed: Option<(Instant, Duration)>) -> Duration {
     LISTING_INTERVAL.max(listed.map_or(Duration::ZERO, |(_, took)| took * 100))
@@ -231,5 +238,18 @@ fn forget_oldest(runs: &mut HashMap<RunId, Arc<Mutex<Tracked>>>) {
         .min();
     if let Some((_, run)) = oldest {
         runs.remove(&run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reading_interval;
+    use std::time::Duration;
+
+    #[test]
+    fn reading_takes_a_tenth_of_the_time_and_a_store_that_was_slow_once_hides_nothing_for_minutes() {
+        let of = |millis| reading_interval(Duration::from_millis(millis)).as_millis();
+        assert_eq!([of(0), of(20), of(50), of(300)], [200, 200, 500, 3000]);
+        assert_eq!([of(1000), of(5000), of(17_000)], [5000, 5000, 17_000]);
     }
 }

@@ -120,7 +120,7 @@ def black_hole(trial: Trial) -> None:
 def broker_alarm(trial: Trial) -> None:
     """Broker memory and disk alarms."""
     servers = trial.servers
-    alarms = [("set_vm_memory_high_watermark", "0.00001", "0.4"), ("set_disk_free_limit", "1000TB", "50MB")]
+    alarms = [("set_vm_memory_high_watermark", "0.00001", "0.4"), ("set_disk_free_limit", str(10**15), str(50 * 10**6))]
     with trial.cluster() as cluster:
         cluster.ready()
         run = trial.start(cluster, window_shards=8)

@@ -21,8 +21,12 @@ class Connection:
         """Both sides see a reset, not an orderly end."""
         for writer in (self.client, self.server):
             peer = writer.get_extra_info("socket")
-            if peer is not None:
-                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            try:
+                if peer is not None:
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            except OSError:
+                # Its peer has closed it in this very moment.
+                pass
             writer.transport.abort()
 
 

@@ -1,19 +1,21 @@
 """Faults of what a process lives on: rows 23 and 24 of the table."""
 
 import calendar
-import os
 import resource
 import time
 from typing import Callable, Dict, List
 
 from cluster import Member
-from faulty_s3 import Fault
+from faulty_s3 import Fault, FaultyS3
 from processes import REPOSITORY
 from store_faults import faulty_s3
 from trial import Trial
 
 FAKETIME = REPOSITORY / ".local/faketime/libfaketimeMT.so.1"
 HOUR = 3600
+# Every process has so many open from its first moments on.
+FEW = 8
+CUT = Fault("cut", share=0.5)
 FULL = Fault("disk full", status=507, code="XMinioStorageFull")
 
 
@@ -23,7 +25,7 @@ def exhausted(trial: Trial) -> None:
         cluster.ready()
         run = trial.start(cluster)
         faults: List[Callable[[Member], bool]] = [
-            lambda victim: no_descriptors(trial, victim), lambda victim: no_file_grows(victim)]
+            lambda victim: no_descriptors(trial, victim, front), lambda victim: no_file_grows(victim)]
         trial.random.shuffle(faults)
         for number, fault in enumerate(faults):
             if not run.until_share((number + trial.random.uniform(0.1, 0.9)) / 4):
@@ -43,17 +45,19 @@ def exhausted(trial: Trial) -> None:
         trial.details["refused_writes"] = front.spoilt["disk full"]
 
 
-def no_descriptors(trial: Trial, victim: Member) -> bool:
+def no_descriptors(trial: Trial, victim: Member, front: FaultyS3) -> bool:
     """A worker and its engine may open nothing more for some seconds; whether that was felt."""
+    # Connections that are open serve on: only who loses one needs another.
+    front.rule = lambda request: CUT if request.method == "GET" and front.random.random() < 0.3 else None
     before = victim.log().count("Too many open files")
     processes = [victim.process.pid, *victim.children()]
     limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in processes}
     for pid in processes:
-        used = len(os.listdir(f"/proc/{pid}/fd"))
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (used, limits[pid][1]))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (FEW, limits[pid][1]))
     deadline = time.monotonic() + max(trial.seconds(20), 5)
     while time.monotonic() < deadline and victim.process.pid == processes[0] and victim.alive():
         time.sleep(0.1)
+    front.rule = lambda request: None
     felt = victim.log().count("Too many open files") > before or not victim.alive()
     for pid in processes:
         try:

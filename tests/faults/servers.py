@@ -54,12 +54,15 @@ class Servers:
 
     def consumers(self, host: str) -> int:
         """Consumers of shards, as the broker sees them."""
-        lines = self.broker("list_consumers", "--silent", "-p", host, "queue_name").splitlines()
-        return sum(line.startswith("sightline.shards.") and not line.endswith(".dead") for line in lines)
+        return sum(count for name, count in self._counts(host, "consumers").items()
+                   if name.startswith("sightline.shards.") and not name.endswith(".dead"))
 
     def queues(self, host: str) -> Dict[str, int]:
         """Messages in each queue of a trial."""
-        lines = self.broker("list_queues", "--silent", "-p", host, "name", "messages").splitlines()
+        return self._counts(host, "messages")
+
+    def _counts(self, host: str, what: str) -> Dict[str, int]:
+        lines = self.broker("list_queues", "--silent", "-p", host, "name", what).splitlines()
         pairs = [line.split("\t") for line in lines if "\t" in line]
         return {name: int(count) for name, count in pairs if count.isdigit()}
 

@@ -1,6 +1,8 @@
 """One fault: its dataset, its services, its runs, and what was seen of it."""
 
+import hashlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -38,6 +40,12 @@ class Plan(NamedTuple):
     items: int
     # Long faults last so much of the time that the table says.
     scale: float
+
+
+def vectors(work: Path) -> Path:
+    """Where pictures' vectors are kept from one run of the harness to the next: of this network only."""
+    network = hashlib.sha256((HERE / "network.py").read_bytes()).hexdigest()[:8]
+    return work.with_name(f"{work.name}-vectors-{network}.npz")
 
 
 class Run:
@@ -215,11 +223,13 @@ class Trial:
             "endpoint": self.servers.s3, "bucket": self.servers.bucket, "state": run.prefix, "root": run.pictures.root,
             "dataset": run.pictures.name, "index": self.servers.milvus, "runs": [run.name.partition("/")[2]],
             "collection": run.spec["collection"].partition("/")[2], "expected": run.expected, "sample": SAMPLE,
-            "seed": self.plan.seed, "model": str(MODEL), "cache": str(self.plan.work / "vectors.npz"),
+            "seed": self.plan.seed, "model": str(MODEL), "cache": str(vectors(self.plan.work)),
         }
         (self.work / f"audit-{run.request}.json").write_text(json.dumps(question))
+        # Threads that spin while they wait for each other take the services' time.
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         done = subprocess.run([sys.executable, str(HERE / "audit.py")], input=json.dumps(question), capture_output=True,
-                              text=True, cwd=REPOSITORY)
+                              text=True, cwd=REPOSITORY, env=environment)
         if done.returncode != 0:
             raise RuntimeError(f"the audit of {run.name} ended with {done.returncode}: {done.stderr[-2000:]}")
         return json.loads(done.stdout)

@@ -122,6 +122,7 @@ def hung_worker(trial: Trial) -> None:
         # The broker looks twice a heartbeat, and so does this program.
         trial.must(given_up is not None and given_up - began <= silent + 2, "the broker kept the hung worker's shards: "
                    f"given up after {trial.details['given_up_after_s']} s")
+        trial.details["asked_until_s"] = round(time.monotonic() - began, 1)
         # All others are done, and what the victim held comes back to them.
         run.wait()
         over = time.monotonic() - began

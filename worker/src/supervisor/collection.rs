@@ -8,6 +8,10 @@ use sightline_core::{
 use sightline_index::{IndexError, VectorIndex};
 use std::collections::BTreeMap;
 
+/// How often a collection is looked for and then created: another worker may be faster, or drop it in between. What is
+/// still in the way after that is another program's.
+const CREATE_ATTEMPTS: u32 = 3;
+
 /// Why a run cannot be worked on with this model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mismatch {
@@ -78,9 +82,12 @@ pub(crate) async fn prove(
 ) -> Result<(), Unproven> {
     let name = &run.spec.collection;
     let away = |error: IndexError| Unproven::Away(error.to_string());
-    if let Some(existing) = index.describe(name).await.map_err(away)? {
-        return compare(&existing, model, fields).map_err(Unproven::Mismatch);
-    }
+    let refused = |message: String| {
+        Unproven::Mismatch(Mismatch {
+            reason: StopReason::CollectionMismatch,
+            message,
+        })
+    };
     // The number of rows is not known before the run ends; the smallest index suits the most collections.
     let kind = run.spec.index.unwrap_or_else(|| IndexKind::by_size(0));
     let description = CollectionDescription {
@@ -88,20 +95,23 @@ pub(crate) async fn prove(
         fields: fields.clone(),
         index: kind,
     };
-    match index.create(&description).await {
-        Ok(()) => Ok(()),
-        Err(IndexError::Conflict { .. }) => {
-            // Another worker was faster. Its canaries may differ in the last bits: compared, not equal.
-            let existing = index.describe(name).await.map_err(away)?;
-            let existing = existing.ok_or_else(|| Unproven::Away(format!("collection {name} comes and goes")))?;
-            compare(&existing, model, fields).map_err(Unproven::Mismatch)
+    let mut in_the_way = String::new();
+    for _ in 0..CREATE_ATTEMPTS {
+        if let Some(existing) = index.describe(name).await.map_err(away)? {
+            return compare(&existing, model, fields).map_err(Unproven::Mismatch);
         }
-        Err(error @ IndexError::Refused { .. }) => Err(Unproven::Mismatch(Mismatch {
-            reason: StopReason::CollectionMismatch,
-            message: format!("collection {name} cannot be created: {error}"),
-        })),
-        Err(error) => Err(away(error)),
+        match index.create(&description).await {
+            Ok(()) => return Ok(()),
+            // Another worker was faster: its canaries may differ in the last bits, so they are compared, not equal. Or
+            // the collection is another program's, which is never described.
+            Err(error @ IndexError::Conflict { .. }) => in_the_way = error.to_string(),
+            Err(error @ IndexError::Refused { .. }) => {
+                return Err(refused(format!("collection {name} cannot be created: {error}")));
+            }
+            Err(error) => return Err(away(error)),
+        }
     }
+    Err(refused(in_the_way))
 }
 
 fn compare(
@@ -146,4 +156,121 @@ fn first_difference(theirs: &[Canary], ours: &[Canary]) -> Option<(String, f64)>
         };
         (cosine < f64::from(Canary::MIN_COSINE)).then(|| (theirs.input.clone(), cosine))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use sightline_core::document::Document;
+    use sightline_core::filter::Filter;
+    use sightline_core::{CollectionName, ModelName, Row, RowId, VectorSpace};
+    use sightline_index::{FieldHits, FieldSearch, Projection};
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    /// An index that describes as it is told, in turn, and has something in the way of every collection.
+    #[derive(Debug)]
+    struct Taken(Mutex<VecDeque<Option<CollectionDescription>>>);
+
+    #[async_trait]
+    impl VectorIndex for Taken {
+        async fn create(&self, description: &CollectionDescription) -> Result<(), IndexError> {
+            Err(IndexError::Conflict {
+                collection: description.name.clone(),
+                message: "it was not made by Sightline".into(),
+            })
+        }
+
+        async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionDescription>, IndexError> {
+            Ok(self.0.lock().unwrap().pop_front().flatten())
+        }
+
+        async fn list(&self) -> Result<Vec<CollectionName>, IndexError> {
+            unreachable!()
+        }
+
+        async fn drop_collection(&self, _: &CollectionName) -> Result<(), IndexError> {
+            unreachable!()
+        }
+
+        async fn upsert(&self, _: &CollectionName, _: &[Row]) -> Result<(), IndexError> {
+            unreachable!()
+        }
+
+        async fn delete(&self, _: &CollectionName, _: &[RowId]) -> Result<(), IndexError> {
+            unreachable!()
+        }
+
+        async fn get(&self, _: &CollectionName, _: &[RowId], _: Projection) -> Result<Vec<Row>, IndexError> {
+            unreachable!()
+        }
+
+        async fn scan(
+            &self,
+            _: &CollectionName,
+            _: Option<&Filter>,
+            _: Option<&RowId>,
+            _: usize,
+            _: Projection,
+        ) -> Result<Vec<Row>, IndexError> {
+            unreachable!()
+        }
+
+        async fn count(&self, _: &CollectionName, _: Option<&Filter>) -> Result<u64, IndexError> {
+            unreachable!()
+        }
+
+        async fn search(&self, _: &CollectionName, _: &FieldSearch) -> Result<FieldHits, IndexError> {
+            unreachable!()
+        }
+    }
+
+    fn run() -> RunDocument {
+        let text = include_bytes!("../../../crates/core/tests/frozen/run-v1.json");
+        RunDocument::from_bytes(text).unwrap()
+    }
+
+    fn model() -> LoadedModel {
+        let name = ModelName::new("m").unwrap();
+        let space = VectorSpace {
+            model: name.clone(),
+            weights: "w".into(),
+            preprocessing: "p".into(),
+            decode: String::new(),
+            pooling: "none".into(),
+            prefix: String::new(),
+            dimension: 8,
+            normalized: true,
+        };
+        LoadedModel {
+            name,
+            fields: [(VectorField::Image, FieldDescription::new(space, vec![]))].into(),
+            devices: vec![],
+        }
+    }
+
+    async fn proven(described: Vec<Option<CollectionDescription>>) -> Result<(), Unproven> {
+        let model = model();
+        prove(&Taken(Mutex::new(described.into())), &run(), &model, &model.fields).await
+    }
+
+    #[tokio::test]
+    async fn a_collection_of_another_program_ends_the_run_and_is_not_waited_for() {
+        let Err(Unproven::Mismatch(why)) = proven(vec![]).await else {
+            panic!("another program's collection is no mismatch");
+        };
+        assert_eq!(why.reason, StopReason::CollectionMismatch);
+        assert!(why.message.contains("it was not made by Sightline"), "{}", why.message);
+    }
+
+    #[tokio::test]
+    async fn a_collection_that_another_worker_makes_meanwhile_is_compared() {
+        let theirs = CollectionDescription {
+            name: run().spec.collection,
+            fields: model().fields,
+            index: IndexKind::Flat,
+        };
+        assert!(proven(vec![None, Some(theirs)]).await.is_ok());
+    }
 }
