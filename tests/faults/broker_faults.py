@@ -168,7 +168,8 @@ def consumer_timeout(trial: Trial) -> None:
         with faulty_s3(trial) as front, trial.cluster(s3=front.url, SIGHTLINE_PIPELINE__FETCHES="4") as cluster:
             cluster.ready()
             shard = max(50, trial.plan.items // 8)
-            pause = 4 * 75 / shard / 2
+            # A worker with one shard needs 90 s for it, and 180 s with two.
+            pause = 4 * 90 / shard
             root = f"/{trial.plan.pictures.root}/"
             slow = Fault("slow", pause=pause)
             front.rule = lambda request: slow if request.method == "GET" and root in request.path else None

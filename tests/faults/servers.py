@@ -52,17 +52,9 @@ class Servers:
         netloc = url.netloc if not port else f"{url.username}:{url.password}@127.0.0.1:{port}"
         return f"amqp://{netloc}/{host}"
 
-    def consumers(self, host: str) -> int:
-        """Consumers of shards, as the broker sees them."""
-        return sum(count for name, count in self._counts(host, "consumers").items()
-                   if name.startswith("sightline.shards.") and not name.endswith(".dead"))
-
     def queues(self, host: str) -> Dict[str, int]:
         """Messages in each queue of a trial."""
-        return self._counts(host, "messages")
-
-    def _counts(self, host: str, what: str) -> Dict[str, int]:
-        lines = self.broker("list_queues", "--silent", "-p", host, "name", what).splitlines()
+        lines = self.broker("list_queues", "--silent", "-p", host, "name", "messages").splitlines()
         pairs = [line.split("\t") for line in lines if "\t" in line]
         return {name: int(count) for name, count in pairs if count.isdigit()}
 

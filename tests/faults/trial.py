@@ -143,7 +143,7 @@ class Trial:
         self.problems: List[str] = []
         self.statuses: Dict[str, Optional[int]] = {}
         self.expected_queues: Dict[str, int] = {}
-        self._collections = 0
+        self._collections = self._clusters = 0
 
     @property
     def shards(self) -> int:
@@ -175,7 +175,10 @@ class Trial:
             **(everywhere or {}),
         }
         model = {"SIGHTLINE_MODEL__FOLDER": str(MODEL), **EXACT}
-        cluster = Cluster(self.work / "logs", environment, {**model, **more}, workers)
+        # Services are found by what their logs say, so that no two clusters may share one.
+        self._clusters += 1
+        logs = self.work / ("logs" if self._clusters == 1 else f"logs-{self._clusters}")
+        cluster = Cluster(logs, environment, {**model, **more}, workers)
         try:
             yield cluster
         finally:
