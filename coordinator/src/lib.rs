@@ -18,6 +18,7 @@ mod orphans;
 mod piece;
 mod plan_loop;
 mod planner;
+mod preview;
 mod progress;
 mod publish;
 mod refresh;

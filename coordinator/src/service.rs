@@ -222,7 +222,7 @@ impl CoordinatorService {
     }
 
     /// A root that cannot be opened is the caller's mistake, told at once.
-    async fn check_root(&self, spec: &RunSpec) -> Result<(), ServiceError> {
+    pub(crate) async fn check_root(&self, spec: &RunSpec) -> Result<(), ServiceError> {
         match self.datasets.open(&spec.dataset.root).await {
             Ok(_) => Ok(()),
             Err(error) if error.is_retryable() => Ok(()),
@@ -382,10 +382,18 @@ fn parse_runs_token(token: &str) -> Result<(Timestamp, RunId), ServiceError> {
 #[tonic::async_trait]
 impl Coordinator for CoordinatorService {
     type WatchRunStream = ReceiverStream<Result<v1::WatchRunResponse, Status>>;
+    type PreviewRunStream = ReceiverStream<Result<v1::PreviewRunResponse, Status>>;
     type VerifyRunStream = ReceiverStream<Result<v1::VerifyRunResponse, Status>>;
 
     async fn create_run(&self, request: Request<v1::CreateRunRequest>) -> Result<Response<v1::Run>, Status> {
         Ok(Response::new(self.create(request.into_inner()).await?))
+    }
+
+    async fn preview_run(
+        &self,
+        request: Request<v1::PreviewRunRequest>,
+    ) -> Result<Response<Self::PreviewRunStream>, Status> {
+        Ok(Response::new(self.preview(request.into_inner().spec.as_ref()).await?))
     }
 
     async fn retry_failed(&self, request: Request<v1::RetryFailedRequest>) -> Result<Response<v1::Run>, Status> {

@@ -9,6 +9,7 @@
 mod dead_letters;
 mod fan_out;
 mod fixture;
+mod preview;
 mod retry;
 mod rollups;
 mod silent_broker;

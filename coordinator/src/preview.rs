@@ -1,0 +1,236 @@
+//! A run that is only planned and counted: what the dataset holds, told as it is read. Nothing is stored or queued.
+
+use crate::planner::{PlanError, describe};
+use crate::request;
+use crate::service::{CoordinatorService, index_error, state_error, violations};
+use sightline_core::{
+    CollectionDescription, FailureReason, Item, ManifestEntry, Outcome, Range, RowId, RunSpec, SkipReason, VectorField,
+};
+use sightline_datasets::{Reader, ReaderOptions};
+use sightline_index::{Projection, VectorIndex};
+use sightline_proto::v1;
+use sightline_service::ServiceError;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+
+/// Entries that are read at a time.
+const PAGE_ENTRIES: usize = 1000;
+/// Rows that are asked for at a time.
+const LOOKUP_ROWS: usize = 256;
+/// How often a caller is told how far it is.
+const TELL_INTERVAL: Duration = Duration::from_millis(500);
+/// Types that are counted one by one; all others are counted as [`OTHER`].
+const MOST_TYPES: usize = 64;
+const OTHER: &str = "other";
+/// The type of an item without a picture.
+const TEXT: &str = "text";
+
+type Told = Result<v1::PreviewRunResponse, Status>;
+
+impl CoordinatorService {
+    /// Reads the dataset of a run that is not created, and counts.
+    pub(crate) async fn preview(&self, spec: Option<&v1::RunSpec>) -> Result<ReceiverStream<Told>, ServiceError> {
+        let spec = request::run_spec(spec).map_err(violations)?;
+        self.check_root(&spec).await?;
+        let index = match &self.index {
+            Some(_) => Some(self.open_index().await?),
+            None => None,
+        };
+        let (tell, told) = mpsc::channel(4);
+        let (service, shutdown) = (self.clone(), self.shutdown.clone());
+        tokio::spawn(async move {
+            let closed = tell.clone();
+            let reading = async {
+                let last = service.count(&spec, index, &tell).await.map_err(|error| {
+                    Status::from(match error {
+                        PlanError::State(error) => state_error(error),
+                        PlanError::Index(error) => index_error(error),
+                        error if error.dataset_is_unreadable() => {
+                            ServiceError::failed_precondition("DATASET_UNREADABLE", describe(&error))
+                        }
+                        error => ServiceError::internal(describe(&error)),
+                    })
+                });
+                // A caller that has gone needs no counts.
+                let _told = tell.send(last).await;
+            };
+            tokio::select! {
+                () = reading => {}
+                () = closed.closed() => {}
+                () = shutdown.cancelled() => {}
+            }
+        });
+        Ok(ReceiverStream::new(told))
+    }
+
+    async fn count(
+        &self,
+        spec: &RunSpec,
+        index: Option<Arc<dyn VectorIndex>>,
+        tell: &mpsc::Sender<Told>,
+    ) -> Result<v1::PreviewRunResponse, PlanError> {
+        let root = &spec.dataset.root;
+        let store = self.datasets.open(root).await.map_err(|source| PlanError::Root {
+            root: root.clone(),
+            source,
+        })?;
+        let reader = Reader::new(store, spec.dataset.source.clone(), ReaderOptions::default());
+        let existing = match index {
+            Some(index) => index.describe(&spec.collection).await?.map(|found| (index, found)),
+            None => None,
+        };
+        let mut counts = Counts::new(spec.shard_items);
+        counts.unchanged_known = self.index.is_some();
+        let (mut cursor, mut told_at) = (None, Instant::now());
+        loop {
+            let page = reader.page(&Range::default(), cursor.as_deref(), PAGE_ENTRIES).await?;
+            if let Some((index, collection)) = &existing {
+                counts.unchanged += unchanged(index.as_ref(), collection, spec, &page.entries).await?;
+            }
+            page.entries.iter().for_each(|entry| counts.add(entry));
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(counts.answer(true)),
+            }
+            if told_at.elapsed() >= TELL_INTERVAL {
+                told_at = Instant::now();
+                // That nobody listens any more ends this from outside.
+                let _told = tell.send(Ok(counts.answer(false))).await;
+            }
+        }
+    }
+}
+
+/// How many of the entries have a row that they would become again.
+async fn unchanged(
+    index: &dyn VectorIndex,
+    collection: &CollectionDescription,
+    spec: &RunSpec,
+    entries: &[ManifestEntry],
+) -> Result<u64, PlanError> {
+    let preprocessing = preprocessing(collection, &spec.fields);
+    let items: Vec<&Item> = entries
+        .iter()
+        .filter_map(|entry| match entry {
+            ManifestEntry::Item(item) => Some(item),
+            ManifestEntry::Ended(_) => None,
+        })
+        .collect();
+    let mut unchanged = 0;
+    for some in items.chunks(LOOKUP_ROWS) {
+        let id = |item: &Item| RowId::of_item(&spec.dataset.name, &item.key);
+        let ids: Vec<_> = some.iter().map(|item| id(item)).collect();
+        let rows = index.get(&spec.collection, &ids, Projection::Metadata).await?;
+        let digests: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.source_digest)).collect();
+        let same = |item: &&&Item| digests.get(&id(item)) == Some(&item.source_digest(&preprocessing));
+        unchanged += some.iter().filter(same).count() as u64;
+    }
+    Ok(unchanged)
+}
+
+/// What the workers put into each row's digest beside the item, as far as the collection tells it.
+fn preprocessing(collection: &CollectionDescription, fields: &[VectorField]) -> String {
+    let filled = VectorField::ALL
+        .iter()
+        .filter(|field| fields.is_empty() || fields.contains(field));
+    let part = |field: &VectorField| {
+        let description = collection.fields.get(field)?;
+        Some(format!("{field}={}\n", description.fingerprint))
+    };
+    filled.filter_map(part).collect()
+}
+
+#[derive(Default)]
+struct Counts {
+    shard_items: u64,
+    items: u64,
+    bytes: u64,
+    unchanged: u64,
+    unchanged_known: bool,
+    types: BTreeMap<String, (u64, u64)>,
+    skips: BTreeMap<SkipReason, u64>,
+    failures: BTreeMap<FailureReason, u64>,
+}
+
+impl Counts {
+    fn new(shard_items: u32) -> Self {
+        Self {
+            shard_items: u64::from(shard_items.max(1)),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, entry: &ManifestEntry) {
+        self.items += 1;
+        match entry {
+            ManifestEntry::Item(item) => {
+                let mut kind = kind_of(item);
+                if !self.types.contains_key(&kind) && self.types.len() >= MOST_TYPES {
+                    kind = OTHER.to_owned();
+                }
+                let of_kind = self.types.entry(kind).or_default();
+                of_kind.0 += 1;
+                of_kind.1 += entry.object_bytes();
+                self.bytes += entry.object_bytes();
+            }
+            ManifestEntry::Ended(ended) => match &ended.outcome {
+                Outcome::Skipped { reason, .. } => *self.skips.entry(*reason).or_default() += 1,
+                Outcome::Failed { reason, .. } => *self.failures.entry(*reason).or_default() += 1,
+                // Planning ends nothing like that.
+                Outcome::Indexed { .. } | Outcome::Unchanged { .. } => {}
+            },
+        }
+    }
+
+    fn answer(&self, complete: bool) -> v1::PreviewRunResponse {
+        let reason = |reason: &str, count: u64| v1::run::ReasonCount {
+            reason: reason.to_owned(),
+            count: int(count),
+        };
+        v1::PreviewRunResponse {
+            complete,
+            items: int(self.items),
+            bytes: int(self.bytes),
+            shards: int(self.items.div_ceil(self.shard_items)),
+            types: self
+                .types
+                .iter()
+                .map(|(name, (items, bytes))| v1::preview_run_response::TypeCount {
+                    r#type: name.clone(),
+                    items: int(*items),
+                    bytes: int(*bytes),
+                })
+                .collect(),
+            skips: self
+                .skips
+                .iter()
+                .map(|(why, count)| reason(why.as_str(), *count))
+                .collect(),
+            failures: self
+                .failures
+                .iter()
+                .map(|(why, count)| reason(why.as_str(), *count))
+                .collect(),
+            unchanged_items: self.unchanged_known.then(|| int(self.unchanged)),
+        }
+    }
+}
+
+/// The ending of an item's picture, in small letters.
+fn kind_of(item: &Item) -> String {
+    let Some(image) = &item.image else {
+        return TEXT.to_owned();
+    };
+    let name = image.key.rsplit('/').next().unwrap_or_default();
+    let ending = name.rsplit_once('.').map_or(OTHER, |(_, ending)| ending);
+    ending.to_ascii_lowercase()
+}
+
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,61 @@
+//! Runs that are only planned and counted.
+
+use crate::fixture::Fixture;
+use sightline_proto::v1;
+use sightline_proto::v1::coordinator_server::Coordinator as Api;
+use tokio_stream::StreamExt;
+use tonic::{Code, Request};
+
+async fn preview(fixture: &Fixture, spec: v1::RunSpec) -> Result<v1::PreviewRunResponse, tonic::Status> {
+    let request = v1::PreviewRunRequest { spec: Some(spec) };
+    let mut told = fixture.api().preview_run(Request::new(request)).await?.into_inner();
+    let mut last = None;
+    while let Some(message) = told.next().await {
+        last = Some(message?);
+    }
+    Ok(last.unwrap())
+}
+
+#[tokio::test]
+async fn a_preview_counts_what_the_run_would_take_and_stores_and_queues_nothing() {
+    let fixture = Fixture::new(25).await;
+    let dataset = fixture.folder.path().join("dataset");
+    std::fs::write(dataset.join("notes.txt"), "no picture").unwrap();
+    std::fs::write(dataset.join("a.JPG"), "12345").unwrap();
+    let told = preview(&fixture, fixture.spec()).await.unwrap();
+    assert!(told.complete);
+    assert_eq!((told.items, told.shards), (27, 3));
+    let types: Vec<_> = told.types.iter().map(|of| (of.r#type.as_str(), of.items)).collect();
+    assert_eq!(types, [("jpg", 1), ("png", 25)]);
+    assert_eq!(told.types[0].bytes, 5);
+    assert_eq!(told.bytes, told.types.iter().map(|of| of.bytes).sum::<i64>());
+    assert_eq!(
+        (told.skips[0].reason.as_str(), told.skips[0].count),
+        ("unsupported_type", 1)
+    );
+    assert_eq!(told.unchanged_items, Some(0), "there is no collection yet");
+    assert!(fixture.state.list_runs(None).await.unwrap().runs.is_empty());
+    assert!(fixture.index.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_preview_of_what_cannot_be_is_refused_like_the_run() {
+    let fixture = Fixture::new(1).await;
+    let wrong = v1::RunSpec {
+        collection: "nothing".into(),
+        ..fixture.spec()
+    };
+    let refused = preview(&fixture, wrong).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let mut absent = fixture.spec();
+    let source = v1::ManifestSource {
+        path: "absent.csv".into(),
+        ..v1::ManifestSource::default()
+    };
+    if let Some(dataset) = &mut absent.dataset {
+        dataset.source = Some(v1::dataset::Source::Manifest(source));
+    }
+    let refused = preview(&fixture, absent).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("absent.csv"), "{refused}");
+}
