@@ -2,6 +2,7 @@
 
 pub(crate) mod dataset;
 pub(crate) mod model;
+mod preview;
 
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
@@ -52,6 +53,9 @@ pub(crate) struct IngestArgs {
     /// Only create the run: print it and end.
     #[arg(long)]
     no_wait: bool,
+    /// Only read the dataset and count what the run would do: nothing is stored, queued or written to the index.
+    #[arg(long, conflicts_with_all = ["no_wait", "request_id"])]
+    dry_run: bool,
 }
 
 /// A vector field as a person names it.
@@ -80,6 +84,9 @@ impl FieldArg {
 /// Creates the run and watches it.
 pub(crate) async fn run(args: &IngestArgs, servers: &Servers, console: Console) -> Outcome {
     let spec = spec(args).await?;
+    if args.dry_run {
+        return preview::run(spec, servers, console).await;
+    }
     let request_id = args.request_id.clone().unwrap_or_else(random_id);
     let run = create(servers, spec, request_id).await?;
     created(&run, args.no_wait, servers, console).await
