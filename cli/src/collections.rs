@@ -1,6 +1,7 @@
 //! `sightline collections`.
 
 use crate::console::Console;
+use crate::duplicates::{self, DedupeArgs, DuplicatesArgs};
 use crate::error::{CliError, Exit, Outcome};
 use crate::json;
 use crate::runs::{align_right, plain_table};
@@ -22,6 +23,10 @@ pub(crate) enum CollectionsCommand {
         /// Its name.
         collection: String,
     },
+    /// List rows of which the pictures are the same to the byte.
+    Duplicates(DuplicatesArgs),
+    /// Of rows with the same picture delete all but the first by key. A later run over the dataset indexes them anew.
+    Dedupe(DedupeArgs),
     /// Delete a collection with all its rows. Only a new run brings them back.
     Delete {
         /// Its name.
@@ -45,6 +50,8 @@ pub(crate) async fn run(command: CollectionsCommand, servers: &Servers, console:
             }
             Ok(Exit::Success)
         }
+        CollectionsCommand::Duplicates(args) => duplicates::list(&args, servers, console).await,
+        CollectionsCommand::Dedupe(args) => duplicates::dedupe(&args, servers, console).await,
         CollectionsCommand::Delete { collection, yes } => delete(&collection, yes, servers, console).await,
     }
 }
@@ -143,7 +150,8 @@ fn text(collection: &v1::Collection) -> String {
 async fn delete(collection: &str, yes: bool, servers: &Servers, console: Console) -> Outcome {
     if !yes {
         let described = get(collection, servers).await?;
-        ask(id_of(&described.name, "collections"), described.row_count).await?;
+        let name = id_of(&described.name, "collections");
+        ask(name, &format!("{name} with {}", items(described.row_count))).await?;
     }
     let request = v1::DeleteCollectionRequest {
         name: resource("collections", collection),
@@ -159,20 +167,13 @@ async fn delete(collection: &str, yes: bool, servers: &Servers, console: Console
 }
 
 /// Goes on only where a person writes the collection's name.
-async fn ask(collection: &str, rows: i64) -> Result<(), CliError> {
+pub(crate) async fn ask(collection: &str, what: &str) -> Result<(), CliError> {
     if !std::io::stdin().is_terminal() {
-        let text = format!(
-            "cannot ask whether to delete {collection:?} with {}: give --yes",
-            items(rows)
-        );
+        let text = format!("cannot ask whether to delete {what}: give --yes");
         return Err(CliError::Usage(text));
     }
     let mut err = std::io::stderr();
-    write!(
-        err,
-        "This deletes {collection} with {}. Write its name to go on: ",
-        items(rows)
-    )?;
+    write!(err, "This deletes {what}. Write the collection's name to go on: ")?;
     err.flush()?;
     let read = tokio::task::spawn_blocking(|| {
         let mut line = String::new();

@@ -18,7 +18,21 @@ macro_rules! named {
     };
 }
 
-named!(Run, RunAudit, Failure, Item, Collection, SearchResponse, WorkerStatus);
+named!(
+    Run,
+    RunAudit,
+    PreviewRunResponse,
+    Failure,
+    Item,
+    Collection,
+    DuplicateGroup,
+    SearchResponse,
+    WorkerStatus
+);
+
+impl Named for v1::duplicates_response::Summary {
+    const NAME: &'static str = "DuplicatesResponse.Summary";
+}
 
 /// A message in protobuf's JSON mapping, with every field that has a value or a default.
 pub(crate) fn of<M: Named>(message: &M) -> Result<Value, CliError> {

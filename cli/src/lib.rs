@@ -15,6 +15,7 @@ mod console;
 #[cfg(feature = "local")]
 mod demo;
 mod dispatch;
+mod duplicates;
 #[cfg(feature = "local")]
 mod embed;
 mod error;

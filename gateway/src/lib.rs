@@ -8,6 +8,7 @@
 
 mod collections;
 pub mod config;
+mod duplicates;
 mod encoder;
 mod error;
 pub mod fusion;

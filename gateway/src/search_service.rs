@@ -1,6 +1,7 @@
 //! `sightline.v1.Search`.
 
 use crate::collections;
+use crate::duplicates::{self, Surplus, Told};
 use crate::error::GatewayError;
 use crate::gateway::Shared;
 use crate::items::{item, projection};
@@ -12,6 +13,7 @@ use sightline_proto::v1;
 use sightline_proto::v1::search_server::Search;
 use sightline_service::ServiceError;
 use std::sync::Arc;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
 #[derive(Debug)]
@@ -52,6 +54,9 @@ impl SearchService {
 
 #[tonic::async_trait]
 impl Search for SearchService {
+    type FindDuplicatesStream = ReceiverStream<Told>;
+    type DropDuplicatesStream = ReceiverStream<Told>;
+
     async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchResponse>, Status> {
         let mut clock = self.shared.metrics.start_search();
         let answer = searching::search(&self.shared, request.into_inner(), &mut clock).await;
@@ -94,6 +99,24 @@ impl Search for SearchService {
     async fn delete_collection(&self, request: Request<v1::DeleteCollectionRequest>) -> Result<Response<()>, Status> {
         self.delete(request.into_inner()).await?;
         Ok(Response::new(()))
+    }
+
+    async fn find_duplicates(
+        &self,
+        request: Request<v1::FindDuplicatesRequest>,
+    ) -> Result<Response<Self::FindDuplicatesStream>, Status> {
+        let v1::FindDuplicatesRequest { name, dataset } = request.into_inner();
+        let told = duplicates::tell(&self.shared, &name, &dataset, Surplus::Stays).await?;
+        Ok(Response::new(told))
+    }
+
+    async fn drop_duplicates(
+        &self,
+        request: Request<v1::DropDuplicatesRequest>,
+    ) -> Result<Response<Self::DropDuplicatesStream>, Status> {
+        let v1::DropDuplicatesRequest { name, dataset } = request.into_inner();
+        let told = duplicates::tell(&self.shared, &name, &dataset, Surplus::Goes).await?;
+        Ok(Response::new(told))
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod collections;
 mod deadlines;
+mod duplicates;
 mod embedding;
 mod encoder;
 mod exactness;
