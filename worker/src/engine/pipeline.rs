@@ -16,6 +16,7 @@ use crate::config::PipelineConfig;
 use crate::ipc::{ItemAt, WorkItem};
 use crate::journal::{Journal, Slot};
 use crate::model::{EmbeddingModel, Pixels};
+use sightline_core::collection::preprocessing;
 use sightline_core::{Clock, VectorField};
 use sightline_index::VectorIndex;
 use std::sync::Arc;
@@ -130,12 +131,7 @@ impl Pipeline {
 
     /// What identifies how the inputs of these fields become vectors.
     pub(crate) fn preprocessing(&self, fields: &[VectorField]) -> String {
-        let known = VectorField::ALL.iter().filter(|field| fields.contains(field));
-        let part = |field: &VectorField| {
-            let description = self.model.fields().get(field)?;
-            Some(format!("{field}={}\n", description.fingerprint))
-        };
-        known.filter_map(part).collect()
+        preprocessing(self.model.fields(), fields)
     }
 
     /// Works on some items of a work, as far as there is room in the pipeline.

@@ -14,6 +14,7 @@ mod quarantine;
 mod runs;
 mod service;
 mod shard;
+mod stale;
 mod start;
 mod status;
 mod tally;

@@ -4,6 +4,7 @@ use super::circuit::Circuit;
 use super::collection::Mismatch;
 use super::host::{EngineHandle, LoadedModel};
 use super::runs::{Obstacle, Runs};
+use super::stale;
 use super::status::Status;
 use super::tally::Tally;
 use super::work::WorkEnd;
@@ -11,8 +12,8 @@ use crate::ipc::{Interruption, Job};
 use bytes::Bytes;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
-    DoneReport, JobKind, Manifest, MessageError, Outcome, RowId, RunDocument, ShardMessage, StopReason, Timestamp,
-    VectorField,
+    DoneReport, ItemKey, JobKind, Manifest, MessageError, Outcome, RowId, RunDocument, ShardMessage, StopReason,
+    Timestamp, VectorField,
 };
 use sightline_index::Projection;
 use sightline_queue::{Delivery, JobQueue, Message, QueueError};
@@ -268,44 +269,34 @@ impl Shards {
         Ok(end)
     }
 
-    /// An item that was condemned never came to be looked up: says whether it has an older row.
+    /// Items that were condemned, or failed in planning, never came to be looked up: says which have an older row.
     async fn note_stale(
         &self,
         document: &RunDocument,
         manifest: &Manifest,
         outcomes: &mut std::collections::BTreeMap<u32, Outcome>,
     ) -> Result<(), Obstacle> {
-        use sightline_core::FailureReason::EngineKilled;
-        let mut killed = Vec::new();
-        for (index, outcome) in outcomes {
-            let entry = usize::try_from(*index)
-                .ok()
-                .and_then(|index| manifest.entries.get(index));
-            if let (
-                Outcome::Failed {
-                    reason: EngineKilled,
-                    stale,
-                    ..
-                },
-                Some(entry),
-            ) = (outcome, entry)
-            {
-                killed.push((RowId::of_item(&document.spec.dataset.name, entry.key()), stale));
-            }
-        }
-        if killed.is_empty() {
+        let failed = stale::unlooked(manifest, outcomes);
+        if failed.is_empty() {
             return Ok(());
         }
-        let ids: Vec<RowId> = killed.iter().map(|(id, _)| id.clone()).collect();
+        let id = |key: &ItemKey| RowId::of_item(&document.spec.dataset.name, key);
+        let ids: Vec<RowId> = failed.iter().map(|(_, key, _)| id(key)).collect();
         let rows = self
             .runs
             .index
             .get(&document.spec.collection, &ids, Projection::Metadata)
             .await;
         let rows = rows.map_err(|error| Obstacle::Away(error.to_string()))?;
-        let there: HashSet<RowId> = rows.into_iter().map(|row| row.id).collect();
-        for (id, stale) in killed {
-            *stale = there.contains(&id);
+        let older = rows.into_iter().filter(|row| row.run_id != document.run);
+        let older: HashSet<RowId> = older.map(|row| row.id).collect();
+        for (index, key, mut outcome) in failed {
+            if let Outcome::Failed { stale, .. } = &mut outcome
+                && older.contains(&id(&key))
+            {
+                *stale = true;
+                outcomes.insert(index, outcome);
+            }
         }
         Ok(())
     }

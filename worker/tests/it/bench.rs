@@ -257,6 +257,8 @@ impl Bench {
             shard_items: 256,
             window_shards: 256,
             max_failures: None,
+            max_failure_share: None,
+            mirror: None,
             selection: None,
         };
         let document = RunDocument {

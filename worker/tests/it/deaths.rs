@@ -1,7 +1,7 @@
 //! Engines that die.
 
 use crate::bench::{Bench, ends, entries, eventually};
-use sightline_core::Outcome;
+use sightline_core::{FailureReason, ItemKey, ManifestEntry, Outcome};
 use sightline_worker::config::SupervisorConfig;
 use std::time::Duration;
 
@@ -121,6 +121,27 @@ async fn an_item_that_is_condemned_keeps_its_older_row_and_is_counted_stale() {
 
     assert_eq!(ends(&result)["p"], "failed engine_killed stale");
     assert_eq!(bench.rows().await.len(), 1);
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_item_that_failed_in_planning_keeps_its_older_row_and_is_counted_stale() {
+    let mut bench = Bench::new().await;
+    let good = bench.picture("p", "a picture").await;
+    let first = bench.plan("good", entries(vec![good])).await;
+    let worker = bench.start();
+    bench.work(&first).await;
+    let failed = |key: &str| {
+        let outcome = Outcome::failed(FailureReason::NotFound, "the table names a picture that is not there");
+        ManifestEntry::ended(ItemKey::new(key).unwrap(), Some(2), outcome)
+    };
+    let second = bench.plan("absent", vec![failed("p"), failed("never-there")]).await;
+
+    let result = bench.work(&second).await;
+
+    assert_eq!(ends(&result)["p"], "failed not_found stale");
+    assert_eq!(ends(&result)["never-there"], "failed not_found");
+    assert_eq!((result.counts.failed, result.counts.stale), (2, 1));
     worker.end().await.unwrap();
 }
 
