@@ -2,9 +2,10 @@
 
 use crate::progress::{RunSnapshot, RunState};
 use sightline_core::{
-    DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, RunSpec, Source, Timestamp,
+    DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, RunSpec, Share, Source, Timestamp,
 };
 use sightline_proto::v1;
+use std::time::Duration;
 
 /// A run as the API has it. `waiting` is what it waits for, where nothing moves.
 pub(crate) fn run(snapshot: &RunSnapshot, waiting: Option<String>) -> v1::Run {
@@ -21,12 +22,15 @@ pub(crate) fn run(snapshot: &RunSnapshot, waiting: Option<String>) -> v1::Run {
     let stopped = snapshot.stop.as_ref().map(|stop| stop.message.clone());
     let empty = (snapshot.state == RunState::Succeeded && snapshot.planned_items == 0)
         .then(|| "the dataset holds no items: is its root or manifest the one that was meant?".to_owned());
+    let mirroring = snapshot
+        .is_mirroring()
+        .then(|| "rows whose items the dataset holds no more are being deleted".to_owned());
     let ended = snapshot.counts.total();
     v1::Run {
         name: format!("runs/{}", snapshot.document.run),
         spec: Some(api_spec(&snapshot.document.spec)),
         state: state.into(),
-        state_message: stopped.or(waiting).or(empty).unwrap_or_default(),
+        state_message: stopped.or(waiting).or(mirroring).or(empty).unwrap_or_default(),
         create_time: Some(timestamp(snapshot.document.created_at)),
         end_time: snapshot.ended_at.map(timestamp),
         plan_complete: snapshot.plan_complete,
@@ -56,7 +60,20 @@ pub(crate) fn run(snapshot: &RunSnapshot, waiting: Option<String>) -> v1::Run {
         } else {
             0
         },
+        time_left: time_left(snapshot),
+        deleted_rows: snapshot.mirrored.as_ref().map_or(0, |done| int(done.rows)),
     }
+}
+
+/// How long the rest takes at the present rate; none while that cannot be said.
+fn time_left(snapshot: &RunSnapshot) -> Option<prost_types::Duration> {
+    let left = snapshot.planned_items.saturating_sub(snapshot.counts.total());
+    if !snapshot.plan_complete || left == 0 || snapshot.items_per_second <= 0.0 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a time for people")]
+    let seconds = (left as f64 / snapshot.items_per_second).ceil();
+    prost_types::Duration::try_from(Duration::try_from_secs_f64(seconds).ok()?).ok()
 }
 
 fn reason_count(reason: &str, count: u64) -> v1::run::ReasonCount {
@@ -106,6 +123,10 @@ pub(crate) fn api_spec(spec: &RunSpec) -> v1::RunSpec {
         shard_items: int32(spec.shard_items),
         window_shards: int32(spec.window_shards),
         max_failures: int(spec.max_failures.unwrap_or(0)),
+        max_failure_share: spec.max_failure_share.map_or(0.0, Share::as_f64),
+        mirror: spec.mirror.as_ref().map(|mirror| v1::run_spec::Mirror {
+            max_share: mirror.max_share.as_f64(),
+        }),
         parent_run: spec
             .selection
             .as_ref()

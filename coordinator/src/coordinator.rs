@@ -53,7 +53,11 @@ impl Coordinator {
     /// Where the names of its metrics are taken by other types.
     pub fn new(seams: Seams, options: PlannerOptions, metrics: &Metrics) -> Result<Self, MetricsError> {
         let metrics = CoordinatorMetrics::new(metrics)?;
-        let tracker = Arc::new(Tracker::new(seams.state.clone(), Arc::clone(&seams.clock)));
+        let tracker = Arc::new(Tracker::new(
+            seams.state.clone(),
+            Arc::clone(&seams.queue),
+            Arc::clone(&seams.clock),
+        ));
         let planner = Arc::new(Planner::new(&seams, Arc::clone(&tracker), options));
         let splitter = Splitter {
             state: seams.state.clone(),

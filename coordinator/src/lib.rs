@@ -13,6 +13,7 @@ mod dead_letters;
 mod failures;
 mod fan_out;
 mod metrics;
+mod mirror;
 mod node;
 mod orphans;
 mod piece;
@@ -33,6 +34,7 @@ mod split;
 mod tracker;
 mod verify;
 mod waiting;
+mod watch;
 
 pub use config::{CoordinatorConfig, DEFAULT_PORT};
 pub use coordinator::{Coordinator, Seams};

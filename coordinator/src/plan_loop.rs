@@ -5,7 +5,7 @@ use crate::planner::{Followed, Planner, describe};
 use crate::waiting::Waiting;
 use bytes::Bytes;
 use sightline_core::message::{Envelope, queues};
-use sightline_core::{Clock, PlanMessage};
+use sightline_core::{Clock, Link, PlanMessage};
 use sightline_queue::{Delivery, JobQueue, Message, QueueError};
 use sightline_telemetry::TraceparentExt;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 const CONCURRENT_LINKS: u16 = 4;
 /// How long a link waits that found its run's window full.
 const WINDOW_DELAY: Duration = Duration::from_secs(1);
+/// How long a run that is watched is left alone.
+const WATCH_DELAY: Duration = Duration::from_secs(2);
 /// How long a message waits that only a newer coordinator knows.
 const HAND_BACK_DELAY: Duration = Duration::from_secs(15);
 /// How long a link waits at first after something was away; twice as long each time, up to the longest.
@@ -81,6 +83,14 @@ async fn consume(plan: &Arc<PlanLoop>, shutdown: &CancellationToken) -> Result<(
     Ok(())
 }
 
+/// A message with another body.
+fn again(message: Message, body: PlanMessage) -> Message {
+    Message {
+        body: Bytes::from(body.to_bytes()),
+        ..message
+    }
+}
+
 /// Follows one delivered link and answers it: acked only after what it planned is safe.
 async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
     let PlanLoop {
@@ -112,7 +122,14 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
     }
     let followed = {
         use tracing::Instrument as _;
-        planner.follow(&link).instrument(span.clone()).await
+        let following = async {
+            if link.watch {
+                planner.watch(&link).await
+            } else {
+                planner.follow(&link).await
+            }
+        };
+        following.instrument(span.clone()).await
     };
     match followed {
         Ok(Followed::Done | Followed::Stopped) => {
@@ -123,6 +140,26 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
             metrics.link("window_full");
             waiting.planning(&link.run, None, clock.now());
             queue.publish_after(queues::PLAN, message, WINDOW_DELAY).await?;
+        }
+        Ok(Followed::Watching) => {
+            metrics.link("watching");
+            waiting.planning(&link.run, None, clock.now());
+            let copy = again(message, PlanMessage { attempt: 1, ..link });
+            queue.publish_after(queues::PLAN, copy, WATCH_DELAY).await?;
+        }
+        Ok(Followed::GoesOn(cursor)) => {
+            metrics.link("watching");
+            waiting.planning(&link.run, None, clock.now());
+            let from = Link {
+                start_after: Some(cursor),
+                ..Link::default()
+            };
+            let copy = PlanMessage {
+                link: from,
+                attempt: 1,
+                ..link
+            };
+            queue.publish(queues::PLAN, again(message, copy)).await?;
         }
         Err(error) if error.is_retryable() => {
             metrics.link("waiting");
@@ -135,11 +172,7 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
                 attempt: link.attempt.saturating_add(1),
                 ..link
             };
-            let copy = Message {
-                body: Bytes::from(copy.to_bytes()),
-                ..message
-            };
-            queue.publish_after(queues::PLAN, copy, delay).await?;
+            queue.publish_after(queues::PLAN, again(message, copy), delay).await?;
         }
         // The run is stopped with the reason, if the dataset is to blame; nothing else is left to do with the link.
         Err(error) if error.dataset_is_unreadable() => {

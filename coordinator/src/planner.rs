@@ -22,7 +22,7 @@ const CONCURRENT_PUBLISHES: usize = 32;
 const SHARDS_A_WORKER: u64 = 4;
 
 /// What a link's end was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Followed {
     /// Its node is stored and all that it names is published.
     Done,
@@ -30,6 +30,10 @@ pub(crate) enum Followed {
     Stopped,
     /// The run has its window of shards outstanding: try again later.
     WindowFull,
+    /// Nothing is to be done for the run yet: look again later.
+    Watching,
+    /// A step is done; the next goes on from this cursor.
+    GoesOn(String),
 }
 
 /// Why a link could not be followed.
@@ -44,8 +48,8 @@ pub enum PlanError {
     /// The dataset.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
-    /// A link over another run's items whose cursor is none.
-    #[error("the cursor {cursor:?} of a link is no shard's id: the link was not written by this version")]
+    /// A link whose cursor is none.
+    #[error("the cursor {cursor:?} of a link cannot be understood: the link was not written by this version")]
     Cursor {
         /// The cursor.
         cursor: String,
@@ -54,7 +58,7 @@ pub enum PlanError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// Planning such a run needs an index, and this coordinator was given none.
-    #[error("a run that repairs another is planned from the index: set index.url for every coordinator")]
+    #[error("a run that repairs another or mirrors its dataset needs the index: set index.url for every coordinator")]
     NoIndex,
     /// The dataset's root.
     #[error("cannot open the dataset's root {root}")]
@@ -103,6 +107,9 @@ pub struct PlannerOptions {
     pub writing_bytes: usize,
     /// Into how many ranges, open at a time, the prefix of a run may be cut.
     pub fan_out: u32,
+    /// Ids of rows in memory, 16 bytes each, while a run's dataset is mirrored; those of a larger run are compared part
+    /// by part.
+    pub mirror_ids: u64,
 }
 
 impl Default for PlannerOptions {
@@ -113,6 +120,7 @@ impl Default for PlannerOptions {
             shard_bytes: 8 << 20,
             writing_bytes: 32 << 20,
             fan_out: 32,
+            mirror_ids: 4_000_000,
         }
     }
 }
@@ -125,7 +133,7 @@ pub(crate) struct Planner {
     queue: Arc<dyn JobQueue>,
     pub(crate) index: Option<Arc<LazyIndex>>,
     pub(crate) tracker: Arc<Tracker>,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: PlannerOptions,
     pub(crate) room: WriteRoom,
 }

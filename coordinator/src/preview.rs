@@ -3,8 +3,10 @@
 use crate::planner::{PlanError, describe};
 use crate::request;
 use crate::service::{CoordinatorService, index_error, state_error, violations};
+use sightline_core::collection::preprocessing;
+use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField};
 use sightline_core::{
-    CollectionDescription, FailureReason, Item, ManifestEntry, Outcome, Range, RowId, RunSpec, SkipReason, VectorField,
+    CollectionDescription, FailureReason, Item, ManifestEntry, Outcome, Range, RowId, RunSpec, SkipReason,
 };
 use sightline_datasets::{Reader, ReaderOptions};
 use sightline_index::{Projection, VectorIndex};
@@ -90,12 +92,14 @@ impl CoordinatorService {
         loop {
             let page = reader.page(&Range::default(), cursor.as_deref(), PAGE_ENTRIES).await?;
             if let Some((index, collection)) = &existing {
-                counts.unchanged += unchanged(index.as_ref(), collection, spec, &page.entries).await?;
+                let found = there(index.as_ref(), collection, spec, &page.entries).await?;
+                counts.unchanged += found.unchanged;
+                counts.rows += found.rows;
             }
             page.entries.iter().for_each(|entry| counts.add(entry));
             match page.next {
                 Some(next) => cursor = Some(next),
-                None => return Ok(counts.answer(true)),
+                None => break,
             }
             if told_at.elapsed() >= TELL_INTERVAL {
                 told_at = Instant::now();
@@ -103,46 +107,51 @@ impl CoordinatorService {
                 let _told = tell.send(Ok(counts.answer(false))).await;
             }
         }
+        if let (Some((index, _)), Some(_)) = (&existing, &spec.mirror) {
+            let of_dataset = Filter::Compare {
+                field: Field::Text(TextField::Dataset),
+                op: Comparison::Equal,
+                value: Literal::Text(spec.dataset.name.to_string()),
+            };
+            let all = index.count(&spec.collection, Some(&of_dataset)).await?;
+            counts.deleted = Some(all.saturating_sub(counts.rows));
+        }
+        Ok(counts.answer(true))
     }
 }
 
-/// How many of the entries have a row that they would become again.
-async fn unchanged(
+/// What a collection has of some entries.
+#[derive(Default)]
+struct There {
+    rows: u64,
+    unchanged: u64,
+}
+
+/// How many of the entries have a row, and how many of these they would become again.
+async fn there(
     index: &dyn VectorIndex,
     collection: &CollectionDescription,
     spec: &RunSpec,
     entries: &[ManifestEntry],
-) -> Result<u64, PlanError> {
-    let preprocessing = preprocessing(collection, &spec.fields);
-    let items: Vec<&Item> = entries
-        .iter()
-        .filter_map(|entry| match entry {
-            ManifestEntry::Item(item) => Some(item),
-            ManifestEntry::Ended(_) => None,
-        })
-        .collect();
-    let mut unchanged = 0;
-    for some in items.chunks(LOOKUP_ROWS) {
-        let id = |item: &Item| RowId::of_item(&spec.dataset.name, &item.key);
-        let ids: Vec<_> = some.iter().map(|item| id(item)).collect();
+) -> Result<There, PlanError> {
+    // Without a choice, workers fill what the model has, which is what the collection was made with.
+    let all: Vec<_> = collection.fields.keys().copied().collect();
+    let filled = if spec.fields.is_empty() { &all } else { &spec.fields };
+    let preprocessing = preprocessing(&collection.fields, filled);
+    let mut there = There::default();
+    for some in entries.chunks(LOOKUP_ROWS) {
+        let id = |entry: &ManifestEntry| RowId::of_item(&spec.dataset.name, entry.key());
+        let ids: Vec<_> = some.iter().map(id).collect();
         let rows = index.get(&spec.collection, &ids, Projection::Metadata).await?;
         let digests: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row.source_digest)).collect();
-        let same = |item: &&&Item| digests.get(&id(item)) == Some(&item.source_digest(&preprocessing));
-        unchanged += some.iter().filter(same).count() as u64;
+        let same = |entry: &&ManifestEntry| match entry {
+            ManifestEntry::Item(item) => digests.get(&id(entry)) == Some(&item.source_digest(&preprocessing)),
+            ManifestEntry::Ended(_) => false,
+        };
+        there.rows += digests.len() as u64;
+        there.unchanged += some.iter().filter(same).count() as u64;
     }
-    Ok(unchanged)
-}
-
-/// What the workers put into each row's digest beside the item, as far as the collection tells it.
-fn preprocessing(collection: &CollectionDescription, fields: &[VectorField]) -> String {
-    let filled = VectorField::ALL
-        .iter()
-        .filter(|field| fields.is_empty() || fields.contains(field));
-    let part = |field: &VectorField| {
-        let description = collection.fields.get(field)?;
-        Some(format!("{field}={}\n", description.fingerprint))
-    };
-    filled.filter_map(part).collect()
+    Ok(there)
 }
 
 #[derive(Default)]
@@ -152,6 +161,9 @@ struct Counts {
     bytes: u64,
     unchanged: u64,
     unchanged_known: bool,
+    /// Rows that entries have.
+    rows: u64,
+    deleted: Option<u64>,
     types: BTreeMap<String, (u64, u64)>,
     skips: BTreeMap<SkipReason, u64>,
     failures: BTreeMap<FailureReason, u64>,
@@ -217,6 +229,7 @@ impl Counts {
                 .map(|(why, count)| reason(why.as_str(), *count))
                 .collect(),
             unchanged_items: self.unchanged_known.then(|| int(self.unchanged)),
+            deleted_rows: self.deleted.map(int),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::piece::{Piece, ShardSummary, add};
 use sightline_core::{
-    FailureReason, Link, LinkId, OutcomeCounts, PlanComplete, PlanNode, RollUp, RollUpSums, RunDocument, ShardId,
-    SkipReason, StopDocument, StopReason, Timestamp,
+    FailureReason, ItemOutcome, Link, LinkId, MirrorDone, Outcome, OutcomeCounts, PlanComplete, PlanNode, RollUp,
+    RollUpSums, RunDocument, ShardId, ShardResult, SkipReason, StopDocument, StopReason, Timestamp,
 };
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 /// The window over which the rate is taken.
 const RATE_WINDOW: Duration = Duration::from_secs(30);
+
+/// Failed items that are told to those who watch.
+const RECENT_FAILURES: usize = 10;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,8 +64,12 @@ pub struct RunSnapshot {
     pub failures: Vec<(FailureReason, u64)>,
     /// Skipped items by reason, most frequent first.
     pub skips: Vec<(SkipReason, u64)>,
+    /// Items of which was learned last that they failed, newest first.
+    pub recent_failures: Vec<ItemOutcome>,
     /// Items that ended per second over the last half minute; 0 when the run has ended.
     pub items_per_second: f64,
+    /// What was deleted because the dataset holds it no more; none where that is not asked for, or not done.
+    pub mirrored: Option<MirrorDone>,
     /// When the last item ended, or the run was stopped; none before the end.
     pub ended_at: Option<Timestamp>,
 }
@@ -72,6 +79,13 @@ impl RunSnapshot {
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.planned_shards - self.done_shards
+    }
+
+    /// Whether every item has ended, and rows are still to be deleted.
+    #[must_use]
+    pub fn is_mirroring(&self) -> bool {
+        let wanted = self.document.spec.mirror.is_some() && self.mirrored.is_none();
+        wanted && self.stop.is_none() && self.plan_complete && self.outstanding() == 0
     }
 }
 
@@ -85,6 +99,10 @@ pub(crate) struct RunProgress {
     pub(crate) stop: Option<StopDocument>,
     /// Whether the tree is frozen.
     pub(crate) plan_complete: bool,
+    /// Links with several nodes that are to be followed again, before the tree is frozen.
+    pub(crate) contested: Vec<Link>,
+    /// What was deleted at the end.
+    pub(crate) mirrored: Option<MirrorDone>,
     /// Shards outside of the pieces of which more than one result is there, with their number.
     pub(crate) repeated: BTreeMap<ShardId, u32>,
     /// Pieces by the link that they start with.
@@ -96,6 +114,7 @@ pub(crate) struct RunProgress {
     /// `link/digest` of each node.
     nodes: Vec<Box<str>>,
     samples: VecDeque<(Instant, u64)>,
+    recent_failures: VecDeque<ItemOutcome>,
 }
 
 impl RunProgress {
@@ -106,6 +125,8 @@ impl RunProgress {
         Self {
             stop: None,
             plan_complete: false,
+            contested: Vec::new(),
+            mirrored: None,
             repeated: BTreeMap::new(),
             pieces: HashMap::from([(root.id(&document.run), Piece::starting(root))]),
             piece_of: HashMap::new(),
@@ -113,6 +134,7 @@ impl RunProgress {
             failed: Vec::new(),
             nodes: Vec::new(),
             samples: VecDeque::new(),
+            recent_failures: VecDeque::new(),
             document,
         }
     }
@@ -123,6 +145,7 @@ impl RunProgress {
         Self {
             stop: self.stop.clone(),
             samples: self.samples.clone(),
+            recent_failures: self.recent_failures.clone(),
             repeated,
             ..Self::new(Arc::clone(&self.document))
         }
@@ -230,6 +253,15 @@ impl RunProgress {
         }
     }
 
+    /// Takes note of a shard's failed items, for those who watch.
+    pub(crate) fn note_failures(&mut self, result: &ShardResult) {
+        let failed = |item: &&ItemOutcome| matches!(item.outcome, Outcome::Failed { .. });
+        for item in result.items.iter().filter(failed).take(RECENT_FAILURES) {
+            self.recent_failures.push_front(item.clone());
+        }
+        self.recent_failures.truncate(RECENT_FAILURES);
+    }
+
     /// Takes a sample for the rate.
     pub(crate) fn sample(&mut self, now: Instant) {
         let ended = self.counts().total();
@@ -289,6 +321,12 @@ impl RunProgress {
         sums
     }
 
+    /// Items of the tree.
+    #[must_use]
+    pub(crate) fn planned_items(&self) -> u64 {
+        self.sums().items
+    }
+
     /// Shards of the tree that have a result.
     #[must_use]
     pub(crate) fn done(&self) -> u64 {
@@ -319,12 +357,14 @@ impl RunProgress {
                 StopReason::ModelMismatch
                 | StopReason::CollectionMismatch
                 | StopReason::TooManyFailures
+                | StopReason::MirrorRefused
                 | StopReason::DatasetUnreadable => RunState::Failed,
             };
         }
         match (self.plan_complete, self.outstanding() == 0) {
             (false, _) => RunState::Planning,
             (true, false) => RunState::Running,
+            (true, true) if self.document.spec.mirror.is_some() && self.mirrored.is_none() => RunState::Running,
             (true, true) if self.counts().failed == 0 => RunState::Succeeded,
             (true, true) => RunState::PartiallySucceeded,
         }
@@ -337,7 +377,8 @@ impl RunProgress {
         let sums = self.sums();
         let done_shards = self.done();
         let stopped = self.stop.as_ref().map(|stop| stop.stopped_at);
-        let last = (done_shards > 0).then_some(sums.finished_at).max(stopped);
+        let mirrored = self.mirrored.as_ref().map(|done| done.finished_at);
+        let last = (done_shards > 0).then_some(sums.finished_at).max(stopped).max(mirrored);
         RunSnapshot {
             document: Arc::clone(&self.document),
             state,
@@ -349,7 +390,9 @@ impl RunProgress {
             counts: sums.counts,
             failures: sorted(sums.failures),
             skips: sorted(sums.skips),
+            recent_failures: self.recent_failures.iter().cloned().collect(),
             items_per_second: if state.is_final() { 0.0 } else { self.rate() },
+            mirrored: self.mirrored.clone(),
             ended_at: state.is_final().then(|| last.unwrap_or(self.document.created_at)),
         }
     }

@@ -58,10 +58,35 @@ pub(crate) async fn publish_link(
         kind: document.spec.kind,
         run: document.run.clone(),
         link: link.clone(),
+        watch: false,
         attempt: 1,
         traceparent: traceparent.map(Into::into),
     };
     let id = format!("{}/{}", document.run, link.id(&document.run));
+    queue.publish(queues::PLAN, envelope(id, &message, traceparent)).await
+}
+
+/// Publishes that a run is to be watched, where it has something to be watched for.
+///
+/// # Errors
+/// When the queue did not take it.
+pub(crate) async fn publish_watch(
+    queue: &dyn JobQueue,
+    document: &RunDocument,
+    traceparent: Option<&str>,
+) -> Result<(), QueueError> {
+    if !document.spec.is_watched() {
+        return Ok(());
+    }
+    let message = PlanMessage {
+        kind: document.spec.kind,
+        run: document.run.clone(),
+        link: Link::default(),
+        watch: true,
+        attempt: 1,
+        traceparent: traceparent.map(Into::into),
+    };
+    let id = format!("{}/watch", document.run);
     queue.publish(queues::PLAN, envelope(id, &message, traceparent)).await
 }
 

@@ -6,17 +6,24 @@
 
 use crate::piece::ShardSummary;
 use crate::progress::RunProgress;
+use crate::publish::publish_link;
 use crate::tracker::{CONCURRENT_READS, Tracked, Tracker, listing_interval};
 use futures::{StreamExt, TryStreamExt, stream};
+use sightline_core::message::queues;
 use sightline_core::{Link, LinkId, PlanNode, RollUp, RunId, ShardId, StopDocument, StopReason};
 use sightline_state::StateError;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Fewer results than this have no roll-up.
 const LEAST_RESULTS: u64 = 8;
+/// How long the broker may take to take a link.
+const PUBLISH_LIMIT: Duration = Duration::from_secs(2);
 /// Shards that a walk keeps before it reads their results.
 const WALKED_SHARDS: usize = 2048;
+/// Failures of a plan that grows are a share of no fewer items.
+const LEAST_OF_SHARE: u64 = 1000;
 /// Names of results in a page of their listing.
 const PAGE: u64 = 1000;
 
@@ -25,7 +32,8 @@ type Frozen = HashMap<LinkId, String>;
 
 /// What a link was found to have.
 enum Found {
-    Node(String, Box<PlanNode>),
+    /// The node that counts, and whether the link has others.
+    Node(String, Box<PlanNode>, bool),
     RolledUp(LinkId, Box<RollUp>),
 }
 
@@ -46,6 +54,11 @@ impl Tracker {
         }
         if !tracked.cold {
             self.close_pieces(&run, &mut tracked.progress).await;
+        }
+        let progress = &mut tracked.progress;
+        let over = progress.stop.is_some() || progress.plan_complete && progress.outstanding() == 0;
+        if over && progress.document.spec.mirror.is_some() && progress.mirrored.is_none() {
+            progress.mirrored = self.state.mirror_done(&run).await?;
         }
         tracked.progress.sample(Instant::now());
         self.stop_after_too_many_failures(&run, &mut tracked.progress).await
@@ -144,7 +157,10 @@ impl Tracker {
             }
             for found in found {
                 match found {
-                    Found::Node(digest, node) => {
+                    Found::Node(digest, node, several) => {
+                        if several {
+                            progress.contested.push(node.link.clone());
+                        }
                         if progress.add_node(digest, &node) && cold {
                             walked.extend(node.shards.into_iter().map(|shard| shard.id));
                         }
@@ -158,7 +174,8 @@ impl Tracker {
                 self.close_pieces(run, progress).await;
             }
         }
-        if !progress.open_links().is_empty() {
+        let published = self.publish_contested(progress).await;
+        if !progress.open_links().is_empty() || !published {
             return Ok(true);
         }
         let frozen = match frozen {
@@ -189,12 +206,41 @@ impl Tracker {
             }
         }
         let digest = match frozen {
-            Some(frozen) => frozen.get(&id).cloned(),
-            None => self.state.plan_node_digest(run, &link).await?,
+            Some(frozen) => frozen.get(&id).map(|digest| (digest.clone(), false)),
+            None => self.state.plan_node_digests(run, &link).await?,
         };
-        let Some(digest) = digest else { return Ok(None) };
+        let Some((digest, several)) = digest else {
+            return Ok(None);
+        };
         let node = self.state.plan_node_of(run, &id, &digest).await?;
-        Ok(node.map(|node| Found::Node(digest, Box::new(node))))
+        Ok(node.map(|node| Found::Node(digest, Box::new(node), several)))
+    }
+
+    /// Asks for links that have several nodes to be followed again, and says whether that is published. The holder of
+    /// one that wrote its node late may have died before it published what that names, after the other holder's message
+    /// was acked: then nobody else would ever ask for it, once this node counts.
+    async fn publish_contested(&self, progress: &mut RunProgress) -> bool {
+        while let Some(link) = progress.contested.last() {
+            let document = &progress.document;
+            let traceparent = document.traceparent.as_deref();
+            let publishing = async {
+                self.queue.declare(queues::PLAN).await?;
+                publish_link(self.queue.as_ref(), document, link, traceparent).await
+            };
+            // How the run stands is told in any case.
+            match tokio::time::timeout(PUBLISH_LIMIT, publishing).await {
+                Ok(Ok(())) => {
+                    tracing::info!(run = %document.run, "a link with several nodes is followed again");
+                    progress.contested.pop();
+                }
+                Ok(Err(error)) => {
+                    tracing::warn!(run = %document.run, %error, "a link with several nodes is not followed again yet");
+                    return false;
+                }
+                Err(_) => return false,
+            }
+        }
+        true
     }
 
     /// Reads results that are not known: by listing all names, or by asking for each shard without one, whichever is
@@ -233,12 +279,13 @@ impl Tracker {
         let mut reading = stream::iter(shards)
             .map(|shard| async move {
                 let result = self.state.counted_result(run, &shard).await?;
-                Ok::<_, StateError>(result.map(|(result, results)| (shard, ShardSummary::of(&result, results))))
+                Ok::<_, StateError>(result.map(|(result, results)| (shard, result, results)))
             })
             .buffer_unordered(CONCURRENT_READS);
         while let Some(read) = reading.try_next().await? {
-            if let Some((shard, summary)) = read {
-                progress.add_result(&shard, summary);
+            if let Some((shard, result, results)) = read {
+                progress.note_failures(&result);
+                progress.add_result(&shard, ShardSummary::of(&result, results));
             }
         }
         Ok(())
@@ -257,22 +304,43 @@ impl Tracker {
     }
 
     async fn stop_after_too_many_failures(&self, run: &RunId, progress: &mut RunProgress) -> Result<(), StateError> {
-        let failed = progress.counts().failed;
-        match progress.document.spec.max_failures {
-            Some(limit) if failed > limit && !progress.state().is_final() => {
-                let stop = StopDocument {
-                    run: run.clone(),
-                    reason: StopReason::TooManyFailures,
-                    message: format!("{failed} items failed, more than the {limit} that the run allows"),
-                    stopped_at: self.clock.now(),
-                };
-                self.state.stop_run(&stop).await?;
-                progress.stop = Some(stop);
-                Ok(())
-            }
-            _ => Ok(()),
+        if progress.state().is_final() {
+            return Ok(());
         }
+        let Some(message) = too_many_failures(progress) else {
+            return Ok(());
+        };
+        let stop = StopDocument {
+            run: run.clone(),
+            reason: StopReason::TooManyFailures,
+            message,
+            stopped_at: self.clock.now(),
+        };
+        self.state.stop_run(&stop).await?;
+        progress.stop = Some(stop);
+        Ok(())
     }
+}
+
+/// Why a run has more failures than it allows; none where it has not.
+fn too_many_failures(progress: &RunProgress) -> Option<String> {
+    let spec = &progress.document.spec;
+    let failed = progress.counts().failed;
+    if let Some(limit) = spec.max_failures.filter(|limit| failed > *limit) {
+        return Some(format!(
+            "{failed} items failed, more than the {limit} that the run allows"
+        ));
+    }
+    let share = spec.max_failure_share?;
+    let planned = progress.planned_items();
+    // The first folder that is listed may be a small one, and a bad one.
+    let whole = if progress.plan_complete {
+        planned
+    } else {
+        planned.max(LEAST_OF_SHARE)
+    };
+    let message = || format!("{failed} of {whole} items failed, more than the {share} that the run allows");
+    share.is_exceeded(failed, whole).then(message)
 }
 
 /// Whether the nodes that are known are those of the frozen tree.

@@ -2,8 +2,8 @@
 
 use sightline_core::run::Columns;
 use sightline_core::{
-    CollectionName, DatasetName, DatasetSpec, Fingerprint, IndexKind, JobKind, ManifestFormat, ModelName, RunSpec,
-    Source, VectorField,
+    CollectionName, DatasetName, DatasetSpec, Fingerprint, IndexKind, JobKind, ManifestFormat, MirrorSpec, ModelName,
+    RunSpec, Share, Source, VectorField,
 };
 use sightline_proto::v1;
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::fmt::Display;
 
 const MAX_SHARD_ITEMS: i32 = 10_000;
 const MAX_WINDOW_SHARDS: i32 = 100_000;
+/// Where more than half of a dataset's rows would be deleted, its root is more likely a mistake.
+const DEFAULT_MIRROR_SHARE: f64 = 0.5;
 
 /// What is wrong with a request: field by field.
 #[derive(Debug, Default)]
@@ -89,6 +91,12 @@ pub(crate) fn run_spec(spec: Option<&v1::RunSpec>) -> Result<RunSpec, Violations
         "spec.max_failures",
         u64::try_from(spec.max_failures).map_err(|_| "is negative"),
     );
+    let max_failure_share = share("spec.max_failure_share", spec.max_failure_share, None, &mut wrong);
+    let mirror = spec.mirror.as_ref().and_then(|mirror| {
+        let field = "spec.mirror.max_share";
+        let max_share = share(field, mirror.max_share, Share::new(DEFAULT_MIRROR_SHARE), &mut wrong)?;
+        Some(MirrorSpec { max_share })
+    });
     match (kind, dataset, collection, max_failures) {
         (Some(kind), Some(dataset), Some(collection), Some(max_failures)) if wrong.0.is_empty() => Ok(RunSpec {
             kind,
@@ -101,10 +109,27 @@ pub(crate) fn run_spec(spec: Option<&v1::RunSpec>) -> Result<RunSpec, Violations
             shard_items,
             window_shards,
             max_failures: (max_failures > 0).then_some(max_failures),
+            max_failure_share,
+            mirror,
             selection: None,
         }),
         _ => Err(wrong),
     }
+}
+
+/// A share of a whole; a default for 0.
+fn share(field: &str, value: f64, default: Option<Share>, wrong: &mut Violations) -> Option<Share> {
+    if value == 0.0 {
+        return default;
+    }
+    let share = Share::new(value);
+    if share.is_none() {
+        wrong.add(
+            field,
+            format!("{value} is no share: give a number above 0 and at most 1"),
+        );
+    }
+    share
 }
 
 fn job_kind(spec: &v1::RunSpec, wrong: &mut Violations) -> Option<JobKind> {

@@ -2,7 +2,7 @@
 //! queue is in memory.
 
 use crate::planner::PlanError;
-use crate::publish::{publish_link, publish_shard, publish_split, shard_queue};
+use crate::publish::{publish_link, publish_shard, publish_split, publish_watch, shard_queue};
 use crate::tracker::Tracker;
 use sightline_core::RunId;
 use sightline_core::message::queues;
@@ -33,6 +33,7 @@ pub(crate) async fn resume_run(
     let (links, shards) = tracker.unfinished(run).await?;
     let traceparent = document.traceparent.as_deref();
     queue.declare(queues::PLAN).await?;
+    publish_watch(queue, &document, traceparent).await?;
     for link in &links {
         publish_link(queue, &document, link, traceparent).await?;
     }

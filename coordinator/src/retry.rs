@@ -48,6 +48,9 @@ impl CoordinatorService {
         let run = parent.document.run.clone();
         let spec = RunSpec {
             selection: Some(ItemSelection { run, outcome }),
+            // It holds only some of the items: all others would be taken for gone, and many of these fail again.
+            mirror: None,
+            max_failure_share: None,
             ..parent.document.spec.clone()
         };
         self.store_and_start(spec, request_id).await

@@ -5,7 +5,7 @@ use crate::failures::{self, FailuresCursor};
 use crate::metrics::CoordinatorMetrics;
 use crate::planner::describe;
 use crate::progress::RunSnapshot;
-use crate::publish::{publish_link, shard_queue};
+use crate::publish::{publish_link, publish_watch, shard_queue};
 use crate::request::{self, Violations};
 use crate::tracker::Tracker;
 use crate::waiting::Waiting;
@@ -198,6 +198,9 @@ impl CoordinatorService {
             created_at: self.clock.now(),
             traceparent: current_traceparent(),
         };
+        if document.spec.mirror.is_some() {
+            self.open_index().await?;
+        }
         let stored = self.state.create_run(&document).await.map_err(state_error)?;
         let name = format!("runs/{}", document.run);
         if stored.spec != document.spec {
@@ -208,12 +211,17 @@ impl CoordinatorService {
             return Err(ServiceError::already_exists("run", name, message));
         }
         // Published again where the request is repeated: the first caller may have died in between.
-        if self.snapshot(&document.run).await?.planned_shards == 0 {
-            self.queue.declare(queues::PLAN).await.map_err(queue_error)?;
+        let snapshot = self.snapshot(&document.run).await?;
+        if !snapshot.state.is_final() {
             let traceparent = stored.traceparent.as_deref();
-            publish_link(self.queue.as_ref(), &stored, &Link::default(), traceparent)
-                .await
-                .map_err(queue_error)?;
+            let queue = self.queue.as_ref();
+            queue.declare(queues::PLAN).await.map_err(queue_error)?;
+            let published = publish_watch(queue, &stored, traceparent).await;
+            published.map_err(queue_error)?;
+            if snapshot.planned_shards == 0 {
+                let published = publish_link(queue, &stored, &Link::default(), traceparent).await;
+                published.map_err(queue_error)?;
+            }
         }
         let snapshot = self.snapshot(&document.run).await?;
         tracing::info!(run = %document.run, dataset = %stored.spec.dataset.name, "run created");
@@ -337,12 +345,20 @@ impl CoordinatorService {
             let (message, last) = match self.snapshot(&run).await {
                 Ok(snapshot) => {
                     let is_final = snapshot.state.is_final();
+                    let recent = snapshot.recent_failures.iter().cloned();
+                    let recent_failures = recent.filter_map(answer::failure).collect();
                     let run = self.api_run(&snapshot).await;
                     let due = told
                         .as_ref()
                         .is_none_or(|(before, at)| *before != run || at.elapsed() >= WATCH_HEARTBEAT);
                     told = if due { Some((run.clone(), Instant::now())) } else { told };
-                    (due.then_some(Ok(v1::WatchRunResponse { run: Some(run) })), is_final)
+                    (
+                        due.then_some(Ok(v1::WatchRunResponse {
+                            run: Some(run),
+                            recent_failures,
+                        })),
+                        is_final,
+                    )
                 }
                 Err(error) => (Some(Err(error.into())), true),
             };

@@ -3,6 +3,7 @@
 use crate::progress::{RunProgress, RunSnapshot};
 use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::{Clock, Link, LinkId, PlanNode, RunDocument, RunId, ShardId};
+use sightline_queue::JobQueue;
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ const MAX_KEPT: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Tracker {
     pub(crate) state: State,
+    pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) clock: Arc<dyn Clock>,
     runs: Mutex<HashMap<RunId, Arc<Mutex<Tracked>>>>,
     /// The shards of the run that they were asked of last.
@@ -53,9 +55,10 @@ pub(crate) struct Tracked {
 impl Tracker {
     /// A tracker that knows nothing yet.
     #[must_use]
-    pub(crate) fn new(state: State, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(state: State, queue: Arc<dyn JobQueue>, clock: Arc<dyn Clock>) -> Self {
         Self {
             state,
+            queue,
             clock,
             runs: Mutex::new(HashMap::new()),
             listed: Mutex::new(None),

@@ -1,6 +1,7 @@
 //! `sightline ingest`: creates a run and watches it.
 
 pub(crate) mod dataset;
+mod limit;
 pub(crate) mod model;
 mod preview;
 
@@ -11,6 +12,7 @@ use crate::text::{id_of, resource};
 use crate::{json, watch};
 use clap::{Args, ValueEnum};
 use dataset::DatasetArgs;
+use limit::{FailureLimit, Percent};
 use model::Model;
 use rand::RngCore;
 use sightline_core::VectorField;
@@ -44,9 +46,15 @@ pub(crate) struct IngestArgs {
     /// Items in a shard, the unit of work; 256 by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
     shard_items: Option<i32>,
-    /// End the run when so many items failed.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
-    max_failures: Option<i64>,
+    /// End the run when more items failed than this: a number, or a share such as 5%.
+    #[arg(long, value_name = "N|P%")]
+    max_failures: Option<FailureLimit>,
+    /// When all items have ended, delete the collection's rows of this dataset that it holds no items for any more.
+    #[arg(long)]
+    mirror: bool,
+    /// Delete nothing, and let the run fail, where more than this share of the dataset's rows would go; 50% by default.
+    #[arg(long, value_name = "P%", requires = "mirror")]
+    mirror_limit: Option<Percent>,
     /// Your name for this request: repeating it finds the run that it made. Random by default.
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
@@ -124,6 +132,12 @@ pub(crate) async fn create(servers: &Servers, spec: v1::RunSpec, request_id: Str
 
 async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
     let dataset = args.dataset.to_api()?;
+    let (max_failures, max_failure_share) = match args.max_failures {
+        Some(FailureLimit::Items(items)) => (items, 0.0),
+        Some(FailureLimit::Share(Percent(share))) => (0, share),
+        None => (0, 0.0),
+    };
+    let max_share = args.mirror_limit.map_or(0.0, |Percent(share)| share);
     let Model { name, fingerprints } = Model::of(&args.model, args.truncate_dim).await?;
     Ok(v1::RunSpec {
         kind: v1::JobKind::Embed.into(),
@@ -133,7 +147,9 @@ async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
         fingerprints,
         fields: args.fields.iter().map(|field| field.name()).collect(),
         shard_items: args.shard_items.unwrap_or_default(),
-        max_failures: args.max_failures.unwrap_or_default(),
+        max_failures,
+        max_failure_share,
+        mirror: args.mirror.then_some(v1::run_spec::Mirror { max_share }),
         ..v1::RunSpec::default()
     })
 }

@@ -51,6 +51,12 @@ fn text(preview: &v1::PreviewRunResponse) -> String {
             count(unchanged)
         ));
     }
+    if let Some(deleted) = preview.deleted_rows {
+        lines.push(format!(
+            "  {} rows would be deleted: the dataset holds their items no more",
+            count(deleted)
+        ));
+    }
     for (what, reasons) in [("skipped", &preview.skips), ("failed", &preview.failures)] {
         for reason in reasons {
             lines.push(format!(
@@ -85,11 +91,12 @@ mod tests {
             }],
             failures: vec![],
             unchanged_items: Some(7),
+            deleted_rows: Some(2),
         };
         assert_eq!(
             text(&preview),
             "1,200 items in at least 5 shards, 5,000 bytes to read; nothing was written\n  1,199 png, 5,000 bytes\n  \
-             7 of them unchanged: they would not be read\n  1 would be skipped: unsupported_type"
+             7 of them unchanged: they would not be read\n  2 rows would be deleted: the dataset holds their items no more\n  1 would be skipped: unsupported_type"
         );
     }
 }

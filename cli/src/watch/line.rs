@@ -14,11 +14,7 @@ pub(super) fn ended(run: &v1::Run) -> i64 {
 
 /// The time that is left at the present rate; none while the plan grows or nothing moves.
 pub(super) fn left(run: &v1::Run) -> Option<Duration> {
-    let items = run.planned_items - ended(run);
-    if !run.plan_complete || run.items_per_second <= 0.0 || items <= 0 {
-        return None;
-    }
-    Duration::try_from_secs_f64((items as f64 / run.items_per_second).ceil()).ok()
+    Duration::try_from(run.time_left?).ok()
 }
 
 /// What stands behind a bar: rate, failures, time left; or what is waited for.
@@ -36,6 +32,9 @@ pub(super) fn facts(run: &v1::Run) -> String {
         .filter(|failed| *failed > 0)
     {
         facts.push(format!("{} failed", count(failed)));
+    }
+    if run.state() == State::Running && !run.state_message.is_empty() {
+        facts.push(plain(&run.state_message));
     }
     if run.state() != State::Waiting {
         match left(run) {
@@ -75,6 +74,7 @@ mod tests {
                 stale: 0,
             }),
             items_per_second: 40.0,
+            time_left: Some(prost_types::Duration { seconds: 20, nanos: 0 }),
             ..v1::Run::default()
         }
     }
@@ -88,16 +88,10 @@ mod tests {
     fn no_time_is_promised_while_the_plan_grows_or_nothing_moves() {
         let growing = v1::Run {
             plan_complete: false,
+            time_left: None,
             ..running()
         };
         assert_eq!(line(&growing), "200 of 1,000+ items, 40.0/s, 2 failed, still listing");
-        assert_eq!(
-            left(&v1::Run {
-                items_per_second: 0.0,
-                ..running()
-            }),
-            None
-        );
     }
 
     #[test]

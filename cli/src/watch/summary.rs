@@ -34,8 +34,19 @@ pub(crate) fn facts(run: &v1::Run) -> String {
         };
         lines.push(format!("  of the failed, {} {whose} older row", count(counts.stale)));
     }
+    if run.deleted_rows > 0 {
+        let whose = if run.deleted_rows == 1 {
+            "row was deleted: the dataset holds its item"
+        } else {
+            "rows were deleted: the dataset holds their items"
+        };
+        lines.push(format!("  {} {whose} no more", count(run.deleted_rows)));
+    }
     if run.unprocessed_items > 0 {
         lines.push(format!("  {} were not processed", items(run.unprocessed_items)));
+    }
+    if !run.plan_complete && matches!(run.state(), State::Failed | State::Cancelled) {
+        lines.push("  the dataset was not listed to its end: it may hold more items".into());
     }
     lines.join("\n")
 }
@@ -135,7 +146,8 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("40 items were not processed") && !text.contains("runs failures"),
+            text.contains("40 items were not processed\n  the dataset was not listed to its end")
+                && !text.contains("runs failures"),
             "{text}"
         );
     }

@@ -39,6 +39,7 @@ async fn follow_again(fixture: &Fixture, run: &RunId, link: &Link) {
         kind: sightline_core::JobKind::Embed,
         run: run.clone(),
         link: link.clone(),
+        watch: false,
         attempt: 1,
         traceparent: None,
     };

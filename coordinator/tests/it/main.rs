@@ -6,9 +6,12 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod contested;
 mod dead_letters;
 mod fan_out;
 mod fixture;
+mod limits;
+mod mirror;
 mod preview;
 mod retry;
 mod rollups;
@@ -91,6 +94,7 @@ async fn a_repeated_link_follows_its_node_and_does_not_list_again() {
         kind: sightline_core::JobKind::Embed,
         run: id.clone(),
         link: sightline_core::Link::default(),
+        watch: false,
         attempt: 1,
         traceparent: None,
     };

@@ -112,6 +112,15 @@ impl FieldDescription {
     }
 }
 
+/// What identifies how the inputs of some fields become vectors, for [`crate::Item::source_digest`]: whoever asks
+/// whether an item is unchanged has to say the same as the worker that wrote its row.
+#[must_use]
+pub fn preprocessing(described: &BTreeMap<VectorField, FieldDescription>, filled: &[VectorField]) -> String {
+    let known = VectorField::ALL.iter().filter(|field| filled.contains(field));
+    let part = |field: &VectorField| Some(format!("{field}={}\n", described.get(field)?.fingerprint));
+    known.filter_map(part).collect()
+}
+
 /// What a collection is, stored with it when it is created and never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

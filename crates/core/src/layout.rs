@@ -1,6 +1,6 @@
 //! Where the durable objects of a run lie below the state root.
 
-use crate::ids::{LinkId, RunId, ShardId};
+use crate::ids::{LinkId, RowId, RunId, ShardId};
 
 /// All runs.
 pub const RUNS: &str = "runs/";
@@ -88,6 +88,30 @@ pub fn shard_split(run: &RunId, shard: &ShardId) -> String {
 #[must_use]
 pub fn shard_of_split(run: &RunId, key: &str) -> Option<ShardId> {
     ShardId::new(key.strip_prefix(&splits(run))?.strip_suffix(".json")?).ok()
+}
+
+/// All lists of rows that a run deletes because the dataset holds their items no more.
+#[must_use]
+pub fn mirrored_rows(run: &RunId) -> String {
+    format!("{RUNS}{run}/mirror/rows/")
+}
+
+/// One list of such rows, named after its first.
+#[must_use]
+pub fn mirrored_rows_from(run: &RunId, first: &RowId) -> String {
+    format!("{RUNS}{run}/mirror/rows/{first}.json")
+}
+
+/// That all such rows are written down.
+#[must_use]
+pub fn mirror_plan(run: &RunId) -> String {
+    format!("{RUNS}{run}/mirror/mirror.json")
+}
+
+/// That all of them are deleted.
+#[must_use]
+pub fn mirror_done(run: &RunId) -> String {
+    format!("{RUNS}{run}/mirror/mirrored.json")
 }
 
 /// All results of a run.

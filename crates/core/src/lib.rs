@@ -16,6 +16,7 @@ pub mod item;
 pub mod layout;
 pub mod manifest;
 pub mod message;
+pub mod mirror;
 pub mod outcome;
 pub mod plan;
 pub mod result;
@@ -33,13 +34,14 @@ pub use ids::{CollectionName, DatasetName, IdError, ItemKey, LinkId, ModelName, 
 pub use item::{BoundingBox, Item, ObjectRef};
 pub use manifest::{Manifest, ManifestEntry};
 pub use message::{DoneReport, MessageError, PlanMessage, ShardMessage, WorkerReport};
+pub use mirror::{MirrorDone, MirrorPlan, MirroredRow, MirroredRows};
 pub use outcome::{FailureReason, ItemOutcome, Outcome, OutcomeCounts, SkipReason};
 pub use plan::{Link, PlanComplete, PlanNode, PlannedShard, Range};
 pub use result::ShardResult;
 pub use rollup::{RollUp, RollUpSums};
 pub use row::Row;
 pub use run::{
-    DatasetSpec, ItemSelection, JobKind, ManifestFormat, RunDocument, RunSpec, SelectedOutcome, Source, StopDocument,
-    StopReason,
+    DatasetSpec, ItemSelection, JobKind, ManifestFormat, MirrorSpec, RunDocument, RunSpec, SelectedOutcome, Share,
+    Source, StopDocument, StopReason,
 };
 pub use split::ShardSplit;

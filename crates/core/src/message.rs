@@ -48,7 +48,7 @@ pub struct ShardMessage {
     pub traceparent: Option<String>,
 }
 
-/// "Follow this link."
+/// "Follow this link", or "watch this run".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanMessage {
@@ -58,6 +58,10 @@ pub struct PlanMessage {
     pub run: RunId,
     /// The link.
     pub link: Link,
+    /// That no link is to be followed: the run is to be looked at until it has ended (its limits, and what is left to
+    /// do after its last shard), from the link's cursor on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watch: bool,
     /// How often the message was published afresh.
     pub attempt: u32,
     /// W3C trace context of the request.

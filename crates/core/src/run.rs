@@ -136,6 +136,56 @@ pub struct ItemSelection {
     pub outcome: SelectedOutcome,
 }
 
+/// A share of a whole, kept as parts of a million.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Share(u32);
+
+impl Share {
+    const WHOLE: u32 = 1_000_000;
+
+    /// The share closest to a number above 0 and at most 1; none for another number.
+    #[must_use]
+    pub fn new(share: f64) -> Option<Self> {
+        let parts = (share * f64::from(Self::WHOLE)).round();
+        if !(1.0..=f64::from(Self::WHOLE)).contains(&parts) {
+            return None;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is a whole number from 1 to a million"
+        )]
+        Some(Self(parts as u32))
+    }
+
+    /// The share as a number above 0 and at most 1.
+    #[must_use]
+    pub fn as_f64(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::WHOLE)
+    }
+
+    /// Whether a part of a whole is more than this.
+    #[must_use]
+    pub fn is_exceeded(self, part: u64, whole: u64) -> bool {
+        u128::from(part) * u128::from(Self::WHOLE) > u128::from(whole) * u128::from(self.0)
+    }
+}
+
+impl std::fmt::Display for Share {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}%", f64::from(self.0) / 10_000.0)
+    }
+}
+
+/// That the collection is to hold no more rows of the dataset than the dataset has items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MirrorSpec {
+    /// Where more than this share of the dataset's rows would be deleted, none is.
+    pub max_share: Share,
+}
+
 /// What a caller asks for. Two requests with equal specifications are the same request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,6 +215,12 @@ pub struct RunSpec {
     /// Failed items after which the run stops itself; never where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<u64>,
+    /// Share of failed items after which the run stops itself; never where this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failure_share: Option<Share>,
+    /// Whether rows of the dataset that it holds no more are deleted at the end; they stay where this is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorSpec>,
     /// Takes only some items of an earlier run over the same dataset; all of the dataset where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<ItemSelection>,
@@ -176,6 +232,12 @@ impl RunSpec {
     /// Outstanding shards unless the caller says otherwise: less than a tenth of a run of 50,000 items, so that a small
     /// run behind such a one does not wait for more.
     pub const DEFAULT_WINDOW_SHARDS: u32 = 16;
+
+    /// Whether a run has something to be looked at after its planning: limits, and the deleting of rows.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        self.mirror.is_some() || self.max_failures.is_some() || self.max_failure_share.is_some()
+    }
 }
 
 /// `run.json`: what was asked, by whom. Written once, never changed.
@@ -215,6 +277,8 @@ pub enum StopReason {
     TooManyFailures,
     /// The dataset cannot be read (its manifest is gone or is no manifest).
     DatasetUnreadable,
+    /// Every item ended, and deleting the rows that the dataset holds no more would have been dangerous.
+    MirrorRefused,
 }
 
 /// `stop.json`: once it is there, no shard of the run is started any more.
@@ -233,4 +297,23 @@ pub struct StopDocument {
 
 impl Document for StopDocument {
     const FORMAT: &'static str = "sightline.stop";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_exceeded_by_more_than_it_and_not_by_as_much() {
+        let share = Share::new(0.05).unwrap();
+        assert_eq!((share.to_string().as_str(), share.as_f64()), ("5%", 0.05));
+        assert!(!share.is_exceeded(5, 100));
+        assert!(share.is_exceeded(6, 100));
+        assert!(share.is_exceeded(1, 0));
+        assert!(!share.is_exceeded(0, 0));
+        assert!(!Share::new(1.0).unwrap().is_exceeded(u64::MAX, u64::MAX));
+        for none in [0.0, -0.1, 1.01, f64::NAN, f64::INFINITY] {
+            assert_eq!(Share::new(none), None, "{none}");
+        }
+    }
 }

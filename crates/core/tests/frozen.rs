@@ -13,9 +13,10 @@ use sightline_core::run::Columns;
 use sightline_core::{
     BoundingBox, Canary, CollectionDescription, CollectionName, DatasetName, DatasetSpec, FailureReason,
     FieldDescription, IndexKind, Item, ItemKey, ItemOutcome, JobKind, Link, Manifest, ManifestEntry, ManifestFormat,
-    ModelName, ObjectRef, Outcome, OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp,
-    RollUpSums, RunDocument, RunId, RunSpec, ShardId, ShardMessage, ShardResult, ShardSplit, SkipReason, Source,
-    StopDocument, StopReason, Timestamp, VectorField, VectorSpace,
+    MirrorDone, MirrorPlan, MirrorSpec, MirroredRow, MirroredRows, ModelName, ObjectRef, Outcome, OutcomeCounts,
+    PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp, RollUpSums, RowId, RunDocument, RunId, RunSpec,
+    ShardId, ShardMessage, ShardResult, ShardSplit, Share, SkipReason, Source, StopDocument, StopReason, Timestamp,
+    VectorField, VectorSpace,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -143,12 +144,44 @@ fn run_documents_are_frozen() {
             shard_items: 256,
             window_shards: 64,
             max_failures: Some(10),
+            max_failure_share: None,
+            mirror: None,
             selection: None,
         },
         created_at: Timestamp(1_795_000_000_000),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
     };
     assert_frozen("run-v1.json", &document);
+    let mut mirroring = document;
+    mirroring.spec.max_failure_share = Share::new(0.05);
+    let max_share = Share::new(0.5).unwrap();
+    mirroring.spec.mirror = Some(MirrorSpec { max_share });
+    assert_frozen("run-v1-mirror.json", &mirroring);
+}
+
+#[test]
+fn what_a_mirroring_run_deletes_is_frozen() {
+    let row = MirroredRow {
+        id: RowId::of_item(&DatasetName::new("stamps").unwrap(), &key("gone.png")),
+        key: "gone.png".into(),
+    };
+    let rows = MirroredRows {
+        run: run(),
+        rows: vec![row],
+    };
+    assert_frozen("mirrored-rows-v1.json", &rows);
+    let plan = MirrorPlan {
+        run: run(),
+        rows: 1,
+        of: 9,
+    };
+    assert_frozen("mirror-v1.json", &plan);
+    let done = MirrorDone {
+        run: run(),
+        rows: 1,
+        finished_at: Timestamp(7),
+    };
+    assert_frozen("mirrored-v1.json", &done);
 }
 
 #[test]
@@ -295,8 +328,14 @@ fn messages_are_frozen() {
         kind: JobKind::Embed,
         run: run(),
         link: link(Some("a")),
+        watch: false,
         attempt: 1,
         traceparent: None,
+    };
+    let watch_message = PlanMessage {
+        link: Link::default(),
+        watch: true,
+        ..plan_message.clone()
     };
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     assert_eq!(
@@ -309,6 +348,9 @@ fn messages_are_frozen() {
         plan_message
     );
     assert_eq!(text(plan_message.to_bytes()), text(sample("plan-message-v1.json")));
+    let watch = sample("plan-message-v1-watch.json");
+    assert_eq!(PlanMessage::from_bytes(&watch).unwrap(), watch_message);
+    assert_eq!(text(watch_message.to_bytes()), text(watch));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a row asks for, before its picture was looked up.
 
-use sightline_core::{FailureReason, Item, ItemKey, ItemOutcome, Outcome};
+use sightline_core::{FailureReason, Item, ItemKey, ItemOutcome, ManifestEntry, Outcome};
 
 /// A row as it was understood.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,6 +52,15 @@ impl Draft {
             outcome: Outcome::failed(reason, message),
         })
     }
+}
+
+/// Whether an entry stands for a row of a table that could not be understood so far that its item's key is known.
+#[must_use]
+pub fn is_unnamed(entry: &ManifestEntry) -> bool {
+    let ManifestEntry::Ended(ended) = entry else {
+        return false;
+    };
+    ended.line.is_some_and(|line| ended.key == line_key(line))
 }
 
 /// The key of a row that has none.

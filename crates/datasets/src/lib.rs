@@ -27,6 +27,7 @@ mod reader;
 mod split;
 mod table;
 
+pub use entry::is_unnamed;
 pub use error::DatasetError;
 pub use kind::is_picture;
 pub use pin::pin_again;

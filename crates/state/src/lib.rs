@@ -5,6 +5,7 @@
 //! plan node, the better outcome of an item). Leaves to others: when to write what (coordinator and worker).
 
 mod error;
+mod mirrors;
 mod plans;
 mod results;
 mod rollups;

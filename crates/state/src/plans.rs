@@ -53,21 +53,27 @@ impl State {
     /// # Errors
     /// When the state cannot be read.
     pub async fn plan_node_digest(&self, run: &RunId, link: &Link) -> Result<Option<String>, StateError> {
+        Ok(self.plan_node_digests(run, link).await?.map(|(digest, _)| digest))
+    }
+
+    /// The digest of the node that counts for a link, and whether it has others.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn plan_node_digests(&self, run: &RunId, link: &Link) -> Result<Option<(String, bool)>, StateError> {
         let folder = layout::plan_link(run, &link.id(run));
         let request = ListRequest {
             prefix: folder.clone(),
             start_after: None,
             fold: false,
-            limit: 1,
+            limit: 2,
         };
         // Keys are listed in order, so the first is the smallest digest.
-        let first = self.store.list(&request).await?.objects.into_iter().next();
-        Ok(first.map(|first| {
-            first
-                .key
-                .trim_start_matches(&folder)
-                .trim_end_matches(".json")
-                .to_owned()
+        let objects = self.store.list(&request).await?.objects;
+        let several = objects.len() > 1;
+        Ok(objects.into_iter().next().map(|first| {
+            let digest = first.key.trim_start_matches(&folder).trim_end_matches(".json");
+            (digest.to_owned(), several)
         }))
     }
 

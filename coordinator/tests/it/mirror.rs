@@ -1,0 +1,301 @@
+//! Runs that delete what their dataset holds no more.
+
+use crate::fixture::{Fixture, work};
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{
+    CollectionName, DatasetName, IndexKind, Item, ItemKey, PlanMessage, Row, RowId, RunId, Timestamp, VectorField,
+};
+use sightline_index::Projection;
+use sightline_index::conformance::fixture::{description, unit_vector};
+use sightline_proto::v1;
+use sightline_proto::v1::coordinator_server::Coordinator as Api;
+use sightline_queue::Message;
+use std::collections::BTreeSet;
+use tonic::Request;
+
+fn collection() -> CollectionName {
+    CollectionName::new("pictures").unwrap()
+}
+
+/// A row of an earlier run.
+fn row(dataset: &str, key: &str, run: &str, indexed_at: u64) -> Row {
+    let item = Item::new(ItemKey::new(key).unwrap());
+    let dataset = DatasetName::new(dataset).unwrap();
+    let run = RunId::new(run.trim_start_matches("runs/")).unwrap();
+    let mut row = Row::of_item(&item, &dataset, "file:///", &run, "d".into(), Timestamp(indexed_at)).unwrap();
+    row.image_embedding = Some(unit_vector(3, 4));
+    row
+}
+
+fn older(dataset: &str, key: &str) -> Row {
+    row(dataset, key, &"0".repeat(32), 1)
+}
+
+async fn fill(fixture: &Fixture, rows: &[Row]) {
+    let description = description(&collection(), &[VectorField::Image], 4, IndexKind::Flat);
+    fixture.index.create(&description).await.unwrap();
+    fixture.index.upsert(&collection(), rows).await.unwrap();
+}
+
+async fn keys(fixture: &Fixture) -> BTreeSet<String> {
+    let rows = fixture
+        .index
+        .scan(&collection(), None, None, 10_000, Projection::Metadata)
+        .await;
+    let name = |row: Row| format!("{}/{}", row.dataset, row.key);
+    rows.unwrap().into_iter().map(name).collect()
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn mirroring(fixture: &Fixture, max_share: f64) -> v1::RunSpec {
+    v1::RunSpec {
+        mirror: Some(v1::run_spec::Mirror { max_share }),
+        ..fixture.spec()
+    }
+}
+
+/// Works on all shards of a run of so many.
+async fn done(fixture: &Fixture, run: &v1::Run, shards: usize) -> v1::Run {
+    let mut consumer = fixture.consumer().await;
+    for _ in 0..shards {
+        work(fixture, consumer.as_mut(), &["0002.png"]).await;
+    }
+    fixture.until(&run.name, |run| run.end_time.is_some()).await
+}
+
+#[tokio::test]
+async fn a_mirroring_run_deletes_the_rows_that_its_dataset_has_no_item_for_and_no_others() {
+    let fixture = Fixture::new(5).await;
+    let later = row("pictures", "written-meanwhile.png", &"f".repeat(32), u64::MAX / 4);
+    let rows = [
+        older("pictures", "0000.png"),
+        older("pictures", "0002.png"),
+        older("pictures", "gone.png"),
+        older("pictures", "z/gone.png"),
+        older("others", "gone.png"),
+        later,
+    ];
+    fill(&fixture, &rows).await;
+    let run = fixture.create("r", mirroring(&fixture, 0.0)).await.unwrap();
+    assert!((run.spec.as_ref().unwrap().mirror.unwrap().max_share - 0.5).abs() < 1e-9);
+    let ended = done(&fixture, &run, 1).await;
+    assert_eq!(
+        (ended.state(), ended.deleted_rows),
+        (v1::run::State::PartiallySucceeded, 2)
+    );
+    let left = [
+        "others/gone.png",
+        "pictures/0000.png",
+        "pictures/0002.png",
+        "pictures/written-meanwhile.png",
+    ];
+    assert_eq!(
+        keys(&fixture).await,
+        names(&left),
+        "the item that failed keeps its row, too"
+    );
+}
+
+#[tokio::test]
+async fn a_run_mirrors_only_where_it_is_asked_to_and_after_its_last_shard() {
+    let fixture = Fixture::new(15).await;
+    fill(
+        &fixture,
+        &[older("pictures", "gone.png"), older("pictures", "0001.png")],
+    )
+    .await;
+    let run = fixture.create("plain", fixture.spec()).await.unwrap();
+    let ended = done(&fixture, &run, 2).await;
+    assert_eq!((ended.deleted_rows, keys(&fixture).await.len()), (0, 2));
+
+    let run = fixture.create("mirror", mirroring(&fixture, 0.0)).await.unwrap();
+    let mut consumer = fixture.consumer().await;
+    work(&fixture, consumer.as_mut(), &[]).await;
+    let half = fixture
+        .until(&run.name, |run| run.done_shards == 1 && run.plan_complete)
+        .await;
+    assert_eq!((half.state(), keys(&fixture).await.len()), (v1::run::State::Running, 2));
+    work(&fixture, consumer.as_mut(), &[]).await;
+    let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!((ended.state(), ended.deleted_rows), (v1::run::State::Succeeded, 1));
+    assert_eq!(keys(&fixture).await, names(&["pictures/0001.png"]));
+}
+
+#[tokio::test]
+async fn an_empty_dataset_and_one_that_lost_too_much_are_not_mirrored_and_say_so() {
+    let fixture = Fixture::new(0).await;
+    fill(
+        &fixture,
+        &[
+            older("pictures", "a.png"),
+            older("pictures", "b.png"),
+            older("pictures", "c.png"),
+        ],
+    )
+    .await;
+    let run = fixture.create("empty", mirroring(&fixture, 1.0)).await.unwrap();
+    let refused = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!((refused.state(), refused.deleted_rows), (v1::run::State::Failed, 0));
+    assert!(
+        refused.state_message.contains("holds no item at all"),
+        "{}",
+        refused.state_message
+    );
+    assert!(
+        refused.state_message.contains("3 of the 3 rows"),
+        "{}",
+        refused.state_message
+    );
+
+    std::fs::write(fixture.folder.path().join("dataset/a.png"), "a picture").unwrap();
+    let run = fixture.create("few", mirroring(&fixture, 0.0)).await.unwrap();
+    let refused = done(&fixture, &run, 1).await;
+    assert_eq!(refused.state(), v1::run::State::Failed);
+    assert!(
+        refused.state_message.contains("more than 50% of them"),
+        "{}",
+        refused.state_message
+    );
+    assert_eq!(keys(&fixture).await.len(), 3);
+
+    let run = fixture.create("meant", mirroring(&fixture, 0.7)).await.unwrap();
+    let ended = done(&fixture, &run, 1).await;
+    assert_eq!((ended.state(), ended.deleted_rows), (v1::run::State::Succeeded, 2));
+    assert_eq!(keys(&fixture).await, names(&["pictures/a.png"]));
+}
+
+#[tokio::test]
+async fn a_table_with_rows_that_cannot_be_understood_is_not_mirrored() {
+    let fixture = Fixture::new(2).await;
+    let table = "image,text\n0000.png,one\n,two\n0001.png,three\n";
+    std::fs::write(fixture.folder.path().join("dataset/items.csv"), table).unwrap();
+    fill(
+        &fixture,
+        &[older("pictures", "gone.png"), older("pictures", "0000.png")],
+    )
+    .await;
+    let mut spec = mirroring(&fixture, 1.0);
+    if let Some(dataset) = &mut spec.dataset {
+        dataset.source = Some(v1::dataset::Source::Manifest(v1::ManifestSource {
+            path: "items.csv".into(),
+            columns: Some(v1::manifest_source::Columns {
+                key: "image".into(),
+                image: "image".into(),
+                text: "text".into(),
+                ..v1::manifest_source::Columns::default()
+            }),
+            ..v1::ManifestSource::default()
+        }));
+    }
+    let run = fixture.create("r", spec).await.unwrap();
+    let refused = done(&fixture, &run, 1).await;
+    assert_eq!(refused.state(), v1::run::State::Failed);
+    assert!(
+        refused
+            .state_message
+            .contains("1 rows of the table cannot be understood"),
+        "{}",
+        refused.state_message
+    );
+    assert_eq!(keys(&fixture).await.len(), 2);
+}
+
+#[tokio::test]
+async fn messages_that_come_twice_or_after_the_end_delete_nothing_more() {
+    let fixture = Fixture::new(5).await;
+    fill(
+        &fixture,
+        &[older("pictures", "gone.png"), older("pictures", "0001.png")],
+    )
+    .await;
+    let run = fixture.create("r", mirroring(&fixture, 0.0)).await.unwrap();
+    let ended = done(&fixture, &run, 1).await;
+    assert_eq!(ended.deleted_rows, 1);
+    // The item comes back, with a later run.
+    let back = row("pictures", "gone.png", &"f".repeat(32), u64::MAX / 4);
+    fixture.index.upsert(&collection(), &[back]).await.unwrap();
+    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    for cursor in [None, Some("find:0/1"), Some("delete:"), Some("delete:nowhere")] {
+        let message = PlanMessage {
+            kind: sightline_core::JobKind::Embed,
+            run: id.clone(),
+            link: sightline_core::Link {
+                start_after: cursor.map(Into::into),
+                ..Default::default()
+            },
+            watch: true,
+            attempt: 1,
+            traceparent: None,
+        };
+        let message = Message {
+            id: "again".into(),
+            body: message.to_bytes().into(),
+            traceparent: None,
+        };
+        fixture.queue.publish(queues::PLAN, message).await.unwrap();
+    }
+    // Planned behind those messages.
+    let other = fixture.create("other", fixture.spec()).await.unwrap();
+    done(&fixture, &other, 1).await;
+    let dataset = DatasetName::new("pictures").unwrap();
+    let id = RowId::of_item(&dataset, &ItemKey::new("gone.png").unwrap());
+    let there = fixture
+        .index
+        .get(&collection(), &[id], Projection::Metadata)
+        .await
+        .unwrap();
+    assert_eq!(there.len(), 1);
+    let again = fixture.until(&run.name, |_| true).await;
+    assert_eq!((again.state(), again.deleted_rows), (v1::run::State::Succeeded, 1));
+}
+
+#[tokio::test]
+async fn a_cancelled_run_and_a_retry_of_a_mirroring_one_delete_nothing() {
+    let fixture = Fixture::new(25).await;
+    fill(
+        &fixture,
+        &[older("pictures", "gone.png"), older("pictures", "0001.png")],
+    )
+    .await;
+    let run = fixture.create("r", mirroring(&fixture, 0.0)).await.unwrap();
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    let cancel = v1::CancelRunRequest { name: run.name.clone() };
+    fixture.api().cancel_run(Request::new(cancel)).await.unwrap();
+    let cancelled = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!((cancelled.deleted_rows, keys(&fixture).await.len()), (0, 2));
+
+    // The shards of the cancelled run are still in the queue: nobody works on them.
+    let mirror = fixture.create("again", mirroring(&fixture, 0.0)).await.unwrap();
+    let mut consumer = fixture.consumer().await;
+    let mut mine = 0;
+    while mine < 3 {
+        let delivery = consumer.next().await.unwrap();
+        let message = sightline_core::ShardMessage::from_bytes(&delivery.message.body).unwrap();
+        if format!("runs/{}", message.run) == mirror.name {
+            crate::fixture::finish(&fixture, delivery, &["0002.png"]).await;
+            mine += 1;
+        } else {
+            delivery.receipt.ack().await.unwrap();
+        }
+    }
+    let ended = fixture.until(&mirror.name, |run| run.end_time.is_some()).await;
+    assert_eq!((ended.deleted_rows, ended.counts.unwrap().failed), (1, 1));
+    let retry = v1::RetryFailedRequest {
+        name: mirror.name,
+        request_id: "retry".into(),
+    };
+    let child = fixture
+        .api()
+        .retry_failed(Request::new(retry))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(child.spec.as_ref().unwrap().mirror, None);
+    work(&fixture, consumer.as_mut(), &[]).await;
+    let ended = fixture.until(&child.name, |run| run.end_time.is_some()).await;
+    assert_eq!((ended.state(), ended.deleted_rows), (v1::run::State::Succeeded, 0));
+    assert_eq!(keys(&fixture).await, names(&["pictures/0001.png"]));
+}
