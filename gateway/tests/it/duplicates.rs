@@ -4,7 +4,7 @@ use crate::rows::{collection, described, row};
 use crate::world::World;
 use sightline_core::digest::sha256_hex;
 use sightline_core::{DatasetName, ItemKey, Row, RowId, VectorField};
-use sightline_index::{Projection, VectorIndex};
+use sightline_index::Projection;
 use sightline_proto::v1;
 use std::collections::BTreeSet;
 use tonic::{Code, Streaming};
