@@ -62,6 +62,7 @@ impl CoordinatorService {
                 let _told = tell.send(last).await;
             };
             tokio::select! {
+                biased;
                 () = reading => {}
                 () = closed.closed() => {}
                 () = shutdown.cancelled() => {}
