@@ -106,7 +106,7 @@ pub(crate) struct RunProgress {
     /// Shards outside of the pieces of which more than one result is there, with their number.
     pub(crate) repeated: BTreeMap<ShardId, u32>,
     /// Pieces by the link that they start with.
-    pieces: HashMap<LinkId, Piece>,
+    pieces: BTreeMap<LinkId, Piece>,
     /// The piece that a shard is in.
     piece_of: HashMap<ShardId, LinkId>,
     closed: RollUpSums,
@@ -128,7 +128,7 @@ impl RunProgress {
             contested: Vec::new(),
             mirrored: None,
             repeated: BTreeMap::new(),
-            pieces: HashMap::from([(root.id(&document.run), Piece::starting(root))]),
+            pieces: BTreeMap::from([(root.id(&document.run), Piece::starting(root))]),
             piece_of: HashMap::new(),
             closed: RollUpSums::default(),
             failed: Vec::new(),

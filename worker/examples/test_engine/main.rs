@@ -209,7 +209,12 @@ impl ObjectStore for RecordedStore {
             .append(true)
             .open(self.folder.join("fetches.log"));
         writeln!(log.expect("the folder is writable"), "{key}").expect("the folder is writable");
-        self.inner.get(key, etag).await
+        let body = self.inner.get(key, etag).await?;
+        // The first answer is short, and says that it is whole.
+        if body.starts_with(b"SHORT") && std::fs::File::create_new(self.folder.join("shortened")).is_ok() {
+            return Ok(body.slice(..body.len() / 2));
+        }
+        Ok(body)
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, ObjectError> {

@@ -154,7 +154,9 @@ impl Passage<'_> {
         let etag = Some(image.etag.as_str()).filter(|etag| !etag.is_empty());
         let result = pipeline
             .retry
-            .run(ObjectError::is_retryable, || store.get(&image.key, etag))
+            .run(ObjectError::is_retryable, async || {
+                whole(image, store.get(&image.key, etag).await?)
+            })
             .await;
         let took_us = stage.share_us();
         drop(stage);
@@ -199,4 +201,17 @@ impl Passage<'_> {
     fn took(&mut self, stage: JournalStage, us: u64) {
         *self.times.entry(stage).or_default() += us;
     }
+}
+
+/// The object's bytes, if they are as many as were planned. Of one version no other number can be right, and a shorter
+/// body would be taken for a damaged picture, or worse for a whole one.
+fn whole(image: &ObjectRef, bytes: Bytes) -> Result<Bytes, ObjectError> {
+    if image.etag.is_empty() || bytes.len() as u64 == image.size {
+        return Ok(bytes);
+    }
+    Err(ObjectError::Unavailable {
+        action: "read",
+        key: image.key.clone(),
+        message: format!("the answer holds {} of {} bytes", bytes.len(), image.size),
+    })
 }

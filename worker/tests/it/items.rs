@@ -92,6 +92,20 @@ async fn every_item_ends_exactly_once_and_the_bad_ones_leave_the_others_alone() 
 }
 
 #[tokio::test]
+async fn a_body_that_is_shorter_than_planned_is_read_again_and_never_embedded() {
+    let mut bench = Bench::new().await;
+    let item = bench.picture("short", "SHORT at first").await;
+    let message = bench.plan("short", entries(vec![item])).await;
+    let worker = bench.start();
+    let result = bench.work(&message).await;
+    worker.end().await.unwrap();
+    assert!(bench.is_on("shortened"));
+    assert_eq!(ends(&result)["short"], "indexed");
+    let hash = sightline_core::digest::sha256_hex(b"SHORT at first");
+    assert_eq!(bench.rows().await[0].content_hash, hash);
+}
+
+#[tokio::test]
 async fn a_shard_that_is_delivered_again_writes_nothing_twice() {
     let mut bench = Bench::new().await;
     let item = bench.picture("a", "picture").await;
