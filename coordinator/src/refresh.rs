@@ -201,19 +201,38 @@ impl Tracker {
         if roll_ups {
             let counts = |node: &(LinkId, String)| frozen.is_none_or(|frozen| frozen.get(&node.0) == Some(&node.1));
             let agrees = |roll_up: &RollUp| roll_up.agrees_with(repeated) && roll_up.nodes.iter().all(counts);
-            if let Some(roll_up) = self.state.roll_ups(run, &id).await?.into_iter().find(agrees) {
+            if let Some(roll_up) = self.state.roll_ups(run, &id).await?.into_iter().find(agrees)
+                && (frozen.is_some() || self.counts(run, &roll_up).await?)
+            {
                 return Ok(Some(Found::RolledUp(id, Box::new(roll_up))));
             }
         }
         let digest = match frozen {
             Some(frozen) => frozen.get(&id).map(|digest| (digest.clone(), false)),
-            None => self.state.plan_node_digests(run, &link).await?,
+            None => self.state.plan_node_digests(run, &id).await?,
         };
         let Some((digest, several)) = digest else {
             return Ok(None);
         };
         let node = self.state.plan_node_of(run, &id, &digest).await?;
         Ok(node.map(|node| Found::Node(digest, Box::new(node), several)))
+    }
+
+    /// Whether no other node of the links that were summed up has come since, which would count in a tree that is not
+    /// frozen.
+    async fn counts(&self, run: &RunId, roll_up: &RollUp) -> Result<bool, StateError> {
+        let mut agreeing = stream::iter(roll_up.nodes.clone())
+            .map(|(link, digest)| async move {
+                let found = self.state.plan_node_digests(run, &link).await?;
+                Ok::<_, StateError>(found.is_some_and(|(counts, _)| counts == digest))
+            })
+            .buffer_unordered(CONCURRENT_READS);
+        while let Some(agrees) = agreeing.try_next().await? {
+            if !agrees {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Asks for links that have several nodes to be followed again, and says whether that is published. The holder of
