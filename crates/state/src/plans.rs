@@ -53,7 +53,10 @@ impl State {
     /// # Errors
     /// When the state cannot be read.
     pub async fn plan_node_digest(&self, run: &RunId, link: &Link) -> Result<Option<String>, StateError> {
-        Ok(self.plan_node_digests(run, &link.id(run)).await?.map(|(digest, _)| digest))
+        Ok(self
+            .plan_node_digests(run, &link.id(run))
+            .await?
+            .map(|(digest, _)| digest))
     }
 
     /// The digest of the node that counts for a link, and whether it has others.
