@@ -99,8 +99,27 @@ impl Weights {
         self.take(name, shape.copied().unwrap_or_default())
     }
 
-    /// Removes a tensor, proves its shape and that all its values are finite, and puts it on the device.
+    /// Removes a tensor, proves its shape and that all its values are finite, and puts it on the device in the model's
+    /// precision.
     pub(crate) fn take(&mut self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
+        Ok(self
+            .as_stored(name, shape)?
+            .f_to_kind(self.kind)?
+            .f_to_device(self.device)?)
+    }
+
+    /// The product of two tensors, which is rounded to the model's precision once.
+    pub(crate) fn take_product(&mut self, name: &str, shape: &[i64], factor: &Tensor) -> Result<Tensor, ModelError> {
+        let product = self.as_stored(name, shape)?.f_to_kind(Kind::Float)?.f_mul(factor)?;
+        Ok(product.f_to_kind(self.kind)?.f_to_device(self.device)?)
+    }
+
+    /// Takes a factor for [`Self::take_product`].
+    pub(crate) fn take_factor(&mut self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
+        Ok(self.as_stored(name, shape)?.f_to_kind(Kind::Float)?)
+    }
+
+    fn as_stored(&mut self, name: &str, shape: &[i64]) -> Result<Tensor, ModelError> {
         let entry = self.entries.remove(name).ok_or_else(|| ModelError::MissingTensor {
             files: self.names(),
             tensor: name.to_owned(),
@@ -144,8 +163,7 @@ impl Weights {
                 tensor: name.to_owned(),
             });
         }
-        let tensor = Tensor::f_from_data_size(data, shape, kind)?;
-        Ok(tensor.f_to_kind(self.kind)?.f_to_device(self.device)?)
+        Ok(Tensor::f_from_data_size(data, shape, kind)?)
     }
 
     /// Proves that nothing is left but what may be ignored by name.

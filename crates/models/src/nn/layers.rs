@@ -1,6 +1,6 @@
 //! Layers that are all alike: attention and a feed-forward part, each added to what came in.
 
-use super::{Heads, LayerNorm, Linear, activate, attend};
+use super::{Heads, LayerNorm, Linear, attend};
 use crate::error::ModelError;
 use crate::weights::Weights;
 use sightline_model_folder::{Activation, FeedForward, Layers as Description, NormPlace};
@@ -11,11 +11,9 @@ struct Layer {
     query_key_value: Linear,
     attention_out: Linear,
     attention_norm: LayerNorm,
-    attention_scale: Option<Tensor>,
     widen: Linear,
     narrow: Linear,
     feed_forward_norm: LayerNorm,
-    feed_forward_scale: Option<Tensor>,
 }
 
 /// The layers of a network.
@@ -61,16 +59,16 @@ impl Layers {
         for layer in &self.layers {
             x = match self.norm {
                 NormPlace::Before => {
-                    let attended = self.attend(layer, &layer.attention_norm.forward(&x)?, mask)?;
-                    let x = x.f_add(&scaled(attended, layer.attention_scale.as_ref())?)?;
-                    let fed = self.feed(layer, &layer.feed_forward_norm.forward(&x)?)?;
-                    x.f_add(&scaled(fed, layer.feed_forward_scale.as_ref())?)?
+                    let mut attended = self.attend(layer, &layer.attention_norm.forward(&x)?, mask)?;
+                    let x = attended.f_add_(&x)?;
+                    let mut fed = self.feed(layer, &layer.feed_forward_norm.forward(&x)?)?;
+                    fed.f_add_(&x)?
                 }
                 NormPlace::After => {
-                    let attended = self.attend(layer, &x, mask)?;
-                    let x = layer.attention_norm.forward(&attended.f_add(&x)?)?;
-                    let fed = self.feed(layer, &x)?;
-                    layer.feed_forward_norm.forward(&fed.f_add(&x)?)?
+                    let mut attended = self.attend(layer, &x, mask)?;
+                    let x = layer.attention_norm.forward(&attended.f_add_(&x)?)?;
+                    let mut fed = self.feed(layer, &x)?;
+                    layer.feed_forward_norm.forward(&fed.f_add_(&x)?)?
                 }
             };
         }
@@ -91,10 +89,10 @@ impl Layers {
     }
 
     fn feed(&self, layer: &Layer, x: &Tensor) -> Result<Tensor, ModelError> {
-        let wide = layer.widen.forward(x)?;
         let bent = match self.feed_forward {
-            FeedForward::Plain => activate(self.activation, wide)?,
+            FeedForward::Plain => layer.widen.forward_into(x, self.activation)?,
             FeedForward::SwiGlu => {
+                let wide = layer.widen.forward(x)?;
                 let half = wide.size().last().copied().unwrap_or(0) / 2;
                 let gate = wide.f_narrow(-1, 0, half)?.f_silu()?;
                 gate.f_mul(&wide.f_narrow(-1, half, half)?)?
@@ -115,32 +113,19 @@ impl Layer {
             FeedForward::SwiGlu => inner * 2,
         };
         let (eps, qkv_bias) = (description.eps, description.qkv_bias);
-        let query_key_value = Linear::side_by_side(&[
-            Linear::load(weights, &name(names.query), [width, width], qkv_bias)?,
-            Linear::load(weights, &name(names.key), [width, width], qkv_bias)?,
-            Linear::load(weights, &name(names.value), [width, width], qkv_bias)?,
-        ])?;
-        let mut scale = |part: &str| match description.scaled {
-            true => weights.take(&name(part), &[width]).map(Some),
-            false => Ok(None),
+        let parts = [names.query, names.key, names.value].map(name);
+        let query_key_value = Linear::load_side_by_side(weights, &parts, [width, width], qkv_bias)?;
+        let scaled = |weights: &mut Weights, part: &str, inputs: i64, scale: &str| match description.scaled {
+            true => Linear::load_scaled(weights, &name(part), [inputs, width], &name(scale)),
+            false => Linear::load(weights, &name(part), [inputs, width], true),
         };
-        let (attention_scale, feed_forward_scale) = (scale(names.attention_scale)?, scale(names.feed_forward_scale)?);
         Ok(Self {
             query_key_value,
-            attention_out: Linear::load(weights, &name(names.attention_out), [width, width], true)?,
+            attention_out: scaled(weights, names.attention_out, width, names.attention_scale)?,
             attention_norm: LayerNorm::load(weights, &name(names.attention_norm), width, eps)?,
-            attention_scale,
             widen: Linear::load(weights, &name(names.widen), [width, widened], true)?,
-            narrow: Linear::load(weights, &name(names.narrow), [inner, width], true)?,
+            narrow: scaled(weights, names.narrow, inner, names.feed_forward_scale)?,
             feed_forward_norm: LayerNorm::load(weights, &name(names.feed_forward_norm), width, eps)?,
-            feed_forward_scale,
         })
-    }
-}
-
-fn scaled(x: Tensor, scale: Option<&Tensor>) -> Result<Tensor, ModelError> {
-    match scale {
-        Some(scale) => Ok(x.f_mul(scale)?),
-        None => Ok(x),
     }
 }

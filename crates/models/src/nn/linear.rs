@@ -1,20 +1,28 @@
 //! Linear maps.
 
+use super::activate;
+use super::onednn::{Fused, PackedWeight};
 use crate::error::ModelError;
 use crate::weights::Weights;
-use tch::{Device, Kind, Tensor};
+use sightline_model_folder::Activation;
+use tch::Tensor;
 
-/// Rows from which oneDNN's product is worth the two changes of layout that it needs.
-const ONEDNN_ROWS: i64 = 16;
-/// Values of a weight from which it is.
-const ONEDNN_VALUES: i64 = 128 * 128;
+/// Values of a weight from which packing it is worth its calls.
+const PACKED_VALUES: usize = 128 * 128;
+
+#[derive(Debug)]
+enum Map {
+    /// `[outputs, inputs]`
+    Plain(Tensor),
+    Packed(PackedWeight),
+}
 
 /// x · weightᵀ + bias.
+#[derive(Debug)]
 pub(crate) struct Linear {
-    weight: Tensor,
+    map: Map,
     bias: Option<Tensor>,
-    /// On the processor, f32 goes through oneDNN: measured at 2.5 times the speed of the BLAS that libtorch uses.
-    onednn: bool,
+    outputs: i64,
 }
 
 impl Linear {
@@ -25,42 +33,84 @@ impl Linear {
         [inputs, outputs]: [i64; 2],
         bias: bool,
     ) -> Result<Self, ModelError> {
-        let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
-        let bias = bias
-            .then(|| weights.take(&format!("{name}.bias"), &[outputs]))
-            .transpose()?;
+        let (weight, bias) = take(weights, name, [inputs, outputs], bias)?;
         Ok(Self::new(weight, bias))
     }
 
     /// Several maps of one input as one: their outputs side by side.
-    pub(crate) fn side_by_side(maps: &[Self]) -> Result<Self, ModelError> {
-        let weights: Vec<&Tensor> = maps.iter().map(|map| &map.weight).collect();
-        let biases: Vec<&Tensor> = maps.iter().filter_map(|map| map.bias.as_ref()).collect();
-        let bias = (biases.len() == maps.len())
-            .then(|| Tensor::f_cat(&biases, 0))
-            .transpose()?;
-        Ok(Self::new(Tensor::f_cat(&weights, 0)?, bias))
+    pub(crate) fn load_side_by_side(
+        weights: &mut Weights,
+        names: &[String],
+        [inputs, outputs]: [i64; 2],
+        bias: bool,
+    ) -> Result<Self, ModelError> {
+        let (mut maps, mut biases) = (Vec::new(), Vec::new());
+        for name in names {
+            let (map, added) = take(weights, name, [inputs, outputs], bias)?;
+            maps.push(map);
+            biases.extend(added);
+        }
+        let bias = bias.then(|| Tensor::f_cat(&biases, 0)).transpose()?;
+        Ok(Self::new(Tensor::f_cat(&maps, 0)?, bias))
     }
 
+    /// A map with a bias, and the tensor `scale` that its outputs are multiplied with, as one map.
+    pub(crate) fn load_scaled(
+        weights: &mut Weights,
+        name: &str,
+        [inputs, outputs]: [i64; 2],
+        scale: &str,
+    ) -> Result<Self, ModelError> {
+        let scale = weights.take_factor(scale, &[outputs])?;
+        let weight = weights.take_product(&format!("{name}.weight"), &[outputs, inputs], &scale.f_unsqueeze(1)?)?;
+        let bias = weights.take_product(&format!("{name}.bias"), &[outputs], &scale)?;
+        Ok(Self::new(weight, Some(bias)))
+    }
+
+    /// A map of `[outputs, inputs]`.
     pub(crate) fn new(weight: Tensor, bias: Option<Tensor>) -> Self {
-        let onednn = weight.device() == Device::Cpu
-            && weight.kind() == Kind::Float
-            && i64::try_from(weight.numel()).is_ok_and(|values| values >= ONEDNN_VALUES)
-            && tch::utils::has_mkldnn();
-        Self { weight, bias, onednn }
+        let outputs = weight.size().first().copied().unwrap_or(0);
+        let packed = (weight.numel() >= PACKED_VALUES)
+            .then(|| PackedWeight::pack(&weight))
+            .flatten();
+        let map = packed.map_or(Map::Plain(weight), Map::Packed);
+        Self { map, bias, outputs }
     }
 
     /// `[…, inputs]` to `[…, outputs]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, ModelError> {
+        self.forward_into(x, Activation::Linear)
+    }
+
+    /// `[…, inputs]` to `[…, outputs]`, and the function of each value.
+    pub(crate) fn forward_into(&self, x: &Tensor, activation: Activation) -> Result<Tensor, ModelError> {
+        let weight = match &self.map {
+            Map::Plain(weight) => return activate(activation, x.f_linear(weight, self.bias.as_ref())?),
+            Map::Packed(weight) => weight,
+        };
         let mut shape = x.size();
         let inputs = shape.pop().unwrap_or(0);
         let rows: i64 = shape.iter().product();
-        if !self.onednn || rows < ONEDNN_ROWS {
-            return Ok(x.f_linear(&self.weight, self.bias.as_ref())?);
+        let flat = x.f_reshape([rows, inputs])?;
+        shape.push(self.outputs);
+        let fused = Fused::of(activation);
+        let product = weight.multiply(&flat, self.bias.as_ref(), fused)?.f_reshape(shape)?;
+        match fused {
+            Some(_) => Ok(product),
+            None => activate(activation, product),
         }
-        let flat = x.f_reshape([rows, inputs])?.f_to_mkldnn(None)?;
-        let product = flat.f_mkldnn_linear(&self.weight, self.bias.as_ref())?;
-        shape.push(self.weight.size()[0]);
-        Ok(product.f_to_dense(None, false)?.f_reshape(shape)?)
     }
+}
+
+fn take(
+    weights: &mut Weights,
+    name: &str,
+    [inputs, outputs]: [i64; 2],
+    bias: bool,
+) -> Result<(Tensor, Option<Tensor>), ModelError> {
+    let weight = weights.take(&format!("{name}.weight"), &[outputs, inputs])?;
+    let bias = bias
+        .then(|| weights.take(&format!("{name}.bias"), &[outputs]))
+        .transpose()?;
+    Ok((weight, bias))
 }

@@ -5,8 +5,9 @@ mod attention;
 mod layers;
 mod linear;
 mod norm;
+mod onednn;
 
-pub(crate) use activation::activate;
+use activation::activate;
 pub(crate) use attention::{Heads, attend};
 pub(crate) use layers::Layers;
 pub(crate) use linear::Linear;

@@ -2,7 +2,7 @@
 
 use super::token_batch::TokenBatch;
 use crate::error::ModelError;
-use crate::nn::{Heads, Linear, activate, attend};
+use crate::nn::{Heads, Linear, attend};
 use crate::weights::Weights;
 use sightline_model_folder::{Gemma3 as Description, TextSide};
 use tch::{Device, Kind, Tensor};
@@ -106,7 +106,7 @@ impl Gemma3Network {
         let attended = self.attended(layer, &layer.input_norm.forward(x)?, view)?;
         let x = x.f_add(&layer.attended_norm.forward(&attended)?)?;
         let calm = layer.feed_norm.forward(&x)?;
-        let gate = activate(self.description.activation, layer.gate.forward(&calm)?)?;
+        let gate = layer.gate.forward_into(&calm, self.description.activation)?;
         let fed = layer.down.forward(&gate.f_mul(&layer.up.forward(&calm)?)?)?;
         Ok(x.f_add(&layer.fed_norm.forward(&fed)?)?)
     }

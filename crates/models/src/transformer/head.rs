@@ -1,7 +1,7 @@
 //! SigLIP's head: a learned query that attends to all patches.
 
 use crate::error::ModelError;
-use crate::nn::{Heads, LayerNorm, Linear, activate, attend};
+use crate::nn::{Heads, LayerNorm, Linear, attend};
 use crate::weights::Weights;
 use sightline_model_folder::{Activation, Layers};
 use tch::Tensor;
@@ -54,7 +54,9 @@ impl AttentionHead {
         let attended = self
             .out
             .forward(&self.heads.join(&attend([&query, &key, &value], None, false, None)?)?)?;
-        let bent = activate(self.activation, self.widen.forward(&self.norm.forward(&attended)?)?)?;
+        let bent = self
+            .widen
+            .forward_into(&self.norm.forward(&attended)?, self.activation)?;
         Ok(attended.f_add(&self.narrow.forward(&bent)?)?.f_select(1, 0)?)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::token_batch::TokenBatch;
 use crate::error::ModelError;
-use crate::nn::{Linear, activate};
+use crate::nn::Linear;
 use crate::weights::Weights;
 use sightline_model_folder::{Activation, Dense, EndOfText, Pooling};
 use std::slice;
@@ -78,7 +78,7 @@ impl DenseMaps {
 
     pub(crate) fn forward(&self, mut x: Tensor, kind: Kind) -> Result<Tensor, ModelError> {
         for (map, activation) in &self.0 {
-            x = activate(*activation, map.forward(&x.f_to_kind(kind)?)?)?;
+            x = map.forward_into(&x.f_to_kind(kind)?, *activation)?;
         }
         Ok(x)
     }
