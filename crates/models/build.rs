@@ -31,7 +31,7 @@ fn main() {
 fn compile(lib: &Path) {
     let root = std::env::var_os("LIBTORCH_INCLUDE").map(PathBuf::from);
     let include = root.unwrap_or_else(|| lib.join("..")).join("include");
-    let abi = std::env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".into());
+    let abi = std::env::var_os("LIBTORCH_CXX11_ABI").unwrap_or_else(|| "1".into());
     cc::Build::new()
         .cpp(true)
         .pic(true)
@@ -39,7 +39,7 @@ fn compile(lib: &Path) {
         .include(include.join("torch/csrc/api/include"))
         .include(include)
         .flag("-std=c++17")
-        .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
+        .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={}", abi.display()))
         .file("cpp/onednn_linear.cpp")
         .compile("sightline_onednn");
 }
