@@ -151,9 +151,19 @@ query-property: setup-test ## 10,000 generated queries on each engine against br
 	$(DEV) run milvus-lite -- env SIGHTLINE_QUERY_CASES=$(or $(CASES),10000) \
 		cargo test --locked -p sightline-gateway --test it -- --nocapture generated_queries
 
+.PHONY: scenario-medical
+scenario-medical: setup-test ## A medical-imaging team's collection, loaded, searched and read (target/scenario-medical.json)
+	$(SETUP) python-clients
+	cargo build --locked $(SERVICES) --bins
+	$(DEV) run rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/scenarios/medical_images_v1.py
+
 .PHONY: fuzz-filter
 fuzz-filter: ## Mutate filters for ten minutes (SECONDS_OF_FUZZ=600), in the process, on the stable toolchain
 	SIGHTLINE_FUZZ_SECONDS=$(or $(SECONDS_OF_FUZZ),600) cargo test --locked -p sightline-core --lib -- --nocapture mutated_filters
+
+.PHONY: filter-values
+filter-values: ## 10,000 filters with hostile names and values against the evaluator in memory (CASES)
+	PROPTEST_CASES=$(or $(CASES),10000) cargo test --locked -p sightline-index --lib -- any_filter_means_the_same
 
 .PHONY: simulate
 simulate: setup ## The protocol under SEEDS=10000 seeded storms of crashes and faults (target/simulation.json); FIRST_SEED=N
@@ -193,6 +203,14 @@ bench-models: setup ## Our encoders against transformers, side by side (target/b
 	$(SETUP) --room $(ROOM_FOR_TORCH) python-torch
 	cargo build --locked -p sightline-models --example throughput
 	.local/venv-torch/bin/python bench/models/run.py $(if $(DEVICE),--device $(DEVICE))
+
+.PHONY: bench-query
+bench-query: setup-test ## Searches against Milvus called directly and brute force (target/bench/query.json); ITEMS, DIMENSION, QUERIES
+	$(SETUP) python-clients ghz
+	cargo build --locked -p sightline-gateway --bins
+	cargo build --locked -p sightline-index --example fill
+	$(DEV) run milvus milvus-lite -- .local/venv-clients/bin/python bench/query/run.py --items $(or $(ITEMS),100000) \
+		--dimension $(or $(DIMENSION),256) --queries $(or $(QUERIES),200)
 
 # The engine that tests start is an example, which is built first: a run of tests alone would not.
 COVERAGE := cargo tarpaulin --locked --workspace --engine llvm --skip-clean --target-dir target/coverage

@@ -2,7 +2,7 @@
 
 use crate::inspect::InspectArgs;
 use crate::servers::DEFAULT_SERVER;
-use crate::{collections, ingest, items, runs, search, worker};
+use crate::{collections, import, ingest, items, runs, search, worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -74,6 +74,8 @@ pub(crate) enum Command {
 pub(crate) enum ClientCommand {
     /// Index a dataset and watch it happen.
     Ingest(Box<ingest::IngestArgs>),
+    /// Load vectors that were made elsewhere, and watch it happen.
+    Import(Box<import::ImportArgs>),
     /// Runs: list, get, watch, cancel, and what failed.
     #[command(subcommand)]
     Runs(runs::RunsCommand),

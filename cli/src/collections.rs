@@ -3,11 +3,13 @@
 use crate::console::Console;
 use crate::duplicates::{self, DedupeArgs, DuplicatesArgs};
 use crate::error::{CliError, Exit, Outcome};
-use crate::json;
+use crate::index::IndexArg;
+use crate::ingest::FieldArg;
 use crate::runs::{align_right, plain_table};
 use crate::servers::Servers;
-use crate::text::{count, id_of, items, plain, resource};
-use clap::Subcommand;
+use crate::text::{bytes, count, id_of, items, plain, resource};
+use crate::{export, json, statistics};
+use clap::{Subcommand, ValueEnum};
 use sightline_proto::v1;
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -27,6 +29,34 @@ pub(crate) enum CollectionsCommand {
     Duplicates(DuplicatesArgs),
     /// Of rows with the same picture delete all but the first by key. A later run over the dataset indexes them anew.
     Dedupe(DedupeArgs),
+    /// Make an empty collection, for choosing its index. Runs make theirs themselves.
+    Create {
+        /// Its name: letters, digits and `_`.
+        collection: String,
+        /// A vector field: `image=1152` (the dimension), `text=1152:medsiglip-448` (and the model's name),
+        /// `text=1152:medsiglip-448:HEX` (and the fingerprint). Repeat it for both. The served model's fields by default.
+        #[arg(long, value_name = "FIELD=DIM[:MODEL[:HEX]]")]
+        field: Vec<String>,
+        /// The index: `IVF_FLAT,nlist=1024`, `HNSW,m=16,ef_construction=200`, `FLAT`, `IVF_SQ8`, `IVF_PQ,m=8`, `DISKANN`.
+        #[arg(long, value_name = "KIND[,NAME=N…]")]
+        index: Option<IndexArg>,
+        /// Without --index: rows that are expected. IVF_FLAT with 128 lists below 100,000, 1024 below 1,000,000, else 4096.
+        #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "index")]
+        rows: i64,
+    },
+    /// Count labels, datasets and the values of attributes.
+    Statistics {
+        /// Its name.
+        collection: String,
+        /// Only items for which this holds: `attributes.age > 60`.
+        #[arg(long, value_name = "FILTER", default_value = "")]
+        filter: String,
+        /// Most frequent values that are shown in each place.
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=1000))]
+        top: i32,
+    },
+    /// Write a collection's items into files, which `sightline import` reads.
+    Export(export::ExportArgs),
     /// Delete a collection with all its rows. Only a new run brings them back.
     Delete {
         /// Its name.
@@ -41,19 +71,58 @@ pub(crate) enum CollectionsCommand {
 pub(crate) async fn run(command: CollectionsCommand, servers: &Servers, console: Console) -> Outcome {
     match command {
         CollectionsCommand::List => list(servers, console).await,
-        CollectionsCommand::Get { collection } => {
-            let collection = get(&collection, servers).await?;
-            if console.is_json() {
-                console.json(&json::of(&collection)?)?;
-            } else {
-                console.say(&text(&collection))?;
-            }
-            Ok(Exit::Success)
+        CollectionsCommand::Get { collection } => show(&get(&collection, servers).await?, console),
+        CollectionsCommand::Create {
+            collection,
+            field,
+            index,
+            rows,
+        } => {
+            let request = v1::CreateCollectionRequest {
+                collection_id: id_of(&collection, "collections").to_owned(),
+                fields: field.iter().map(|field| field_spec(field)).collect::<Result<_, _>>()?,
+                index: index.as_ref().map(IndexArg::to_api),
+                expected_rows: rows,
+                validate_only: false,
+            };
+            let answer = servers.search().await?.create_collection(request).await;
+            let made = answer.map_err(|status| CliError::call("create the collection", &status))?;
+            show(&made.into_inner(), console)
         }
         CollectionsCommand::Duplicates(args) => duplicates::list(&args, servers, console).await,
         CollectionsCommand::Dedupe(args) => duplicates::dedupe(&args, servers, console).await,
+        CollectionsCommand::Statistics {
+            collection,
+            filter,
+            top,
+        } => statistics::run(&collection, &filter, top, servers, console).await,
+        CollectionsCommand::Export(args) => export::run(&args, servers, console).await,
         CollectionsCommand::Delete { collection, yes } => delete(&collection, yes, servers, console).await,
     }
+}
+
+fn show(collection: &v1::Collection, console: Console) -> Outcome {
+    if console.is_json() {
+        console.json(&json::of(collection)?)?;
+    } else {
+        console.say(&text(collection))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// `image=1152:medsiglip-448:HEX`.
+fn field_spec(given: &str) -> Result<v1::create_collection_request::VectorFieldSpec, CliError> {
+    let wrong = |why: &str| CliError::Usage(format!("cannot use --field {given:?}: {why}"));
+    let (field, rest) = given.split_once('=').ok_or_else(|| wrong("it is not FIELD=DIM"))?;
+    let field = FieldArg::from_str(field, true).map_err(|_| wrong("the field is neither image nor text"))?;
+    let mut parts = rest.splitn(3, ':');
+    let dimension = parts.next().and_then(|number| number.parse().ok());
+    Ok(v1::create_collection_request::VectorFieldSpec {
+        field: field.name(),
+        dimension: dimension.ok_or_else(|| wrong("the dimension is no number"))?,
+        model: parts.next().unwrap_or_default().to_owned(),
+        fingerprint: parts.next().unwrap_or_default().to_owned(),
+    })
 }
 
 async fn get(collection: &str, servers: &Servers) -> Result<v1::Collection, CliError> {
@@ -128,7 +197,11 @@ fn text(collection: &v1::Collection) -> String {
             count(collection.image_count),
             count(collection.text_count)
         ),
-        format!("  index {}", plain(&collection.index)),
+        format!(
+            "  index {}, {} of vectors",
+            plain(&collection.index),
+            bytes(collection.vector_bytes)
+        ),
     ];
     for field in &collection.fields {
         let served = if field.served {

@@ -4,7 +4,7 @@ use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
 use crate::json;
 use crate::servers::Servers;
-use crate::text::{plain, time};
+use crate::text::{items, plain, resource, time};
 use clap::Subcommand;
 use serde_json::Value;
 use sightline_proto::v1;
@@ -24,15 +24,71 @@ pub(crate) enum ItemsCommand {
         #[arg(long, value_name = "FIELD", value_delimiter = ',')]
         fields: Vec<String>,
     },
+    /// Delete items, by id or by filter. Only a new run brings them back.
+    Delete {
+        /// Ids of items.
+        #[arg(value_name = "ID", required_unless_present = "filter")]
+        ids: Vec<String>,
+        /// All items for which this holds: `dataset = "old" AND NOT labels:"Mass"`.
+        #[arg(long, value_name = "FILTER", conflicts_with = "ids")]
+        filter: Option<String>,
+        /// Their collection.
+        #[arg(long, value_name = "NAME")]
+        collection: String,
+        /// Only count what would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Does it.
 pub(crate) async fn run(command: ItemsCommand, servers: &Servers, console: Console) -> Outcome {
-    let ItemsCommand::Get {
-        item,
-        collection,
-        fields,
-    } = command;
+    match command {
+        ItemsCommand::Get {
+            item,
+            collection,
+            fields,
+        } => get(item, collection, fields, servers, console).await,
+        ItemsCommand::Delete {
+            ids,
+            filter,
+            collection,
+            dry_run,
+        } => {
+            let request = v1::DeleteItemsRequest {
+                parent: resource("collections", &collection),
+                ids,
+                filter: filter.unwrap_or_default(),
+                validate_only: dry_run,
+            };
+            delete(request, servers, console).await
+        }
+    }
+}
+
+async fn delete(request: v1::DeleteItemsRequest, servers: &Servers, console: Console) -> Outcome {
+    let dry_run = request.validate_only;
+    let answer = servers.search().await?.delete_items(request).await;
+    let answer = answer.map_err(|status| CliError::call("delete items", &status))?;
+    let deleted = answer.into_inner().item_count;
+    if console.is_json() {
+        let name = if dry_run { "would_be_deleted" } else { "deleted" };
+        console.json(&serde_json::json!({ name: deleted }))?;
+    } else if dry_run {
+        console.say(&format!("{} would be deleted", items(deleted)))?;
+    } else {
+        console.say(&format!("deleted {}", items(deleted)))?;
+    }
+    Ok(Exit::Success)
+}
+
+async fn get(
+    item: String,
+    collection: Option<String>,
+    fields: Vec<String>,
+    servers: &Servers,
+    console: Console,
+) -> Outcome {
     let name = match (item.contains('/'), collection) {
         (true, _) => item,
         (false, Some(collection)) => format!("collections/{collection}/items/{item}"),

@@ -25,6 +25,7 @@ named!(
     Failure,
     Item,
     Collection,
+    CollectionStatistics,
     DuplicateGroup,
     SearchResponse,
     WorkerStatus

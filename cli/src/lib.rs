@@ -19,8 +19,11 @@ mod duplicates;
 #[cfg(feature = "local")]
 mod embed;
 mod error;
+mod export;
 mod failures;
 mod hub;
+mod import;
+mod index;
 mod ingest;
 mod inspect;
 mod items;
@@ -33,6 +36,7 @@ mod servers;
 mod sheet;
 #[cfg(feature = "local")]
 pub mod standalone;
+mod statistics;
 mod text;
 mod watch;
 mod worker;

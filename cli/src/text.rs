@@ -37,6 +37,17 @@ pub(crate) fn items(number: i64) -> String {
     format!("{} {}", count(number), if number == 1 { "item" } else { "items" })
 }
 
+/// Bytes in the largest unit that fits: `32.8 MiB`.
+pub(crate) fn bytes(number: i64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fitting = units.iter().find(|(bits, _)| number >= 1 << bits);
+    let Some((bits, unit)) = fitting else {
+        return format!("{number} B");
+    };
+    let tenths = number / ((1_i64 << bits) / 10).max(1);
+    format!("{}.{} {unit}", count(tenths / 10), tenths % 10)
+}
+
 /// `4.2 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`.
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();

@@ -1,10 +1,13 @@
 //! From the domain to the API's answers.
 
 use crate::progress::{RunSnapshot, RunState};
+use sightline_core::run::Columns;
 use sightline_core::{
     DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, RunSpec, Share, Source, Timestamp,
+    VectorField, VectorsAt,
 };
 use sightline_proto::v1;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A run as the API has it. `waiting` is what it waits for, where nothing moves.
@@ -156,9 +159,28 @@ fn api_index(index: IndexKind) -> v1::IndexSpec {
     }
 }
 
+fn api_format(format: ManifestFormat) -> v1::manifest_source::Format {
+    match format {
+        ManifestFormat::Csv => v1::manifest_source::Format::Csv,
+        ManifestFormat::Jsonl => v1::manifest_source::Format::Jsonl,
+        ManifestFormat::Parquet => v1::manifest_source::Format::Parquet,
+    }
+}
+
+fn api_columns(columns: &Columns) -> v1::manifest_source::Columns {
+    v1::manifest_source::Columns {
+        key: columns.key.clone().unwrap_or_default(),
+        image: columns.image.clone().unwrap_or_default(),
+        text: columns.text.clone().unwrap_or_default(),
+        image_id: columns.image_id.clone().unwrap_or_default(),
+        uid: columns.uid.clone().unwrap_or_default(),
+        labels: columns.labels.clone().unwrap_or_default(),
+        attributes: columns.attributes.clone(),
+    }
+}
+
 fn api_dataset(dataset: &DatasetSpec) -> v1::Dataset {
     use v1::dataset::Source as Api;
-    use v1::manifest_source::Format;
     let source = match &dataset.source {
         Source::Prefix {} => Api::Prefix(v1::PrefixSource {}),
         Source::NihBoxes {
@@ -172,21 +194,38 @@ fn api_dataset(dataset: &DatasetSpec) -> v1::Dataset {
         }),
         Source::Manifest { path, format, columns } => Api::Manifest(v1::ManifestSource {
             path: path.clone(),
-            format: match format {
-                ManifestFormat::Csv => Format::Csv,
-                ManifestFormat::Jsonl => Format::Jsonl,
-                ManifestFormat::Parquet => Format::Parquet,
+            format: api_format(*format).into(),
+            columns: Some(api_columns(columns)),
+        }),
+        Source::Embeddings {
+            path,
+            format,
+            columns,
+            vectors,
+            normalize,
+        } => {
+            let (mut arrays, mut lists) = (BTreeMap::new(), BTreeMap::new());
+            for (field, at) in vectors {
+                match at {
+                    VectorsAt::Array { path } => arrays.insert(*field, path.clone()),
+                    VectorsAt::Column { name } => lists.insert(*field, name.clone()),
+                };
             }
-            .into(),
-            columns: Some(v1::manifest_source::Columns {
-                key: columns.key.clone().unwrap_or_default(),
-                image: columns.image.clone().unwrap_or_default(),
-                text: columns.text.clone().unwrap_or_default(),
-                image_id: columns.image_id.clone().unwrap_or_default(),
-                uid: columns.uid.clone().unwrap_or_default(),
-                labels: columns.labels.clone().unwrap_or_default(),
-                attributes: columns.attributes.clone(),
-            }),
+            let given = |at: &BTreeMap<VectorField, String>, field| at.get(&field).cloned().unwrap_or_default();
+            Api::Embeddings(v1::EmbeddingsSource {
+                path: path.clone(),
+                format: api_format(*format).into(),
+                columns: Some(api_columns(columns)),
+                image_array: given(&arrays, VectorField::Image),
+                text_array: given(&arrays, VectorField::Text),
+                image_column: given(&lists, VectorField::Image),
+                text_column: given(&lists, VectorField::Text),
+                normalize: *normalize,
+            })
+        }
+        Source::ClipRetrieval { folder, normalize, .. } => Api::ClipRetrieval(v1::ClipRetrievalSource {
+            folder: folder.clone(),
+            normalize: *normalize,
         }),
     };
     v1::Dataset {

@@ -12,6 +12,7 @@ mod coordinator;
 mod dead_letters;
 mod failures;
 mod fan_out;
+mod import_request;
 mod metrics;
 mod mirror;
 mod node;

@@ -100,9 +100,7 @@ fn envelope(id: String, message: &impl Envelope, traceparent: Option<&str>) -> M
 
 /// The queue that a run's shards go through.
 pub(crate) fn shard_queue(document: &RunDocument) -> String {
-    document
-        .spec
-        .model
-        .as_ref()
-        .map_or_else(|| queues::SHARDS_ANY.to_owned(), queues::shards)
+    let model = document.spec.model.as_ref();
+    let model = model.filter(|_| document.spec.kind.needs_model());
+    model.map_or_else(|| queues::SHARDS_ANY.to_owned(), queues::shards)
 }

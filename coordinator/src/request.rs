@@ -1,5 +1,7 @@
 //! From the API's requests to the domain. Every mistake of a request is reported, each with its field.
 
+use crate::import_request;
+use sightline_core::collection::IndexChoice;
 use sightline_core::run::Columns;
 use sightline_core::{
     CollectionName, DatasetName, DatasetSpec, Fingerprint, IndexKind, JobKind, ManifestFormat, MirrorSpec, ModelName,
@@ -52,7 +54,15 @@ pub(crate) fn run_spec(spec: Option<&v1::RunSpec>) -> Result<RunSpec, Violations
         return Err(wrong);
     };
     let kind = job_kind(spec, &mut wrong);
-    let dataset = dataset(spec.dataset.as_ref(), &mut wrong);
+    let fields: Vec<VectorField> = spec
+        .fields
+        .iter()
+        .filter_map(|name| vector_field(name, "spec.fields", &mut wrong))
+        .collect();
+    let dataset = dataset(spec.dataset.as_ref(), &fields, &mut wrong);
+    if let (Some(kind), Some(dataset)) = (kind, &dataset) {
+        import_request::check_kind(kind, &dataset.source, &mut wrong);
+    }
     let collection = collection_name(&spec.collection)
         .map_err(|error| wrong.add("spec.collection", error))
         .ok();
@@ -63,11 +73,6 @@ pub(crate) fn run_spec(spec: Option<&v1::RunSpec>) -> Result<RunSpec, Violations
     if kind == Some(JobKind::Embed) && spec.model.is_empty() {
         wrong.add("spec.model", "is required for runs of kind EMBED");
     }
-    let fields = spec
-        .fields
-        .iter()
-        .filter_map(|name| vector_field(name, "spec.fields", &mut wrong))
-        .collect();
     let mut fingerprints = BTreeMap::new();
     for (name, fingerprint) in &spec.fingerprints {
         let field = vector_field(name, "spec.fingerprints", &mut wrong);
@@ -135,15 +140,16 @@ fn share(field: &str, value: f64, default: Option<Share>, wrong: &mut Violations
 fn job_kind(spec: &v1::RunSpec, wrong: &mut Violations) -> Option<JobKind> {
     match spec.kind() {
         v1::JobKind::Embed => Some(JobKind::Embed),
-        other @ (v1::JobKind::Import | v1::JobKind::Caption | v1::JobKind::Regions) => {
+        v1::JobKind::Import => Some(JobKind::Import),
+        other @ (v1::JobKind::Caption | v1::JobKind::Regions) => {
             wrong.add(
                 "spec.kind",
-                format!("{} is not served yet: use EMBED", other.as_str_name()),
+                format!("{} is not served yet: use EMBED or IMPORT", other.as_str_name()),
             );
             None
         }
         v1::JobKind::Unspecified => {
-            wrong.add("spec.kind", "is required: use EMBED");
+            wrong.add("spec.kind", "is required: use EMBED or IMPORT");
             None
         }
     }
@@ -172,41 +178,23 @@ fn vector_field(name: &str, field: &str, wrong: &mut Violations) -> Option<Vecto
 }
 
 fn index_kind(index: &v1::IndexSpec, wrong: &mut Violations) -> Option<IndexKind> {
-    let mut within = |field: &str, value: i32, default: u32, highest: u32| match u32::try_from(value) {
-        Ok(0) => default,
-        Ok(value) if value <= highest => value,
-        _ => {
-            wrong.add(field, format!("{value} is not in 1 to {highest}"));
-            default
-        }
+    let choice = IndexChoice {
+        kind: &index.r#type,
+        nlist: index.nlist,
+        m: index.m,
+        ef_construction: index.ef_construction,
     };
-    // The ranges that Milvus takes.
-    let nlist = within("spec.index.nlist", index.nlist, 128, 65_536);
-    let ef_construction = within("spec.index.ef_construction", index.ef_construction, 200, 65_535);
-    let (m, most) = if index.r#type == "IVF_PQ" {
-        (8, 65_536)
-    } else {
-        (16, 2048)
-    };
-    let m = within("spec.index.m", index.m, m, most);
-    Some(match index.r#type.as_str() {
-        "FLAT" => IndexKind::Flat,
-        "IVF_FLAT" => IndexKind::IvfFlat { nlist },
-        "IVF_SQ8" => IndexKind::IvfSq8 { nlist },
-        "IVF_PQ" => IndexKind::IvfPq { nlist, m },
-        "HNSW" => IndexKind::Hnsw { m, ef_construction },
-        "DISKANN" => IndexKind::Diskann,
-        other => {
-            wrong.add(
-                "spec.index.type",
-                format!("{other:?} is none of FLAT, IVF_FLAT, IVF_SQ8, IVF_PQ, HNSW, DISKANN"),
-            );
-            return None;
-        }
-    })
+    let found = choice.check();
+    found
+        .map_err(|mistakes| {
+            for (field, message) in mistakes {
+                wrong.add(&format!("spec.index.{field}"), message);
+            }
+        })
+        .ok()
 }
 
-fn dataset(dataset: Option<&v1::Dataset>, wrong: &mut Violations) -> Option<DatasetSpec> {
+fn dataset(dataset: Option<&v1::Dataset>, fields: &[VectorField], wrong: &mut Violations) -> Option<DatasetSpec> {
     let Some(dataset) = dataset else {
         wrong.add("spec.dataset", "is required");
         return None;
@@ -218,7 +206,7 @@ fn dataset(dataset: Option<&v1::Dataset>, wrong: &mut Violations) -> Option<Data
             "is required: s3://bucket/prefix, or file:///folder",
         );
     }
-    let source = source(dataset.source.as_ref(), wrong);
+    let source = source(dataset.source.as_ref(), fields, wrong);
     Some(DatasetSpec {
         name: name?,
         root: dataset.root.clone(),
@@ -226,11 +214,14 @@ fn dataset(dataset: Option<&v1::Dataset>, wrong: &mut Violations) -> Option<Data
     })
 }
 
-fn source(source: Option<&v1::dataset::Source>, wrong: &mut Violations) -> Option<Source> {
+fn source(source: Option<&v1::dataset::Source>, fields: &[VectorField], wrong: &mut Violations) -> Option<Source> {
     use v1::dataset::Source as Api;
     match source {
         None => {
-            wrong.add("spec.dataset.source", "is required: one of prefix, nih_boxes, manifest");
+            wrong.add(
+                "spec.dataset.source",
+                "is required: one of prefix, nih_boxes, manifest, embeddings, clip_retrieval",
+            );
             None
         }
         Some(Api::Prefix(v1::PrefixSource {})) => Some(Source::Prefix {}),
@@ -250,9 +241,12 @@ fn source(source: Option<&v1::dataset::Source>, wrong: &mut Violations) -> Optio
                 descriptions,
             })
         }
+        Some(Api::Embeddings(embeddings)) => import_request::embeddings(embeddings, fields, wrong),
+        Some(Api::ClipRetrieval(clip)) => Some(import_request::clip_retrieval(clip, fields, wrong)),
         Some(Api::Manifest(manifest)) => {
+            let field = "spec.dataset.manifest";
             check_path("spec.dataset.manifest.path", &manifest.path, wrong);
-            let format = manifest_format(manifest, wrong)?;
+            let format = manifest_format(field, &manifest.path, manifest.format(), wrong)?;
             let columns = manifest.columns.as_ref().map(columns).unwrap_or_default();
             Some(Source::Manifest {
                 path: manifest.path.clone(),
@@ -264,32 +258,32 @@ fn source(source: Option<&v1::dataset::Source>, wrong: &mut Violations) -> Optio
 }
 
 /// Paths stay below the dataset's root.
-fn check_path(field: &str, path: &str, wrong: &mut Violations) {
+pub(crate) fn check_path(field: &str, path: &str, wrong: &mut Violations) {
     if path.starts_with('/') || path.split('/').any(|part| part == "..") {
         wrong.add(field, "leads out of the dataset's root: give a path below it");
     }
 }
 
-fn manifest_format(manifest: &v1::ManifestSource, wrong: &mut Violations) -> Option<ManifestFormat> {
+/// How a table is written, as it says or by its path's ending. `field` is the message that names the table.
+pub(crate) fn manifest_format(
+    field: &str,
+    path: &str,
+    format: v1::manifest_source::Format,
+    wrong: &mut Violations,
+) -> Option<ManifestFormat> {
     use v1::manifest_source::Format;
-    if manifest.path.is_empty() {
-        wrong.add("spec.dataset.manifest.path", "is required");
+    if path.is_empty() {
+        wrong.add(&format!("{field}.path"), "is required");
         return None;
     }
-    let ending = manifest
-        .path
-        .rsplit('.')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    match (manifest.format(), ending.as_str()) {
+    let ending = path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
+    match (format, ending.as_str()) {
         (Format::Csv, _) | (Format::Unspecified, "csv") => Some(ManifestFormat::Csv),
         (Format::Jsonl, _) | (Format::Unspecified, "jsonl" | "ndjson") => Some(ManifestFormat::Jsonl),
         (Format::Parquet, _) | (Format::Unspecified, "parquet") => Some(ManifestFormat::Parquet),
         (Format::Unspecified, _) => {
-            let path = &manifest.path;
             wrong.add(
-                "spec.dataset.manifest.format",
+                &format!("{field}.format"),
                 format!("cannot be told from {path:?}: name CSV, JSONL or PARQUET"),
             );
             None
@@ -297,7 +291,7 @@ fn manifest_format(manifest: &v1::ManifestSource, wrong: &mut Violations) -> Opt
     }
 }
 
-fn columns(columns: &v1::manifest_source::Columns) -> Columns {
+pub(crate) fn columns(columns: &v1::manifest_source::Columns) -> Columns {
     let given = |name: &String| (!name.is_empty()).then(|| name.clone());
     Columns {
         key: given(&columns.key),

@@ -141,8 +141,11 @@ impl CoordinatorService {
         if snapshot.outstanding() == 0 {
             return None;
         }
-        let model = document.spec.model.as_ref()?;
-        if let Some((what, since)) = self.waiting.workers_wait_for(model, Instant::now()) {
+        let model = document.spec.model.as_ref();
+        let model = model.filter(|_| document.spec.kind.needs_model());
+        if let Some(model) = model
+            && let Some((what, since)) = self.waiting.workers_wait_for(model, Instant::now())
+        {
             return Some(answer::since(&what, since));
         }
         let queue = shard_queue(document);
@@ -151,7 +154,9 @@ impl CoordinatorService {
         };
         match depth {
             Ok(depth) if depth.consumers == 0 && self.age_ms(document) > NO_WORKER_AFTER_MS => {
-                Some(format!("no worker serves model {model}"))
+                Some(model.map_or("no worker is there".into(), |model| {
+                    format!("no worker serves model {model}")
+                }))
             }
             Ok(_) => None,
             Err(error) => Some(describe(&error)),

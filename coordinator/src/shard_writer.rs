@@ -1,6 +1,6 @@
 //! Cuts a dataset's entries into shards.
 
-use sightline_core::{Manifest, ManifestEntry, PlannedShard, RunDocument};
+use sightline_core::{Manifest, ManifestEntry, PlannedShard, RunDocument, StoredVector};
 use sightline_state::{State, StateError};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -161,6 +161,17 @@ fn weight(entry: &ManifestEntry) -> usize {
     const OVERHEAD: usize = 200;
     match entry {
         ManifestEntry::Ended(_) => OVERHEAD,
-        ManifestEntry::Item(item) => OVERHEAD + item.text.as_ref().map_or(0, String::len) + item.boxes.len() * 80,
+        ManifestEntry::Item(item) => {
+            let vectors: usize = item.vectors.values().map(vector_weight).sum();
+            OVERHEAD + item.text.as_ref().map_or(0, String::len) + item.boxes.len() * 80 + vectors
+        }
+    }
+}
+
+fn vector_weight(vector: &StoredVector) -> usize {
+    match vector {
+        StoredVector::Inline { values } => values.len(),
+        // Names of an array, over and over, which compression takes away.
+        StoredVector::Row { .. } | StoredVector::Missing { .. } => 100,
     }
 }

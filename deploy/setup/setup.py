@@ -29,6 +29,7 @@ COMPONENTS: Dict[str, str] = {
     "milvus-lite": "milvus_lite",
     "s3": "s3",
     "moto": "moto",
+    "ghz": "ghz",
     "grpcurl": "grpcurl",
     "faketime": "faketime",
     "python-clients": "python_clients",

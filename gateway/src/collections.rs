@@ -41,12 +41,25 @@ pub(crate) async fn get(shared: &Shared, name: &CollectionName) -> Result<Option
         row_count: count(rows),
         image_count: count(images),
         text_count: count(texts),
-        fields: VectorField::ALL
-            .into_iter()
-            .filter_map(|of| field(shared, &description, of))
-            .collect(),
+        fields: fields(shared, &description),
         index: index_kind(description.index),
+        vector_bytes: count(vector_bytes(&description, images, texts)),
     }))
+}
+
+/// Bytes of the vectors that are there.
+fn vector_bytes(description: &CollectionDescription, images: u64, texts: u64) -> u64 {
+    let bytes = |field, rows: u64| {
+        let dimension = description.fields.get(&field).map_or(0, |field| field.space.dimension);
+        rows * u64::from(dimension) * 4
+    };
+    bytes(VectorField::Image, images) + bytes(VectorField::Text, texts)
+}
+
+/// The vector fields, and whether they are served here.
+pub(crate) fn fields(shared: &Shared, description: &CollectionDescription) -> Vec<v1::collection::Field> {
+    let all = VectorField::ALL.into_iter();
+    all.filter_map(|of| field(shared, description, of)).collect()
 }
 
 fn field(shared: &Shared, description: &CollectionDescription, of: VectorField) -> Option<v1::collection::Field> {
@@ -65,7 +78,7 @@ fn field(shared: &Shared, description: &CollectionDescription, of: VectorField) 
 }
 
 /// As people who know Milvus write it.
-fn index_kind(kind: IndexKind) -> String {
+pub(crate) fn index_kind(kind: IndexKind) -> String {
     match kind {
         IndexKind::Flat => "FLAT".into(),
         IndexKind::IvfFlat { nlist } => format!("IVF_FLAT nlist={nlist}"),

@@ -103,6 +103,8 @@ pub struct LimitsConfig {
     pub thumbnails_at_once: usize,
     /// Largest file that a thumbnail is made of, in bytes.
     pub max_object_bytes: u64,
+    /// Vectors of queries that are kept, so that the same picture or text is not encoded again; 0 keeps none.
+    pub known_vectors: usize,
 }
 
 impl Default for LimitsConfig {
@@ -112,6 +114,7 @@ impl Default for LimitsConfig {
             max_image_pixels: DecodeLimits::default().max_pixels,
             thumbnails_at_once: 2,
             max_object_bytes: 256 << 20,
+            known_vectors: 4096,
         }
     }
 }
@@ -209,6 +212,7 @@ impl GatewayConfig {
             max_image_bytes: self.limits.max_image_bytes,
             thumbnails_at_once: self.limits.thumbnails_at_once,
             max_object_bytes: self.limits.max_object_bytes,
+            known_vectors: self.limits.known_vectors,
             decode: self.decode_limits(),
             max_message_bytes: self.grpc.max_message_bytes,
         }

@@ -22,6 +22,9 @@ pub enum GatewayError {
     /// There is no such collection.
     #[error("collection {0} does not exist")]
     NoCollection(CollectionName),
+    /// There is a collection of that name, and it is another.
+    #[error("collection {0} is there already, with other fields or another index: name another, or delete it")]
+    CollectionExists(CollectionName),
     /// There is no such item.
     #[error("collection {collection} has no item {item}")]
     NoItem {
@@ -128,6 +131,9 @@ impl From<GatewayError> for ServiceError {
             }
             GatewayError::NoCollection(name) | GatewayError::Index(IndexError::NoCollection(name)) => {
                 Self::not_found("collection", names::of_collection(&name))
+            }
+            GatewayError::CollectionExists(name) => {
+                Self::already_exists("collection", names::of_collection(&name), message)
             }
             GatewayError::NoItem { collection, item } => Self::not_found("item", names::of_item(&collection, &item)),
             GatewayError::OtherSpace(_) => precondition("MODEL_MISMATCH"),

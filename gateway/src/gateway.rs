@@ -1,5 +1,7 @@
 //! The gateway's parts, and the gRPC services made of them.
 
+use crate::effort::Efforts;
+use crate::known_vectors::KnownVectors;
 use crate::metrics::GatewayMetrics;
 use crate::search_service::SearchService;
 use crate::texts::KnownTexts;
@@ -35,6 +37,8 @@ pub struct Limits {
     pub max_object_bytes: u64,
     /// Limits on one picture.
     pub decode: DecodeLimits,
+    /// Vectors of queries that are kept.
+    pub known_vectors: usize,
     /// Largest message in bytes, of a request and of an answer.
     pub max_message_bytes: usize,
 }
@@ -53,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: GatewayMetrics,
     pub(crate) limits: Limits,
     pub(crate) known_texts: KnownTexts,
+    pub(crate) known_vectors: KnownVectors,
+    pub(crate) efforts: Efforts,
 }
 
 impl Gateway {
@@ -72,8 +78,10 @@ impl Gateway {
             encoder: parts.encoder,
             thumbnails,
             metrics: GatewayMetrics::new(metrics)?,
+            known_vectors: KnownVectors::new(limits.known_vectors),
             limits,
             known_texts: KnownTexts::default(),
+            efforts: Efforts::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),

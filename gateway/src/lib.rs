@@ -6,15 +6,20 @@
 //! waits is bounded, and refused at once beyond that. Leaves to others: searching one field (`sightline-index`), making
 //! vectors (`sightline-encoding`), the server's limits and its end (`sightline-service`).
 
+mod administration;
+mod batch;
 mod collections;
 pub mod config;
 mod duplicates;
+mod effort;
 mod encoder;
 mod error;
+mod export;
 pub mod fusion;
 mod gateway;
 mod grouping;
 mod items;
+mod known_vectors;
 mod metrics;
 mod query;
 mod retrieval;
@@ -22,6 +27,7 @@ mod search_service;
 mod searching;
 mod serve;
 mod spaces;
+mod statistics;
 mod texts;
 mod thumbnails;
 

@@ -19,6 +19,8 @@ pub(crate) struct GatewayMetrics {
     search_seconds: HistogramFamily<SearchLabels>,
     search_depth: Histogram,
     failed_thumbnails: Counter,
+    known_vectors: Counter,
+    encoded_vectors: Counter,
 }
 
 impl fmt::Debug for GatewayMetrics {
@@ -40,6 +42,14 @@ impl GatewayMetrics {
                 "Depth to which the legs of a search were read",
                 exponential_buckets(100.0, 4.0, 5),
             )?,
+            known_vectors: metrics.counter(
+                "gateway_known_query_vectors",
+                "Pictures and texts of queries whose vectors were known",
+            )?,
+            encoded_vectors: metrics.counter(
+                "gateway_encoded_query_vectors",
+                "Pictures and texts of queries that were encoded",
+            )?,
             failed_thumbnails: metrics.counter("gateway_failed_thumbnails", "Thumbnails that could not be made")?,
         })
     }
@@ -53,6 +63,15 @@ impl GatewayMetrics {
                 outcome: "cancelled",
                 legs: 0,
             },
+        }
+    }
+
+    /// A query's picture or text is needed as a vector.
+    pub(crate) fn query_vector(&self, known: bool) {
+        if known {
+            self.known_vectors.inc();
+        } else {
+            self.encoded_vectors.inc();
         }
     }
 

@@ -221,7 +221,11 @@ async fn score_candidates(
         if ids.is_empty() {
             return Ok(());
         }
-        let rows = index.get(collection, &ids, Projection::WithVectors).await?;
+        let span = tracing::info_span!("read candidates", rows = ids.len());
+        let rows = index
+            .get(collection, &ids, Projection::WithVectors)
+            .instrument(span)
+            .await?;
         let rows: HashMap<&RowId, &Row> = rows.iter().map(|row| (&row.id, row)).collect();
         for id in &ids {
             let parts = rows.get(id).map(|row| parts(row, towards));

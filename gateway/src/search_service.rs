@@ -1,6 +1,5 @@
 //! `sightline.v1.Search`.
 
-use crate::collections;
 use crate::duplicates::{self, Surplus, Told};
 use crate::error::GatewayError;
 use crate::gateway::Shared;
@@ -8,13 +7,13 @@ use crate::items::{item, projection};
 use crate::query::mask::ReadMask;
 use crate::query::names::{collection_name, item_name};
 use crate::query::violations::Violations;
-use crate::searching;
+use crate::{administration, batch, collections, export, searching, statistics};
+use futures::stream::BoxStream;
 use sightline_proto::v1;
 use sightline_proto::v1::search_server::Search;
-use sightline_service::ServiceError;
 use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 #[derive(Debug)]
 pub(crate) struct SearchService {
@@ -58,19 +57,60 @@ impl Search for SearchService {
     type DropDuplicatesStream = ReceiverStream<Told>;
 
     async fn search(&self, request: Request<v1::SearchRequest>) -> Result<Response<v1::SearchResponse>, Status> {
-        let mut clock = self.shared.metrics.start_search();
-        let answer = searching::search(&self.shared, request.into_inner(), &mut clock).await;
-        match answer {
-            Ok(answer) => {
-                clock.finish("ok");
-                Ok(Response::new(answer))
-            }
-            Err(error) => {
-                let error = ServiceError::from(error);
-                clock.finish(outcome(error.code()));
-                Err(error.into())
-            }
-        }
+        Ok(Response::new(
+            searching::counted(&self.shared, request.into_inner()).await?,
+        ))
+    }
+
+    async fn batch_search(
+        &self,
+        request: Request<v1::BatchSearchRequest>,
+    ) -> Result<Response<v1::BatchSearchResponse>, Status> {
+        Ok(Response::new(batch::batch(&self.shared, request.into_inner()).await?))
+    }
+
+    type StreamSearchStream = BoxStream<'static, Result<v1::StreamSearchResponse, Status>>;
+
+    async fn stream_search(
+        &self,
+        request: Request<Streaming<v1::StreamSearchRequest>>,
+    ) -> Result<Response<Self::StreamSearchStream>, Status> {
+        let answers = batch::stream(Arc::clone(&self.shared), request.into_inner());
+        Ok(Response::new(answers))
+    }
+
+    async fn create_collection(
+        &self,
+        request: Request<v1::CreateCollectionRequest>,
+    ) -> Result<Response<v1::Collection>, Status> {
+        let made = administration::create(&self.shared, request.into_inner()).await?;
+        Ok(Response::new(made))
+    }
+
+    async fn get_collection_statistics(
+        &self,
+        request: Request<v1::GetCollectionStatisticsRequest>,
+    ) -> Result<Response<v1::CollectionStatistics>, Status> {
+        let counted = statistics::statistics(&self.shared, request.into_inner()).await?;
+        Ok(Response::new(counted))
+    }
+
+    async fn delete_items(
+        &self,
+        request: Request<v1::DeleteItemsRequest>,
+    ) -> Result<Response<v1::DeleteItemsResponse>, Status> {
+        let deleted = administration::delete_items(&self.shared, request.into_inner()).await?;
+        Ok(Response::new(deleted))
+    }
+
+    type ExportItemsStream = BoxStream<'static, Result<v1::ExportItemsResponse, Status>>;
+
+    async fn export_items(
+        &self,
+        request: Request<v1::ExportItemsRequest>,
+    ) -> Result<Response<Self::ExportItemsStream>, Status> {
+        let items = export::export(&self.shared, request.into_inner()).await?;
+        Ok(Response::new(items))
     }
 
     async fn get_item(&self, request: Request<v1::GetItemRequest>) -> Result<Response<v1::Item>, Status> {
@@ -117,17 +157,5 @@ impl Search for SearchService {
         let v1::DropDuplicatesRequest { name, dataset } = request.into_inner();
         let told = duplicates::tell(&self.shared, &name, &dataset, Surplus::Goes).await?;
         Ok(Response::new(told))
-    }
-}
-
-/// A status as a metric's label.
-fn outcome(code: Code) -> &'static str {
-    match code {
-        Code::InvalidArgument => "invalid_argument",
-        Code::NotFound => "not_found",
-        Code::FailedPrecondition => "failed_precondition",
-        Code::ResourceExhausted => "resource_exhausted",
-        Code::Unavailable => "unavailable",
-        _ => "internal",
     }
 }

@@ -1,5 +1,6 @@
 //! One search from request to answer.
 
+use crate::effort::effort_for;
 use crate::error::GatewayError;
 use crate::fusion::{Fused, Proof, Window};
 use crate::gateway::Shared;
@@ -16,15 +17,46 @@ use prost::Message;
 use sightline_core::{CollectionDescription, CollectionName, IndexKind, Row, RowId};
 use sightline_index::Projection;
 use sightline_proto::v1;
+use sightline_service::ServiceError;
 use std::collections::HashMap;
+use tonic::{Code, Status};
+use tracing::Instrument;
 
 /// Rows that are read at once for an answer: they may have 64 KiB of text each.
 const READ_ROWS: usize = 256;
 /// Room for what is in an answer besides hits.
 const ANSWER_MARGIN: usize = 1 << 10;
 
+/// Answers a search, and counts it.
+pub(crate) async fn counted(shared: &Shared, request: v1::SearchRequest) -> Result<v1::SearchResponse, Status> {
+    let mut clock = shared.metrics.start_search();
+    match search(shared, request, &mut clock).await {
+        Ok(answer) => {
+            clock.finish("ok");
+            Ok(answer)
+        }
+        Err(error) => {
+            let error = ServiceError::from(error);
+            clock.finish(outcome(error.code()));
+            Err(error.into())
+        }
+    }
+}
+
+/// A status as a metric's label.
+fn outcome(code: Code) -> &'static str {
+    match code {
+        Code::InvalidArgument => "invalid_argument",
+        Code::NotFound => "not_found",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::Unavailable => "unavailable",
+        _ => "internal",
+    }
+}
+
 /// Answers a search.
-pub(crate) async fn search(
+async fn search(
     shared: &Shared,
     request: v1::SearchRequest,
     clock: &mut SearchClock,
@@ -33,10 +65,14 @@ pub(crate) async fn search(
     let description = shared.index.describe(&query.collection).await?;
     let description = description.ok_or_else(|| GatewayError::NoCollection(query.collection.clone()))?;
     let queries = queries(shared, &query, &description).await?;
+    let effort = match query.options.recall_target {
+        Some(recall) => effort_for(shared, &description, &queries, recall).await?,
+        None => query.effort,
+    };
     let after = query.options.page.as_ref().and_then(|page| page.after.as_ref());
     let retrieval = Retrieval {
         filter: query.filter.clone(),
-        effort: query.effort,
+        effort,
         true_scores: has_true_scores(description.index),
         window: Window {
             floor: query.options.min_score,
@@ -52,7 +88,9 @@ pub(crate) async fn search(
         Some(page) => next_page(page, &rows, &retrieval, &description),
         None => String::new(),
     };
-    let mut hits = read_hits(shared, &query, &retrieval.queries, &rows).await?;
+    let span = tracing::info_span!("read hits", hits = rows.len());
+    let hits = read_hits(shared, &query, &retrieval.queries, &rows).instrument(span);
+    let mut hits = hits.await?;
     name_groups(&mut hits, rows, groups);
     let (ranking, unseen_bound) = match proof {
         Proof::Exact => (v1::search_response::Ranking::Exact, 0.0),
@@ -81,6 +119,8 @@ async fn queries(
         encoder: shared.encoder.as_deref(),
         description,
         known_texts: &shared.known_texts,
+        known_vectors: &shared.known_vectors,
+        metrics: &shared.metrics,
     };
     resolver.resolve(query.legs.clone()).await
 }

@@ -101,7 +101,7 @@ pub(crate) fn root_url(root: &str) -> Result<String, CliError> {
 }
 
 /// The root's last part, as far as a name can hold it.
-fn name_of(root: &str) -> Result<String, CliError> {
+pub(crate) fn name_of(root: &str) -> Result<String, CliError> {
     let path = Url::parse(root).ok().and_then(|url| url.to_file_path().ok());
     let last = match path.as_deref().and_then(Path::file_name) {
         Some(folder) => folder.to_string_lossy().into_owned(),
@@ -129,7 +129,7 @@ fn name_of(root: &str) -> Result<String, CliError> {
 }
 
 /// A path below the root. A person may also name a local file by its path from here.
-fn below(root: &str, path: &str, flag: &str) -> Result<String, CliError> {
+pub(crate) fn below(root: &str, path: &str, flag: &str) -> Result<String, CliError> {
     let folder = Url::parse(root)
         .ok()
         .filter(|url| url.scheme() == "file")
@@ -150,7 +150,7 @@ fn below(root: &str, path: &str, flag: &str) -> Result<String, CliError> {
 }
 
 /// Reads `image=path,text=report,attributes=a;b`.
-fn columns(text: &str) -> Result<v1::manifest_source::Columns, CliError> {
+pub(crate) fn columns(text: &str) -> Result<v1::manifest_source::Columns, CliError> {
     let wrong = |why: String| CliError::Usage(format!("cannot use --columns {text:?}: {why}"));
     let mut columns = v1::manifest_source::Columns::default();
     for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {

@@ -14,6 +14,7 @@ mod damaged;
 mod embed;
 #[cfg(feature = "local")]
 mod hub;
+mod import;
 mod inspect;
 #[cfg(feature = "local")]
 mod pair;

@@ -2,7 +2,7 @@
 
 use crate::document::Document;
 use crate::fingerprint::{Canary, Fingerprint, VectorSpace};
-use crate::ids::CollectionName;
+use crate::ids::{CollectionName, ModelName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,6 +87,55 @@ impl IndexKind {
     }
 }
 
+/// An index as a caller names it; numbers that are 0 are the usual ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IndexChoice<'a> {
+    /// `FLAT`, `IVF_FLAT`, `IVF_SQ8`, `IVF_PQ`, `HNSW` or `DISKANN`.
+    pub kind: &'a str,
+    /// Lists of the IVF kinds, 1 to 65,536; 128.
+    pub nlist: i32,
+    /// Links a node of HNSW, 1 to 2048 (16), or parts of a vector of IVF_PQ, 1 to 65,536 (8).
+    pub m: i32,
+    /// Candidates while building HNSW, 1 to 65,535; 200.
+    pub ef_construction: i32,
+}
+
+impl IndexChoice<'_> {
+    /// The index, in the ranges that Milvus takes.
+    ///
+    /// # Errors
+    /// Each wrong field, and what is wrong with it.
+    pub fn check(self) -> Result<IndexKind, Vec<(&'static str, String)>> {
+        let mut wrong = Vec::new();
+        let mut within = |field, value: i32, usual: u32, most: u32| match u32::try_from(value) {
+            Ok(0) => usual,
+            Ok(value) if value <= most => value,
+            _ => {
+                wrong.push((field, format!("{value} is not in 1 to {most}")));
+                usual
+            }
+        };
+        let nlist = within("nlist", self.nlist, 128, 65_536);
+        let ef_construction = within("ef_construction", self.ef_construction, 200, 65_535);
+        let (m, most) = if self.kind == "IVF_PQ" { (8, 65_536) } else { (16, 2048) };
+        let m = within("m", self.m, m, most);
+        let kind = match self.kind {
+            "FLAT" => IndexKind::Flat,
+            "IVF_FLAT" => IndexKind::IvfFlat { nlist },
+            "IVF_SQ8" => IndexKind::IvfSq8 { nlist },
+            "IVF_PQ" => IndexKind::IvfPq { nlist, m },
+            "HNSW" => IndexKind::Hnsw { m, ef_construction },
+            "DISKANN" => IndexKind::Diskann,
+            other => {
+                let message = format!("{other:?} is none of FLAT, IVF_FLAT, IVF_SQ8, IVF_PQ, HNSW, DISKANN");
+                wrong.push(("type", message));
+                IndexKind::Flat
+            }
+        };
+        if wrong.is_empty() { Ok(kind) } else { Err(wrong) }
+    }
+}
+
 /// One vector field of a collection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +157,28 @@ impl FieldDescription {
             fingerprint: space.fingerprint(),
             space,
             canaries,
+        }
+    }
+
+    /// A field for vectors that were made elsewhere: what is known of their space is the model's name, their length and,
+    /// where the caller declares it, the fingerprint. They have no canaries.
+    #[must_use]
+    pub fn imported(model: ModelName, dimension: u32, declared: Option<Fingerprint>) -> Self {
+        let unknown = || "imported".to_owned();
+        let space = VectorSpace {
+            model,
+            weights: unknown(),
+            preprocessing: unknown(),
+            decode: unknown(),
+            pooling: unknown(),
+            prefix: String::new(),
+            dimension,
+            normalized: true,
+        };
+        Self {
+            fingerprint: declared.unwrap_or_else(|| space.fingerprint()),
+            space,
+            canaries: Vec::new(),
         }
     }
 }

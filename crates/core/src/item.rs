@@ -1,6 +1,9 @@
 //! What a dataset holds: items with a picture, a text, or both.
 
+use crate::collection::VectorField;
 use crate::ids::ItemKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,6 +35,90 @@ pub struct BoundingBox {
     pub height: f64,
 }
 
+/// How the numbers of a stored vector are written, little-endian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NumberType {
+    /// Two bytes.
+    F16,
+    /// Four bytes.
+    F32,
+    /// Eight bytes.
+    F64,
+}
+
+impl NumberType {
+    /// Bytes of one number.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+/// A vector that was made elsewhere, as it was found when the run was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum StoredVector {
+    /// A row of an array in the dataset's store.
+    Row {
+        /// The array.
+        array: ObjectRef,
+        /// Bytes before the row.
+        offset: u64,
+        /// Its length.
+        dimension: u32,
+        /// How its numbers are written.
+        numbers: NumberType,
+    },
+    /// Carried along.
+    Inline {
+        /// Its numbers, f32 little-endian, in base64.
+        values: String,
+    },
+    /// The item has none, though the others of its dataset do.
+    Missing {
+        /// Length of the others.
+        dimension: u32,
+    },
+}
+
+impl StoredVector {
+    /// A vector that is carried along.
+    #[must_use]
+    pub fn inline(values: &[f32]) -> Self {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::Inline {
+            values: STANDARD.encode(bytes),
+        }
+    }
+
+    /// The numbers of a vector that is carried along; none where it is not, or is damaged.
+    #[must_use]
+    pub fn inline_values(&self) -> Option<Vec<f32>> {
+        let Self::Inline { values } = self else { return None };
+        let bytes = STANDARD.decode(values).ok()?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        rest.is_empty()
+            .then(|| numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+    }
+
+    /// Its length.
+    #[must_use]
+    pub fn dimension(&self) -> u32 {
+        match self {
+            Self::Row { dimension, .. } | Self::Missing { dimension } => *dimension,
+            Self::Inline { .. } => {
+                let values = self.inline_values().map_or(0, |values| values.len());
+                u32::try_from(values).unwrap_or(u32::MAX)
+            }
+        }
+    }
+}
+
 /// One item of a dataset. Empty fields are left out when it is written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +146,9 @@ pub struct Item {
     /// Anything else: strings, numbers, booleans, or lists of them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, serde_json::Value>,
+    /// Its vectors, where they were made elsewhere. Then its picture is named and not read, and has no tag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub vectors: BTreeMap<VectorField, StoredVector>,
     /// Line of the manifest (from 1) that it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
@@ -77,6 +167,7 @@ impl Item {
             labels: Vec::new(),
             boxes: Vec::new(),
             attributes: BTreeMap::new(),
+            vectors: BTreeMap::new(),
             line: None,
         }
     }
@@ -92,7 +183,7 @@ impl Item {
             .unwrap_or_default();
         // Serialising a map with string keys and finite numbers cannot fail; an empty text would only re-embed.
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
-        crate::digest::PartsDigest::new("sightline/source/v1")
+        let digest = crate::digest::PartsDigest::new("sightline/source/v1")
             .part(image.as_bytes())
             .part(json(serde_json::to_string(&self.text)).as_bytes())
             .part(
@@ -105,7 +196,12 @@ impl Item {
                 )))
                 .as_bytes(),
             )
-            .part(preprocessing.as_bytes())
+            .part(preprocessing.as_bytes());
+        if self.vectors.is_empty() {
+            return digest.short_hex();
+        }
+        digest
+            .part(json(serde_json::to_string(&self.vectors)).as_bytes())
             .short_hex()
     }
 }
@@ -128,6 +224,11 @@ mod tests {
         changed.labels.push("Nodule".into());
         assert_ne!(before, changed.source_digest("p1"));
         let mut changed = item.clone();
+        changed
+            .vectors
+            .insert(VectorField::Text, StoredVector::inline(&[1.0, 0.0]));
+        assert_ne!(before, changed.source_digest("p1"));
+        let mut changed = item.clone();
         changed.text = Some(String::new());
         assert_ne!(before, changed.source_digest("p1"), "no text and an empty text differ");
         item.line = Some(7);
@@ -136,5 +237,26 @@ mod tests {
             item.source_digest("p1"),
             "where a row stands in its manifest is not part of it"
         );
+    }
+    #[test]
+    fn a_vector_that_is_carried_along_keeps_every_bit() {
+        let values = [1.5, -0.0, f32::MIN_POSITIVE, 3.0e38];
+        let stored = StoredVector::inline(&values);
+        assert_eq!(stored.inline_values().unwrap().map_bits(), values.to_vec().map_bits());
+        assert_eq!(stored.dimension(), 4);
+        let damaged = StoredVector::Inline {
+            values: "AAAAAAA=".into(),
+        };
+        assert_eq!(damaged.inline_values(), None);
+    }
+
+    trait Bits {
+        fn map_bits(&self) -> Vec<u32>;
+    }
+
+    impl Bits for Vec<f32> {
+        fn map_bits(&self) -> Vec<u32> {
+            self.iter().map(|value| value.to_bits()).collect()
+        }
     }
 }

@@ -31,7 +31,7 @@ pub use collection::{CollectionDescription, FieldDescription, IndexKind, VectorF
 pub use document::DocumentError;
 pub use fingerprint::{Canary, Fingerprint, VectorSpace};
 pub use ids::{CollectionName, DatasetName, IdError, ItemKey, LinkId, ModelName, RowId, RunId, ShardId};
-pub use item::{BoundingBox, Item, ObjectRef};
+pub use item::{BoundingBox, Item, NumberType, ObjectRef, StoredVector};
 pub use manifest::{Manifest, ManifestEntry};
 pub use message::{DoneReport, MessageError, PlanMessage, ShardMessage, WorkerReport};
 pub use mirror::{MirrorDone, MirrorPlan, MirroredRow, MirroredRows};
@@ -42,6 +42,6 @@ pub use rollup::{RollUp, RollUpSums};
 pub use row::Row;
 pub use run::{
     DatasetSpec, ItemSelection, JobKind, ManifestFormat, MirrorSpec, RunDocument, RunSpec, SelectedOutcome, Share,
-    Source, StopDocument, StopReason,
+    Source, StopDocument, StopReason, VectorsAt,
 };
 pub use split::ShardSplit;

@@ -23,6 +23,15 @@ pub enum JobKind {
 }
 
 impl JobKind {
+    /// Whether a worker needs the run's model for it. Any worker can do the others.
+    #[must_use]
+    pub fn needs_model(self) -> bool {
+        match self {
+            Self::Embed | Self::Caption | Self::Regions => true,
+            Self::Import => false,
+        }
+    }
+
     /// The kind as it is written.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -101,6 +110,57 @@ pub enum Source {
         /// Which column means what.
         #[serde(default)]
         columns: Columns,
+    },
+    /// A table with a row an item, and vectors that were made elsewhere. For imports.
+    Embeddings {
+        /// Path of the table.
+        path: String,
+        /// How it is written.
+        format: ManifestFormat,
+        /// Which column means what.
+        #[serde(default)]
+        columns: Columns,
+        /// Where the vectors lie: one side or both.
+        vectors: BTreeMap<VectorField, VectorsAt>,
+        /// Whether vectors of any length are scaled to length 1; else one of another length fails.
+        #[serde(default)]
+        normalize: bool,
+    },
+    /// What clip-retrieval writes: `metadata/metadata_N.parquet`, `img_emb/img_emb_N.npy`, `text_emb/text_emb_N.npy`. For
+    /// imports.
+    ClipRetrieval {
+        /// Path of the folder with these three, "" for the root itself.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        folder: String,
+        /// Which of the sides are loaded.
+        fields: Vec<VectorField>,
+        /// As above.
+        #[serde(default)]
+        normalize: bool,
+    },
+}
+
+impl Source {
+    /// Whether its items bring vectors that were made elsewhere.
+    #[must_use]
+    pub fn has_vectors(&self) -> bool {
+        matches!(self, Self::Embeddings { .. } | Self::ClipRetrieval { .. })
+    }
+}
+
+/// Where the vectors of a side lie beside a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum VectorsAt {
+    /// A numpy array with as many rows as the table, in its order.
+    Array {
+        /// Path of the `.npy` file.
+        path: String,
+    },
+    /// A column of lists of numbers.
+    Column {
+        /// Its name.
+        name: String,
     },
 }
 

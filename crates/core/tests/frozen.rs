@@ -13,10 +13,10 @@ use sightline_core::run::Columns;
 use sightline_core::{
     BoundingBox, Canary, CollectionDescription, CollectionName, DatasetName, DatasetSpec, FailureReason,
     FieldDescription, IndexKind, Item, ItemKey, ItemOutcome, JobKind, Link, Manifest, ManifestEntry, ManifestFormat,
-    MirrorDone, MirrorPlan, MirrorSpec, MirroredRow, MirroredRows, ModelName, ObjectRef, Outcome, OutcomeCounts,
-    PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp, RollUpSums, RowId, RunDocument, RunId, RunSpec,
-    ShardId, ShardMessage, ShardResult, ShardSplit, Share, SkipReason, Source, StopDocument, StopReason, Timestamp,
-    VectorField, VectorSpace,
+    MirrorDone, MirrorPlan, MirrorSpec, MirroredRow, MirroredRows, ModelName, NumberType, ObjectRef, Outcome,
+    OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp, RollUpSums, RowId, RunDocument,
+    RunId, RunSpec, ShardId, ShardMessage, ShardResult, ShardSplit, Share, SkipReason, Source, StopDocument,
+    StopReason, StoredVector, Timestamp, VectorField, VectorSpace, VectorsAt,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -182,6 +182,59 @@ fn what_a_mirroring_run_deletes_is_frozen() {
         finished_at: Timestamp(7),
     };
     assert_frozen("mirrored-v1.json", &done);
+}
+
+fn import_of(source: Source) -> RunDocument {
+    RunDocument {
+        run: run(),
+        caller: "anonymous".into(),
+        request_id: "2026-11-20".into(),
+        spec: RunSpec {
+            kind: JobKind::Import,
+            dataset: DatasetSpec {
+                name: DatasetName::new("iu").unwrap(),
+                root: "s3://bucket/iu".into(),
+                source,
+            },
+            collection: CollectionName::new("medical_images_v1").unwrap(),
+            model: None,
+            fingerprints: BTreeMap::new(),
+            fields: Vec::new(),
+            index: None,
+            shard_items: 256,
+            window_shards: 16,
+            max_failures: None,
+            max_failure_share: None,
+            mirror: None,
+            selection: None,
+        },
+        created_at: Timestamp(1_795_000_000_000),
+        traceparent: None,
+    }
+}
+
+#[test]
+fn run_documents_of_imports_are_frozen() {
+    let embeddings = Source::Embeddings {
+        path: "merged_df.csv".into(),
+        format: ManifestFormat::Csv,
+        columns: Columns {
+            text: Some("report".into()),
+            ..Columns::default()
+        },
+        vectors: BTreeMap::from([
+            (VectorField::Image, VectorsAt::Array { path: "i.npy".into() }),
+            (VectorField::Text, VectorsAt::Column { name: "t".into() }),
+        ]),
+        normalize: true,
+    };
+    assert_frozen("run-v1-import.json", &import_of(embeddings));
+    let clip_retrieval = Source::ClipRetrieval {
+        folder: "out".into(),
+        fields: vec![VectorField::Image],
+        normalize: false,
+    };
+    assert_frozen("run-v1-clip-retrieval.json", &import_of(clip_retrieval));
 }
 
 #[test]
@@ -375,6 +428,45 @@ fn manifests_are_frozen() {
     );
     assert_eq!(
         Manifest::decode(&id, &sample("manifest-v1.jsonl.gz")).unwrap(),
+        manifest
+    );
+}
+
+#[test]
+fn manifests_of_imports_are_frozen() {
+    let mut first = Item::new(key("1000_IM-0003-1001.dcm.png"));
+    first.image = Some(ObjectRef {
+        key: "1000_IM-0003-1001.dcm.png".into(),
+        etag: String::new(),
+        size: 0,
+    });
+    (first.text, first.uid, first.line) = (Some("Normal.".into()), Some("1000".into()), Some(2));
+    let row = StoredVector::Row {
+        array: ObjectRef {
+            key: "i.npy".into(),
+            etag: "e-1".into(),
+            size: 34_403_328,
+        },
+        offset: 128,
+        dimension: 1152,
+        numbers: NumberType::F32,
+    };
+    first.vectors = BTreeMap::from([
+        (VectorField::Image, row),
+        (VectorField::Text, StoredVector::Missing { dimension: 2 }),
+    ]);
+    let mut second = Item::new(key("line:3"));
+    second.line = Some(3);
+    second.vectors = BTreeMap::from([(VectorField::Text, StoredVector::inline(&[0.6, 0.8]))]);
+    let manifest = Manifest {
+        run: run(),
+        kind: JobKind::Import,
+        entries: vec![ManifestEntry::Item(first), ManifestEntry::Item(second)],
+    };
+    let id = ShardId::new("954bb506a07bf19d1904102ebb691837288329372cd068f1e9af7d338c4674cd").unwrap();
+    assert_eq!(manifest.encode().0, id);
+    assert_eq!(
+        Manifest::decode(&id, &sample("manifest-v1-import.jsonl.gz")).unwrap(),
         manifest
     );
 }

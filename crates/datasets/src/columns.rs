@@ -3,7 +3,8 @@
 use crate::entry::{Draft, Wanted, line_key};
 use serde_json::Value;
 use sightline_core::run::Columns;
-use sightline_core::{Item, ItemKey};
+use sightline_core::{Item, ItemKey, StoredVector, VectorField};
+use std::collections::BTreeMap;
 
 const KEY: &[&str] = &["key"];
 const IMAGE: &[&str] = &["image", "image_path", "path", "file", "file_name", "filename", "url"];
@@ -22,12 +23,58 @@ pub(crate) struct Mapping {
     uid: Option<usize>,
     labels: Option<usize>,
     attributes: Vec<(usize, String)>,
+    vectors: Vec<(VectorField, usize)>,
+    /// For a table beside vectors: what stands before the line in the key of a row without a name.
+    unnamed: Option<String>,
+}
+
+/// What a table has beside its columns when its items bring vectors that were made elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Imported {
+    /// Columns of lists of numbers.
+    pub(crate) vectors: BTreeMap<VectorField, String>,
+    /// What stands before the line in the key of a row without a name.
+    pub(crate) unnamed: String,
 }
 
 impl Mapping {
     /// Finds the columns in a table's header. With `partial`, a named column may be missing: rows of JSONL leave
     /// fields out.
     pub(crate) fn resolve(columns: &Columns, header: &[String], partial: bool) -> Result<Self, String> {
+        let mapping = Self::found(columns, header, partial, &[])?;
+        if mapping.image.is_none() && mapping.text.is_none() {
+            return Err(format!(
+                "has no column for the image ({}) and none for the text ({}); name them",
+                IMAGE.join(", "),
+                TEXT.join(", ")
+            ));
+        }
+        Ok(mapping)
+    }
+
+    /// Finds the columns of a table beside vectors, whose rows may have neither picture nor text.
+    pub(crate) fn resolve_imported(
+        columns: &Columns,
+        imported: &Imported,
+        header: &[String],
+        partial: bool,
+    ) -> Result<Self, String> {
+        let mut vectors = Vec::new();
+        for (field, name) in &imported.vectors {
+            if let Some(at) = find(header, name, partial)? {
+                vectors.push((*field, at));
+            }
+        }
+        let taken: Vec<usize> = vectors.iter().map(|(_, at)| *at).collect();
+        let mapping = Self::found(columns, header, partial, &taken)?;
+        Ok(Self {
+            vectors,
+            unnamed: Some(imported.unnamed.clone()),
+            ..mapping
+        })
+    }
+
+    fn found(columns: &Columns, header: &[String], partial: bool, taken: &[usize]) -> Result<Self, String> {
         let find = |name: &str| find(header, name, partial);
         let role = |named: &Option<String>, usual: &[&str]| match named {
             Some(name) => find(name),
@@ -40,15 +87,8 @@ impl Mapping {
             image_id: role(&columns.image_id, IMAGE_ID)?,
             uid: role(&columns.uid, UID)?,
             labels: role(&columns.labels, LABELS)?,
-            attributes: Vec::new(),
+            ..Self::default()
         };
-        if mapping.image.is_none() && mapping.text.is_none() {
-            return Err(format!(
-                "has no column for the image ({}) and none for the text ({}); name them",
-                IMAGE.join(", "),
-                TEXT.join(", ")
-            ));
-        }
         if columns.attributes.is_empty() {
             let used = [
                 mapping.key,
@@ -58,7 +98,8 @@ impl Mapping {
                 mapping.uid,
                 mapping.labels,
             ];
-            let others = (0..header.len()).filter(|at| !used.contains(&Some(*at)) && !header[*at].is_empty());
+            let is_free = |at: &usize| !used.contains(&Some(*at)) && !taken.contains(at);
+            let others = (0..header.len()).filter(|at| is_free(at) && !header[*at].is_empty());
             mapping.attributes = others.map(|at| (at, header[at].clone())).collect();
         } else {
             for name in &columns.attributes {
@@ -91,20 +132,33 @@ impl Mapping {
             Some(value) => text_of(value).map_err(|message| format!("its {what} {message}")),
             None => Ok(None),
         };
-        let image = text(self.image, "image")?
-            .map(|path| below_root(root, &path))
-            .transpose()?;
+        let path = text(self.image, "image")?;
+        let image = match &path {
+            // A picture beside a vector is only named: it may lie where the vector was made.
+            Some(path) if self.unnamed.is_some() => below_root(root, path).ok(),
+            Some(path) => Some(below_root(root, path)?),
+            None => None,
+        };
         let report = text(self.text, "text")?;
         let named = text(self.key, "key")?;
-        if image.is_none() && report.is_none() {
+        if image.is_none() && report.is_none() && self.unnamed.is_none() {
             return Err("it has neither an image nor a text".into());
         }
-        let key = match named.or_else(|| image.clone()) {
-            Some(key) => ItemKey::new(key).map_err(|error| error.to_string())?,
+        let key = match (named.or_else(|| image.clone()).or_else(|| path.clone()), &self.unnamed) {
+            (Some(key), _) => ItemKey::new(key).map_err(|error| error.to_string())?,
             // A row with a text alone needs no name of its own to be found.
-            None => line_key(line),
+            (None, None) => line_key(line),
+            (None, Some(before)) => ItemKey::clamped(&format!("{before}line:{line}")),
         };
         let mut item = Item::new(key);
+        for (field, at) in &self.vectors {
+            if let Some(vector) = values.get(*at).map(numbers_of).transpose()?.flatten() {
+                item.vectors.insert(*field, StoredVector::inline(&vector));
+            }
+        }
+        if let (None, Some(outside), Some(_)) = (&image, path, &self.unnamed) {
+            item.attributes.insert("image_path".into(), outside.into());
+        }
         item.text = report;
         item.image_id = text(self.image_id, "image id")?;
         item.uid = text(self.uid, "uid")?;
@@ -154,6 +208,31 @@ fn text_of(value: &Value) -> Result<Option<String>, &'static str> {
         Value::Bool(flag) => Ok(Some(flag.to_string())),
         Value::Array(_) | Value::Object(_) => Err("is a list or an object, not a text"),
     }
+}
+
+/// A list of numbers; none where there is none.
+fn numbers_of(value: &Value) -> Result<Option<Vec<f32>>, String> {
+    let list = match value {
+        Value::Null => return Ok(None),
+        Value::Array(list) if list.is_empty() => return Ok(None),
+        Value::Array(list) => list,
+        _ => return Err("its vector is no list of numbers".into()),
+    };
+    // What JSON cannot write, NaN and infinity, comes as null.
+    let number = |value: &Value| {
+        value
+            .as_f64()
+            .ok_or("its vector holds something else than finite numbers")
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "vectors are f32; what is beyond is infinite then, and refused"
+    )]
+    let numbers = list
+        .iter()
+        .map(|value| Ok(number(value)? as f32))
+        .collect::<Result<Vec<f32>, &str>>()?;
+    Ok(Some(numbers))
 }
 
 /// Labels, each once, in order.

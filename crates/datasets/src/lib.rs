@@ -14,9 +14,15 @@
 //! text: `text`, `caption`, `report`, `report_text`; image id: `image_id`; uid: `uid`; labels: `labels`, `label`.
 //! All others are attributes. A value of a CSV file that is written as JSON writes a number is a number (`007` is not);
 //! JSONL and Parquet keep their types. Empty values and nulls are left out; what is nested is kept as JSON text.
+//!
+//! # Vectors that were made elsewhere
+//! A table's rows and the rows of the arrays beside it belong together by their place. Before the first page is given,
+//! their numbers are compared. Pictures are named, not looked up.
 
+mod clip_retrieval;
 mod columns;
 mod cursor;
+mod embeddings;
 mod entry;
 mod error;
 mod kind;

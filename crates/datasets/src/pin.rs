@@ -4,7 +4,7 @@ use crate::entry::{Draft, Wanted};
 use crate::kind::{extension, is_picture, other_type};
 use crate::{DatasetError, Reader};
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{FailureReason, Item, ManifestEntry, ObjectRef, Outcome, SkipReason};
+use sightline_core::{FailureReason, Item, ManifestEntry, ObjectRef, Outcome, SkipReason, StoredVector};
 use sightline_objects::{ObjectError, ObjectStore};
 use std::collections::HashMap;
 
@@ -21,6 +21,23 @@ pub(crate) async fn pin(reader: &Reader, drafts: Vec<Draft>) -> Result<Vec<Manif
         .buffered(reader.options.lookups.max(1))
         .try_collect()
         .await
+}
+
+/// Turns drafts with vectors of their own into entries. Their pictures are named, and not looked up.
+pub(crate) fn name_only(drafts: Vec<Draft>) -> Vec<ManifestEntry> {
+    let entry = |draft| match draft {
+        Draft::Ended(ended) => ManifestEntry::Ended(ended),
+        Draft::Wanted(wanted) => {
+            let Wanted { mut item, image } = *wanted;
+            item.image = image.map(|key| ObjectRef {
+                key,
+                etag: String::new(),
+                size: 0,
+            });
+            ManifestEntry::Item(item)
+        }
+    };
+    without_duplicates(drafts).into_iter().map(entry).collect()
 }
 
 fn without_duplicates(drafts: Vec<Draft>) -> Vec<Draft> {
@@ -58,16 +75,71 @@ pub async fn pin_again(
     entries: Vec<ManifestEntry>,
     lookups: usize,
 ) -> Result<Vec<ManifestEntry>, DatasetError> {
+    let arrays = arrays_now(store, &entries).await?;
+    let arrays = &arrays;
     stream::iter(entries)
         .map(|entry| async move {
             match entry {
                 ManifestEntry::Ended(ended) => Ok(ManifestEntry::Ended(ended)),
+                ManifestEntry::Item(item) if !item.vectors.is_empty() => Ok(with_arrays(item, arrays)),
                 ManifestEntry::Item(item) => as_it_is_now(store, item).await,
             }
         })
         .buffered(lookups.max(1))
         .try_collect()
         .await
+}
+
+/// The arrays that entries take vectors from, as they are now; none for one that is gone.
+async fn arrays_now(
+    store: &dyn ObjectStore,
+    entries: &[ManifestEntry],
+) -> Result<HashMap<String, Option<ObjectRef>>, DatasetError> {
+    let mut arrays = HashMap::new();
+    for entry in entries {
+        let ManifestEntry::Item(item) = entry else { continue };
+        for vector in item.vectors.values() {
+            let StoredVector::Row { array, .. } = vector else {
+                continue;
+            };
+            if arrays.contains_key(&array.key) {
+                continue;
+            }
+            let now = match store.head(&array.key).await {
+                Ok(meta) => Some(ObjectRef {
+                    key: array.key.clone(),
+                    etag: meta.etag,
+                    size: meta.size,
+                }),
+                Err(ObjectError::NotFound { .. }) => None,
+                Err(source) => {
+                    return Err(DatasetError::Store {
+                        what: format!("array {:?}", array.key),
+                        source,
+                    });
+                }
+            };
+            arrays.insert(array.key.clone(), now);
+        }
+    }
+    Ok(arrays)
+}
+
+fn with_arrays(mut item: Item, arrays: &HashMap<String, Option<ObjectRef>>) -> ManifestEntry {
+    for vector in item.vectors.values_mut() {
+        let StoredVector::Row { array, .. } = vector else {
+            continue;
+        };
+        match arrays.get(&array.key).and_then(Option::as_ref) {
+            Some(now) => *array = now.clone(),
+            None => {
+                let message = format!("the array {:?} was deleted since the item was planned first", array.key);
+                let outcome = Outcome::skipped(SkipReason::Gone, message);
+                return ManifestEntry::ended(item.key.clone(), item.line, outcome);
+            }
+        }
+    }
+    ManifestEntry::Item(item)
 }
 
 async fn as_it_is_now(store: &dyn ObjectStore, mut item: Item) -> Result<ManifestEntry, DatasetError> {

@@ -1,7 +1,7 @@
 //! One page of a dataset.
 
 use crate::split::{self, Parts, Split};
-use crate::{DatasetError, nih, prefix, table};
+use crate::{DatasetError, clip_retrieval, embeddings, nih, prefix, table};
 use sightline_core::plan::Range;
 use sightline_core::{ManifestEntry, Source};
 use sightline_objects::ObjectStore;
@@ -79,6 +79,25 @@ impl Reader {
             Source::Manifest { path, format, columns } => {
                 table::page(self, path, *format, columns, start_after, limit).await
             }
+            Source::Embeddings {
+                path,
+                format,
+                columns,
+                vectors,
+                normalize: _,
+            } => {
+                let table = embeddings::Embeddings {
+                    path,
+                    format: *format,
+                    columns,
+                    vectors,
+                    unnamed: "",
+                };
+                embeddings::page(self, &table, start_after, limit).await
+            }
+            Source::ClipRetrieval { folder, fields, .. } => {
+                clip_retrieval::page(self, folder, fields, start_after, limit).await
+            }
         }
     }
 
@@ -91,7 +110,10 @@ impl Reader {
     pub async fn split(&self, range: &Range, after: &str, parts: Parts) -> Result<Option<Split>, DatasetError> {
         match &self.source {
             Source::Prefix {} => split::split(self, range, after, parts).await,
-            Source::NihBoxes { .. } | Source::Manifest { .. } => Ok(None),
+            Source::NihBoxes { .. }
+            | Source::Manifest { .. }
+            | Source::Embeddings { .. }
+            | Source::ClipRetrieval { .. } => Ok(None),
         }
     }
 }

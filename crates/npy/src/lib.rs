@@ -1,4 +1,4 @@
-//! Writes arrays as numpy's `.npy` files, row by row.
+//! Writes arrays as numpy's `.npy` files, row by row, and tells where the rows of one lie.
 //!
 //! Promises: what `finish` returned for is a whole file of format 1.0, which `numpy.load` reads, memory-mapped too; the
 //! number of rows need not be known before, and rows are not held. Leaves to others: what the rows mean, and buffering
@@ -16,7 +16,9 @@
 //! ```
 
 mod element;
+mod header;
 mod writer;
 
 pub use element::Element;
+pub use header::{FloatType, HEADER_BYTES, HeaderError, Matrix, read_header};
 pub use writer::{NpyError, NpyWriter};

@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) group: Option<GroupKey>,
     /// None where pages were not asked for.
     pub(crate) page: Option<Page>,
+    /// The recall that an approximate index has to reach; above 0, at most 1.
+    pub(crate) recall_target: Option<f64>,
 }
 
 /// A page that was asked for.
@@ -94,8 +96,23 @@ impl Options {
             min_score: request.min_score,
             group,
             page,
+            recall_target: recall_target(request, checks),
         }
     }
+}
+
+fn recall_target(request: &v1::SearchRequest, checks: &mut Violations) -> Option<f64> {
+    let recall = request.recall_target?;
+    if !(recall > 0.0 && recall <= 1.0) {
+        checks.add(
+            "recall_target",
+            format!("is {recall}: give a number above 0, at most 1"),
+        );
+    }
+    if request.effort != 0 {
+        checks.add("recall_target", "give either effort or recall_target");
+    }
+    Some(recall)
 }
 
 fn hits(field: &str, asked: Option<i32>, checks: &mut Violations) -> usize {

@@ -5,6 +5,8 @@ use super::request::{Input, Leg, LegField};
 use super::violations::Violations;
 use crate::encoder::{EncoderInput, encode};
 use crate::error::GatewayError;
+use crate::known_vectors::KnownVectors;
+use crate::metrics::GatewayMetrics;
 use crate::retrieval::{FieldQuery, vector_of};
 use crate::spaces::check_space;
 use crate::texts::KnownTexts;
@@ -12,6 +14,7 @@ use sightline_core::vector::normalize;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId, VectorField};
 use sightline_encoding::{Encoder, ModelDescription};
 use sightline_index::{Projection, VectorIndex};
+use tracing::Instrument;
 
 /// What legs are resolved against.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) encoder: Option<&'a dyn Encoder>,
     pub(crate) description: &'a CollectionDescription,
     pub(crate) known_texts: &'a KnownTexts,
+    pub(crate) known_vectors: &'a KnownVectors,
+    pub(crate) metrics: &'a GatewayMetrics,
 }
 
 impl Resolver<'_> {
@@ -157,15 +162,32 @@ impl Resolver<'_> {
         let encoder = self.encoder.ok_or(GatewayError::NoModel)?;
         // What is checked is what encodes: behind a remote encoder the model may change in between, and the call fails.
         let described = encoder.description();
-        let mut positions = Vec::with_capacity(waiting.len());
-        let mut inputs = Vec::with_capacity(waiting.len());
+        let mut encoded = Vec::with_capacity(waiting.len());
+        let mut missing = Vec::new();
+        let mut inputs = Vec::new();
         for (position, field, place, input) in waiting {
             self.check_side(&described, field, &input)?;
-            positions.push(position);
-            inputs.push((place, input));
+            let key = KnownVectors::key(&described, &input);
+            let known = self.known_vectors.get(&key);
+            self.metrics.query_vector(known.is_some());
+            match known {
+                Some(vector) => encoded.push((position, vector)),
+                None => {
+                    missing.push((position, key));
+                    inputs.push((place, input));
+                }
+            }
         }
-        let vectors = encode(encoder, &described, inputs).await?;
-        Ok(positions.into_iter().zip(vectors).collect())
+        if inputs.is_empty() {
+            return Ok(encoded);
+        }
+        let span = tracing::info_span!("encode query", inputs = inputs.len());
+        let vectors = encode(encoder, &described, inputs).instrument(span).await?;
+        for ((position, key), vector) in missing.into_iter().zip(vectors) {
+            self.known_vectors.put(key, &vector);
+            encoded.push((position, vector));
+        }
+        Ok(encoded)
     }
 
     /// Whether the model makes such an input into a vector of the field's space.

@@ -5,6 +5,8 @@
     reason = "a test's helpers fail the test where they cannot do their work"
 )]
 
+mod administration;
+mod batch;
 mod collections;
 mod deadlines;
 mod duplicates;

@@ -12,7 +12,7 @@ use crate::journal::{JournalStage, Slot};
 use crate::model::ForwardError;
 use bytes::Bytes;
 use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
-use sightline_objects::ObjectError;
+use sightline_objects::{ObjectError, ObjectStore};
 use std::sync::Arc;
 
 /// Why an item goes no further.
@@ -36,11 +36,11 @@ pub(crate) struct Passage<'a> {
     pub(crate) times: ItemTimes,
 }
 
-fn failed(reason: FailureReason, message: impl Into<String>) -> Stopped {
+pub(super) fn failed(reason: FailureReason, message: impl Into<String>) -> Stopped {
     Stopped::Ended(Outcome::failed(reason, message))
 }
 
-fn ending() -> Stopped {
+pub(super) fn ending() -> Stopped {
     Stopped::Engine("a part of the engine is gone".into())
 }
 
@@ -67,6 +67,10 @@ impl Passage<'_> {
         let now = self.pipeline.clock.now();
         let row = Row::of_item(item, &job.dataset, &job.root, &job.run, digest.clone(), now);
         let mut row = row.map_err(|error| failed(FailureReason::RowTooLarge, error.to_string()))?;
+        if let Some(imported) = &job.imported {
+            self.load_vectors(item, imported, &mut row).await?;
+            return self.write(item, row, digest).await;
+        }
         let wants = |field| job.fields.contains(&field);
         let image = item.image.as_ref().filter(|_| wants(VectorField::Image));
         let text = item
@@ -86,11 +90,15 @@ impl Passage<'_> {
         if let Some(text) = text {
             row.text_embedding = Some(self.embed_text(text).await?);
         }
+        self.write(item, row, digest).await
+    }
+
+    async fn write(&mut self, item: &Item, row: Row, digest: String) -> Result<Outcome, Stopped> {
         fail::point(&item.key, JournalStage::Upsert, &self.slot);
         let upserted = self
             .pipeline
             .upserts
-            .write(&job.collection, row, self.urgent, &self.slot)
+            .write(&self.work.job.collection, row, self.urgent, &self.slot)
             .await;
         match upserted.ok_or_else(ending)? {
             Ok(us) => {
@@ -140,13 +148,7 @@ impl Passage<'_> {
 
     async fn fetch(&mut self, item: &Item, image: &ObjectRef) -> Result<Bytes, Stopped> {
         let pipeline = self.pipeline;
-        let store = pipeline.datasets.open(&self.work.job.root).await.map_err(|error| {
-            let message = format!("the dataset's root cannot be opened: {error}");
-            Stopped::Interrupted(match error {
-                ObjectError::Unavailable { .. } => Interruption::Waiting(message),
-                _ => Interruption::DatasetUnreadable(message),
-            })
-        })?;
+        let store = self.open_store().await?;
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
         self.slot.enter(JournalStage::Fetch);
         fail::point(&item.key, JournalStage::Fetch, &self.slot);
@@ -162,15 +164,18 @@ impl Passage<'_> {
         drop(stage);
         self.took(JournalStage::Fetch, took_us);
         self.slot.enter(JournalStage::Queued);
-        result.map_err(|error| {
-            let message = error.to_string();
-            match error {
-                ObjectError::NotFound { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Gone, message)),
-                ObjectError::Changed { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Changed, message)),
-                ObjectError::AccessDenied { .. } => failed(FailureReason::AccessDenied, message),
-                ObjectError::Invalid { .. } => failed(FailureReason::NotFound, message),
-                ObjectError::Unavailable { .. } => Stopped::Interrupted(Interruption::Waiting(message)),
-            }
+        result.map_err(unread)
+    }
+
+    /// The store that the dataset's objects lie in.
+    pub(super) async fn open_store(&self) -> Result<Arc<dyn ObjectStore>, Stopped> {
+        let opened = self.pipeline.datasets.open(&self.work.job.root).await;
+        opened.map_err(|error| {
+            let message = format!("the dataset's root cannot be opened: {error}");
+            Stopped::Interrupted(match error {
+                ObjectError::Unavailable { .. } => Interruption::Waiting(message),
+                _ => Interruption::DatasetUnreadable(message),
+            })
         })
     }
 
@@ -198,14 +203,14 @@ impl Passage<'_> {
         Err(failed(FailureReason::InvalidVector, message))
     }
 
-    fn took(&mut self, stage: JournalStage, us: u64) {
+    pub(super) fn took(&mut self, stage: JournalStage, us: u64) {
         *self.times.entry(stage).or_default() += us;
     }
 }
 
 /// The object's bytes, if they are as many as were planned. Of one version no other number can be right, and a shorter
 /// body would be taken for a damaged picture, or worse for a whole one.
-fn whole(image: &ObjectRef, bytes: Bytes) -> Result<Bytes, ObjectError> {
+pub(super) fn whole(image: &ObjectRef, bytes: Bytes) -> Result<Bytes, ObjectError> {
     if image.etag.is_empty() || bytes.len() as u64 == image.size {
         return Ok(bytes);
     }
@@ -214,4 +219,16 @@ fn whole(image: &ObjectRef, bytes: Bytes) -> Result<Bytes, ObjectError> {
         key: image.key.clone(),
         message: format!("the answer holds {} of {} bytes", bytes.len(), image.size),
     })
+}
+
+/// What an object that could not be read means for its item.
+pub(super) fn unread(error: ObjectError) -> Stopped {
+    let message = error.to_string();
+    match error {
+        ObjectError::NotFound { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Gone, message)),
+        ObjectError::Changed { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Changed, message)),
+        ObjectError::AccessDenied { .. } => failed(FailureReason::AccessDenied, message),
+        ObjectError::Invalid { .. } => failed(FailureReason::NotFound, message),
+        ObjectError::Unavailable { .. } => Stopped::Interrupted(Interruption::Waiting(message)),
+    }
 }

@@ -101,7 +101,10 @@ fn hello(parts: &EngineParts) -> FromEngine {
 fn handle(frame: ToEngine, pipeline: &Arc<Pipeline>, works: &mut HashMap<WorkId, Arc<Work>>, outbox: &Outbox) {
     match frame {
         ToEngine::Open { work, job } => {
-            let preprocessing = pipeline.preprocessing(&job.fields);
+            let preprocessing = match &job.imported {
+                Some(imported) => imported.identity(),
+                None => pipeline.preprocessing(&job.fields),
+            };
             works.insert(work, Arc::new(Work::new(work, job, preprocessing, outbox.clone())));
         }
         ToEngine::Items { work, items, urgent } => {

@@ -6,6 +6,7 @@
 
 mod around;
 mod batcher;
+mod blocks;
 mod decode;
 mod fail;
 mod forward;
@@ -18,6 +19,7 @@ mod pipeline;
 mod process;
 mod retry;
 mod stages;
+mod stored;
 mod tasks;
 mod upsert;
 mod work;

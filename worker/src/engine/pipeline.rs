@@ -2,6 +2,7 @@
 
 use super::around::Around;
 use super::batcher::BatchLimits;
+use super::blocks::Blocks;
 use super::decode::DecodePool;
 use super::forward::{Forward, ImageSide, TextSide};
 use super::item::{Passage, Stopped};
@@ -42,10 +43,11 @@ pub(crate) struct Pipeline {
     pub(crate) images: Forward<Pixels>,
     pub(crate) texts: Forward<String>,
     pub(crate) upserts: Upserts,
+    pub(crate) blocks: Blocks,
     model: Arc<dyn EmbeddingModel>,
     journal: Arc<Journal>,
     bytes: Semaphore,
-    blocks: u32,
+    byte_blocks: u32,
     fatal: mpsc::Sender<String>,
 }
 
@@ -88,7 +90,7 @@ impl Pipeline {
         } else {
             config.decode_threads
         };
-        let blocks = u32::try_from(config.fetched_bytes.div_ceil(BLOCK_BYTES))
+        let byte_blocks = u32::try_from(config.fetched_bytes.div_ceil(BLOCK_BYTES))
             .unwrap_or(u32::MAX)
             .max(1);
         Ok(Self {
@@ -103,8 +105,9 @@ impl Pipeline {
             fetches: Semaphore::new(count(config.fetches)),
             // One batch is computed, one is ready, one is being filled, and the threads decode.
             tensors: Semaphore::new(count(config.batch_items) * 3 + count(decode_threads)),
-            bytes: Semaphore::new(count(blocks)),
-            blocks,
+            bytes: Semaphore::new(count(byte_blocks)),
+            byte_blocks,
+            blocks: Blocks::default(),
             model,
             journal,
             stages,
@@ -117,7 +120,7 @@ impl Pipeline {
     pub(crate) async fn room_for(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK_BYTES))
             .unwrap_or(u32::MAX)
-            .clamp(1, self.blocks);
+            .clamp(1, self.byte_blocks);
         self.bytes.acquire_many(blocks).await.ok()
     }
 

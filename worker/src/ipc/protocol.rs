@@ -4,7 +4,7 @@ use crate::config::EngineConfig;
 use crate::journal::JournalStage;
 use serde::{Deserialize, Serialize};
 use sightline_core::{
-    CollectionName, DatasetName, FieldDescription, Item, ModelName, Outcome, RunId, ShardId, VectorField,
+    CollectionName, DatasetName, FieldDescription, Fingerprint, Item, ModelName, Outcome, RunId, ShardId, VectorField,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,8 +39,37 @@ pub struct Job {
     pub collection: CollectionName,
     /// Vector fields that are filled.
     pub fields: Vec<VectorField>,
+    /// Given where the items bring their vectors.
+    pub imported: Option<Imported>,
     /// Trace context.
     pub traceparent: Option<String>,
+}
+
+/// What items that bring their vectors have to be like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Whether vectors of any length are scaled to length 1.
+    pub normalize: bool,
+    /// The fields, with the length of their vectors and the space that they are declared to lie in.
+    pub fields: BTreeMap<VectorField, ImportedField>,
+}
+
+/// A field of vectors that were made elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportedField {
+    /// Length of its vectors.
+    pub dimension: u32,
+    /// Their space.
+    pub fingerprint: Fingerprint,
+}
+
+impl Imported {
+    /// What identifies the spaces, as part of a row's `source_digest`.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        let part = |(field, imported): (&VectorField, &ImportedField)| format!("{field}={}\n", imported.fingerprint);
+        self.fields.iter().map(part).collect()
+    }
 }
 
 /// An item to be worked on.

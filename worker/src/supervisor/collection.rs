@@ -73,12 +73,12 @@ pub(crate) fn fields_of_run(
     Ok(fields)
 }
 
-/// Creates the run's collection, or proves that the one that is there holds these fields.
+/// Creates the run's collection, or proves that the one that is there may take these fields.
 pub(crate) async fn prove(
     index: &dyn VectorIndex,
     run: &RunDocument,
-    model: &LoadedModel,
     fields: &BTreeMap<VectorField, FieldDescription>,
+    compare: impl Fn(&CollectionDescription) -> Result<(), Mismatch> + Send,
 ) -> Result<(), Unproven> {
     let name = &run.spec.collection;
     let away = |error: IndexError| Unproven::Away(error.to_string());
@@ -98,7 +98,7 @@ pub(crate) async fn prove(
     let mut in_the_way = String::new();
     for _ in 0..CREATE_ATTEMPTS {
         if let Some(existing) = index.describe(name).await.map_err(away)? {
-            return compare(&existing, model, fields).map_err(Unproven::Mismatch);
+            return compare(&existing).map_err(Unproven::Mismatch);
         }
         match index.create(&description).await {
             Ok(()) => return Ok(()),
@@ -114,7 +114,8 @@ pub(crate) async fn prove(
     Err(refused(in_the_way))
 }
 
-fn compare(
+/// Whether a collection that is there holds what the worker's model makes.
+pub(crate) fn compare(
     existing: &CollectionDescription,
     model: &LoadedModel,
     fields: &BTreeMap<VectorField, FieldDescription>,
@@ -252,7 +253,9 @@ mod tests {
 
     async fn proven(described: Vec<Option<CollectionDescription>>) -> Result<(), Unproven> {
         let model = model();
-        prove(&Taken(Mutex::new(described.into())), &run(), &model, &model.fields).await
+        let index = Taken(Mutex::new(described.into()));
+        let same = |existing: &CollectionDescription| compare(existing, &model, &model.fields);
+        prove(&index, &run(), &model.fields, same).await
     }
 
     #[tokio::test]

@@ -9,8 +9,10 @@ mod collection;
 mod death;
 mod host;
 mod host_state;
+mod imports;
 mod process;
 mod quarantine;
+mod queues;
 mod runs;
 mod service;
 mod shard;
@@ -30,13 +32,14 @@ use crate::config::SupervisorConfig;
 use bytes::Bytes;
 use circuit::Circuit;
 use host::{EngineHandle, Host, LoadedModel};
+use queues::Queues;
 use runs::Runs;
 use shard::Shards;
-use sightline_core::message::queues;
+use sightline_core::message;
 use sightline_core::{Clock, ModelName, WorkerReport};
 use sightline_index::VectorIndex;
 use sightline_objects::ObjectStore;
-use sightline_queue::{Consumer, JobQueue, QueueError};
+use sightline_queue::{JobQueue, QueueError};
 use sightline_state::State;
 use sightline_telemetry::{Condition, Metrics, MetricsError, Readiness};
 use status::{Phase, Status};
@@ -175,7 +178,7 @@ impl Worker {
         shutdown: &CancellationToken,
         no_engine: &CancellationToken,
     ) -> Result<(), WorkerError> {
-        let queue_name = queues::shards(&model.name);
+        let queue_name = message::queues::shards(&model.name);
         let config = &self.config;
         let (status, changed) = (Arc::clone(&self.status), Arc::clone(&self.changed));
         let shards = Arc::new(Shards {
@@ -187,7 +190,6 @@ impl Worker {
             ),
             engine,
             queue: Arc::clone(&self.seams.queue),
-            queue_name,
             model,
             circuit: Circuit::new(config.pause, config.max_pause, Arc::clone(&status), changed),
             status,
@@ -195,7 +197,7 @@ impl Worker {
             turn: RwLock::new(()),
         });
         let stop_taking = shutdown.child_token();
-        let Some(mut consumer) = self.consume(&shards, &stop_taking).await? else {
+        let Some(mut queues) = self.consume(&shards, &queue_name, &stop_taking).await? else {
             return Ok(());
         };
         // Drained before the model was loaded, it never serves.
@@ -205,38 +207,35 @@ impl Worker {
         if let Some(ready) = &self.ready {
             ready.ready();
         }
-        tracing::info!(queue = shards.queue_name, worker = config.worker, "taking shards");
+        tracing::info!(queue = queue_name, worker = config.worker, "taking shards");
         let mut in_hand = JoinSet::new();
         let taken = tokio::select! {
             biased;
-            taken = self.take(&shards, consumer.as_mut(), &mut in_hand) => taken,
+            taken = self.take(&shards, &mut queues, &mut in_hand) => taken,
             () = stop_taking.cancelled() => Ok(()),
             // The engine is gone for good: what is in hand goes back by itself.
             () = no_engine.cancelled() => Ok(()),
         };
         self.status.phase(Phase::Draining);
-        self.finish(&shards, consumer.as_mut(), &mut in_hand).await;
+        self.finish(&shards, &mut queues, &mut in_hand).await;
         taken
     }
 
-    /// Opens the queue, however long the broker is away; none where the worker has to end meanwhile.
+    /// Opens the queues, however long the broker is away; none where the worker has to end meanwhile.
     async fn consume(
         &self,
         shards: &Shards,
+        name: &str,
         stop: &CancellationToken,
-    ) -> Result<Option<Box<dyn Consumer>>, QueueError> {
-        let name = &shards.queue_name;
+    ) -> Result<Option<Queues>, QueueError> {
         loop {
-            let opened = async {
-                shards.queue.declare(name).await?;
-                shards.queue.consume(name, self.config.prefetch).await
-            };
+            let opened = Queues::open(shards.queue.as_ref(), name, self.config.prefetch);
             let error = tokio::select! {
                 biased;
                 opened = opened => match opened {
-                    Ok(consumer) => {
+                    Ok(queues) => {
                         shards.circuit.well();
-                        return Ok(Some(consumer));
+                        return Ok(Some(queues));
                     }
                     Err(error) if error.is_retryable() => error,
                     Err(error) => return Err(error),
@@ -256,7 +255,7 @@ impl Worker {
     async fn take(
         &self,
         shards: &Arc<Shards>,
-        consumer: &mut dyn Consumer,
+        queues: &mut Queues,
         in_hand: &mut JoinSet<()>,
     ) -> Result<(), WorkerError> {
         let permits = Arc::new(Semaphore::new(usize::from(self.config.prefetch)));
@@ -269,25 +268,25 @@ impl Worker {
             };
             // Another shard may have found something away while this one waited for its turn.
             shards.circuit.closed().await;
-            let delivery = tokio::select! {
+            let taken = tokio::select! {
                 biased;
                 () = self.drain.cancelled() => {
-                    return_unopened(shards, consumer).await;
+                    return_unopened(shards, queues).await;
                     // What is in hand ends as it would; the process waits to be ended.
                     return std::future::pending().await;
                 }
-                delivery = consumer.next() => delivery,
+                taken = queues.next() => taken,
                 () = tokio::time::sleep(idle), if self.status.read().waiting_for.is_some() => {
                     shards.circuit.well();
                     continue;
                 }
             };
             while in_hand.try_join_next().is_some() {}
-            match delivery {
-                Ok(delivery) => {
+            match taken {
+                Ok(taken) => {
                     let shards = Arc::clone(shards);
                     in_hand.spawn(async move {
-                        shards.handle(delivery).await;
+                        shards.handle(taken).await;
                         drop(permit);
                     });
                 }
@@ -298,9 +297,9 @@ impl Worker {
     }
 
     /// The way out: what fits in the grace period ends, the rest goes back.
-    async fn finish(&self, shards: &Shards, consumer: &mut dyn Consumer, in_hand: &mut JoinSet<()>) {
+    async fn finish(&self, shards: &Shards, queues: &mut Queues, in_hand: &mut JoinSet<()>) {
         let time = self.config.grace - self.config.grace / HAND_BACK_SHARE;
-        return_unopened(shards, consumer).await;
+        return_unopened(shards, queues).await;
         let all = async { while in_hand.join_next().await.is_some() {} };
         tokio::pin!(all);
         if tokio::time::timeout(time, &mut all).await.is_ok() {
@@ -315,9 +314,9 @@ impl Worker {
 }
 
 /// Takes no more. What the broker has sent and nobody has looked at goes back unopened, so that no delivery is counted.
-async fn return_unopened(shards: &Shards, consumer: &mut dyn Consumer) {
-    for delivery in consumer.stop().await {
-        shards.return_unopened(delivery).await;
+async fn return_unopened(shards: &Shards, queues: &mut Queues) {
+    for taken in queues.stop().await {
+        shards.return_unopened(taken).await;
     }
 }
 
@@ -348,7 +347,7 @@ async fn report(
         };
         // Strings and a number: serialising cannot fail.
         let body = Bytes::from(serde_json::to_vec(&report).unwrap_or_default());
-        if let Err(error) = queue.broadcast(queues::TOPIC_WORKERS, body).await {
+        if let Err(error) = queue.broadcast(message::queues::TOPIC_WORKERS, body).await {
             tracing::debug!(%error, "nobody was told what this worker waits for");
         }
     }

@@ -1,12 +1,14 @@
 //! What is known of runs: what was asked, whether they were stopped, whether their collection is proven.
 
-use super::collection::{Mismatch, Unproven, fields_of_run, prove};
+use super::collection::{Mismatch, Unproven, compare, fields_of_run, prove};
 use super::host::LoadedModel;
-use sightline_core::{Clock, RunDocument, RunId, StopDocument, VectorField};
+use super::imports::{self, imported};
+use crate::ipc::Imported;
+use sightline_core::{Clock, CollectionDescription, FieldDescription, RunDocument, RunId, StopDocument, VectorField};
 use sightline_index::VectorIndex;
 use sightline_objects::ObjectError;
 use sightline_state::{State, StateError};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -51,6 +53,7 @@ impl From<StateError> for Obstacle {
 struct KnownRun {
     document: OnceCell<Arc<RunDocument>>,
     proven: OnceCell<Vec<VectorField>>,
+    imported: OnceCell<Imported>,
     stop: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
 
@@ -122,13 +125,40 @@ impl Runs {
                 Ok(fields) => fields,
                 Err(mismatch) => return Err(self.stop(run, mismatch).await),
             };
-            match prove(self.index.as_ref(), run, model, &fields).await {
-                Ok(()) => Ok(fields.into_keys().collect()),
-                Err(Unproven::Away(what)) => Err(Obstacle::Away(what)),
-                Err(Unproven::Mismatch(mismatch)) => Err(self.stop(run, mismatch).await),
-            }
+            let same = |existing: &CollectionDescription| compare(existing, model, &fields);
+            self.prove_fields(run, &fields, same).await?;
+            Ok(fields.into_keys().collect())
         };
         known.proven.get_or_try_init(proof).await.cloned()
+    }
+
+    /// Proves, once a run, that the run's collection may take vectors that were made elsewhere; answers what the engine
+    /// has to know of them. Where it may not, the run is stopped and says why.
+    pub(crate) async fn prove_import(
+        &self,
+        run: &RunDocument,
+        fields: &BTreeMap<VectorField, FieldDescription>,
+    ) -> Result<Imported, Obstacle> {
+        let known = self.known(&run.run);
+        let proof = async || {
+            let same = |existing: &CollectionDescription| imports::compare(existing, fields);
+            self.prove_fields(run, fields, same).await?;
+            Ok(imported(run, fields))
+        };
+        known.imported.get_or_try_init(proof).await.cloned()
+    }
+
+    async fn prove_fields(
+        &self,
+        run: &RunDocument,
+        fields: &BTreeMap<VectorField, FieldDescription>,
+        compare: impl Fn(&CollectionDescription) -> Result<(), Mismatch> + Send,
+    ) -> Result<(), Obstacle> {
+        match prove(self.index.as_ref(), run, fields, compare).await {
+            Ok(()) => Ok(()),
+            Err(Unproven::Away(what)) => Err(Obstacle::Away(what)),
+            Err(Unproven::Mismatch(mismatch)) => Err(self.stop(run, mismatch).await),
+        }
     }
 
     /// Stops a run; answers what that means for its shard.

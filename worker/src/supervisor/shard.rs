@@ -3,12 +3,14 @@
 use super::circuit::Circuit;
 use super::collection::Mismatch;
 use super::host::{EngineHandle, LoadedModel};
+use super::imports::fields_of_import;
+use super::queues::Taken;
 use super::runs::{Obstacle, Runs};
 use super::stale;
 use super::status::Status;
 use super::tally::Tally;
 use super::work::WorkEnd;
-use crate::ipc::{Interruption, Job};
+use crate::ipc::{Imported, Interruption, Job};
 use bytes::Bytes;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
@@ -47,13 +49,19 @@ enum Answer {
     Drop,
 }
 
+/// Which fields a shard's items fill, and whether they bring the vectors.
+#[derive(Debug, Default)]
+struct Filled {
+    fields: Vec<VectorField>,
+    imported: Option<Imported>,
+}
+
 /// Works on shards.
 #[derive(Debug)]
 pub(crate) struct Shards {
     pub(crate) runs: Runs,
     pub(crate) engine: EngineHandle,
     pub(crate) queue: Arc<dyn JobQueue>,
-    pub(crate) queue_name: String,
     pub(crate) model: LoadedModel,
     pub(crate) status: Arc<Status>,
     pub(crate) circuit: Circuit,
@@ -65,10 +73,11 @@ pub(crate) struct Shards {
 
 impl Shards {
     /// Works on a delivery and answers it.
-    pub(crate) async fn handle(&self, delivery: Delivery) {
+    pub(crate) async fn handle(&self, taken: Taken) {
+        let Taken { queue, delivery } = taken;
         let message = match ShardMessage::from_bytes(&delivery.message.body) {
             Ok(message) => message,
-            Err(error) => return self.refuse(delivery, &error).await,
+            Err(error) => return self.refuse(&queue, delivery, &error).await,
         };
         let span = tracing::info_span!(
             "shard",
@@ -88,21 +97,17 @@ impl Shards {
                 answer = self.work_in_turn(&message, alone, traceparent) => answer,
                 () = self.hand_back.cancelled() => Answer::Back { delay: Duration::ZERO, away: None },
             };
-            self.answer(delivery, message, answer).await;
+            self.answer(&queue, delivery, message, answer).await;
         }
         .instrument(span)
         .await;
     }
 
     /// A message that is not understood here: a newer worker's, or nobody's.
-    async fn refuse(&self, delivery: Delivery, error: &MessageError) {
+    async fn refuse(&self, queue: &str, delivery: Delivery, error: &MessageError) {
         tracing::warn!(%error, message = delivery.message.id, "a message cannot be taken");
         let answered = if error.hand_back() {
-            match self
-                .queue
-                .publish_after(&self.queue_name, delivery.message, UNKNOWN_DELAY)
-                .await
-            {
+            match self.queue.publish_after(queue, delivery.message, UNKNOWN_DELAY).await {
                 Ok(()) => delivery.receipt.ack().await,
                 Err(error) => Err(error),
             }
@@ -113,15 +118,16 @@ impl Shards {
     }
 
     /// Hands a delivery back at once, as it came.
-    pub(crate) async fn return_unopened(&self, delivery: Delivery) {
-        let answered = match self.queue.publish(&self.queue_name, delivery.message).await {
+    pub(crate) async fn return_unopened(&self, taken: Taken) {
+        let Taken { queue, delivery } = taken;
+        let answered = match self.queue.publish(&queue, delivery.message).await {
             Ok(()) => delivery.receipt.ack().await,
             Err(error) => Err(error),
         };
         log_unanswered(answered);
     }
 
-    async fn answer(&self, delivery: Delivery, message: ShardMessage, answer: Answer) {
+    async fn answer(&self, queue: &str, delivery: Delivery, message: ShardMessage, answer: Answer) {
         let copy = || Message {
             body: Bytes::from(
                 ShardMessage {
@@ -141,7 +147,7 @@ impl Shards {
                 } else {
                     tracing::info!("the shard is handed back");
                 }
-                self.queue.publish_after(&self.queue_name, copy(), *delay).await
+                self.queue.publish_after(queue, copy(), *delay).await
             }
             Answer::Reroute(queue) => match self.queue.declare(queue).await {
                 Ok(()) => self.queue.publish(queue, copy()).await,
@@ -189,7 +195,7 @@ impl Shards {
         if self.runs.is_stopped(run).await? || self.runs.state.has_result(run, shard).await? {
             return Ok(Answer::Ack);
         }
-        if message.kind != JobKind::Embed {
+        if !matches!(message.kind, JobKind::Embed | JobKind::Import) {
             return Err(Obstacle::Newer(format!(
                 "this worker does not know jobs of kind {}",
                 message.kind.as_str()
@@ -197,16 +203,23 @@ impl Shards {
         }
         let document = self.runs.document(run).await?;
         if let Some(model) = document.spec.model.as_ref()
+            && message.kind.needs_model()
             && *model != self.model.name
         {
             return Ok(Answer::Reroute(queues::shards(model)));
         }
-        let fields = self.runs.prove(&document, &self.model).await?;
         let manifest = self.runs.state.manifest(run, shard).await?;
+        let filled = match message.kind {
+            JobKind::Import => self.imported(&document, &manifest).await?,
+            _ => Filled {
+                fields: self.runs.prove(&document, &self.model).await?,
+                imported: None,
+            },
+        };
         let started_at = self.runs.clock.now();
         let tally = Tally::new(&manifest);
         let end = self
-            .embed(&document, message, &manifest, &tally, fields, traceparent)
+            .embed(&document, message, &manifest, &tally, filled, traceparent)
             .await?;
         match end {
             WorkEnd::Done { mut outcomes, stage_us } => {
@@ -237,6 +250,18 @@ impl Shards {
         }
     }
 
+    /// What an import fills. Nothing is proven for a shard that has nothing to load.
+    async fn imported(&self, document: &RunDocument, manifest: &Manifest) -> Result<Filled, Obstacle> {
+        let Some(fields) = fields_of_import(document, manifest) else {
+            return Ok(Filled::default());
+        };
+        let imported = self.runs.prove_import(document, &fields).await?;
+        Ok(Filled {
+            fields: fields.into_keys().collect(),
+            imported: Some(imported),
+        })
+    }
+
     /// Gives the items to the engine. A run that is stopped meanwhile lets this shard end: its rows are counted then.
     async fn embed(
         &self,
@@ -244,7 +269,7 @@ impl Shards {
         message: &ShardMessage,
         manifest: &Manifest,
         tally: &Tally,
-        fields: Vec<VectorField>,
+        filled: Filled,
         traceparent: Option<String>,
     ) -> Result<WorkEnd, Obstacle> {
         let job = Job {
@@ -253,7 +278,8 @@ impl Shards {
             dataset: document.spec.dataset.name.clone(),
             root: document.spec.dataset.root.clone(),
             collection: document.spec.collection.clone(),
-            fields,
+            fields: filled.fields,
+            imported: filled.imported,
             traceparent,
         };
         let progress = Arc::new(AtomicU64::new(tally.ended()));

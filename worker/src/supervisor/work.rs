@@ -2,7 +2,7 @@
 
 use crate::ipc::{Interruption, ItemEnded, Job, WorkId, WorkItem};
 use crate::journal::JournalStage;
-use sightline_core::Outcome;
+use sightline_core::{Item, Outcome, StoredVector};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,7 +96,7 @@ impl HeldWork {
         let mut bytes = 0;
         for index in &self.unsent {
             let Some(item) = self.items.get(index) else { continue };
-            let size = item.item.text.as_ref().map_or(0, String::len);
+            let size = item.item.text.as_ref().map_or(0, String::len) + carried_bytes(&item.item);
             if frame.len() >= room.min(FRAME_ITEMS) || (bytes + size > FRAME_BYTES && !frame.is_empty()) {
                 break;
             }
@@ -173,10 +173,19 @@ impl HeldWork {
     }
 }
 
+/// Bytes of the vectors that an item carries.
+fn carried_bytes(item: &Item) -> usize {
+    let bytes = |vector: &StoredVector| match vector {
+        StoredVector::Inline { values } => values.len(),
+        StoredVector::Row { .. } | StoredVector::Missing { .. } => 0,
+    };
+    item.vectors.values().map(bytes).sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sightline_core::{CollectionName, DatasetName, Item, ItemKey, RunId, ShardId};
+    use sightline_core::{CollectionName, DatasetName, ItemKey, RunId, ShardId};
 
     fn held(items: u32, text: usize) -> (HeldWork, oneshot::Receiver<WorkEnd>) {
         let job = Job {
@@ -186,6 +195,7 @@ mod tests {
             root: "file:///d".into(),
             collection: CollectionName::new("c").unwrap(),
             fields: vec![],
+            imported: None,
             traceparent: None,
         };
         let item = |index| {

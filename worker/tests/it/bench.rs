@@ -241,8 +241,18 @@ impl Bench {
 
     /// Writes a run with one shard of these entries; does not publish it.
     pub(crate) async fn plan(&self, request: &str, entries: Vec<ManifestEntry>) -> ShardMessage {
+        self.plan_as(request, entries, |_| {}).await
+    }
+
+    /// As [`Bench::plan`], with a specification of one's own.
+    pub(crate) async fn plan_as(
+        &self,
+        request: &str,
+        entries: Vec<ManifestEntry>,
+        adjust: impl FnOnce(&mut RunSpec),
+    ) -> ShardMessage {
         let run = RunId::of_request("test", request);
-        let spec = RunSpec {
+        let mut spec = RunSpec {
             kind: JobKind::Embed,
             dataset: DatasetSpec {
                 name: DatasetName::new("d").unwrap(),
@@ -261,6 +271,8 @@ impl Bench {
             mirror: None,
             selection: None,
         };
+        adjust(&mut spec);
+        let kind = spec.kind;
         let document = RunDocument {
             run: run.clone(),
             caller: "test".into(),
@@ -272,12 +284,12 @@ impl Bench {
         self.state.create_run(&document).await.unwrap();
         let manifest = Manifest {
             run: run.clone(),
-            kind: JobKind::Embed,
+            kind,
             entries,
         };
         let shard = self.state.put_manifest(&manifest).await.unwrap();
         ShardMessage {
-            kind: JobKind::Embed,
+            kind,
             run,
             shard,
             attempt: 1,
@@ -286,16 +298,24 @@ impl Bench {
     }
 
     pub(crate) async fn publish(&self, message: &ShardMessage) {
-        self.publish_bytes(message.to_bytes()).await;
+        if message.kind.needs_model() {
+            return self.publish_bytes(message.to_bytes()).await;
+        }
+        self.queue.declare(queues::SHARDS_ANY).await.unwrap();
+        self.publish_to(queues::SHARDS_ANY, message.to_bytes()).await;
     }
 
     pub(crate) async fn publish_bytes(&self, body: Vec<u8>) {
+        self.publish_to(&queues::shards(&model()), body).await;
+    }
+
+    async fn publish_to(&self, queue: &str, body: Vec<u8>) {
         let message = Message {
             id: "m".into(),
             body: body.into(),
             traceparent: None,
         };
-        self.queue.publish(&queues::shards(&model()), message).await.unwrap();
+        self.queue.publish(queue, message).await.unwrap();
     }
 
     /// Waits until a shard is announced as done.

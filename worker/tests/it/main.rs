@@ -11,5 +11,6 @@ mod bench;
 mod broker;
 mod deaths;
 mod embedding;
+mod imports;
 mod items;
 mod production;

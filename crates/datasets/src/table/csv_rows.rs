@@ -3,7 +3,6 @@
 use super::Table;
 use super::window::Window;
 use crate::DatasetError;
-use crate::columns::Mapping;
 use crate::cursor::TextPlace;
 use crate::entry::Draft;
 use csv_core::ReadRecordResult;
@@ -27,8 +26,9 @@ pub(super) async fn rows(
         }
     };
     let header: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
-    let mapping =
-        Mapping::resolve(table.columns, &header, false).map_err(|error| table.columns_error(error, &header))?;
+    let mapping = table
+        .mapping(&header, false)
+        .map_err(|error| table.columns_error(error, &header))?;
     if let Some(place) = from {
         window.seek(place);
     }

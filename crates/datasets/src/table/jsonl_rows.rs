@@ -3,7 +3,6 @@
 use super::Table;
 use super::window::Window;
 use crate::DatasetError;
-use crate::columns::Mapping;
 use crate::cursor::TextPlace;
 use crate::entry::Draft;
 use serde_json::{Map, Value};
@@ -41,7 +40,7 @@ pub(super) async fn rows(
             }
         };
         let (names, mut values): (Vec<String>, Vec<Value>) = row.into_iter().unzip();
-        drafts.push(match Mapping::resolve(table.columns, &names, true) {
+        drafts.push(match table.mapping(&names, true) {
             Ok(mapping) => mapping.draft(root, line, &mut values, false),
             // Where the first row does not fit, none is expected to.
             Err(message) if first => return Err(table.columns_error(message, &names)),

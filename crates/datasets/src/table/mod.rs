@@ -5,6 +5,7 @@ mod jsonl_rows;
 mod parquet_rows;
 mod window;
 
+use crate::columns::{Imported, Mapping};
 use crate::cursor::{FileCursor, TextPlace};
 use crate::entry::Draft;
 use crate::pin::pin;
@@ -21,12 +22,13 @@ pub(crate) async fn page(
     start_after: Option<&str>,
     limit: usize,
 ) -> Result<Page, DatasetError> {
-    let table = Table { reader, path, columns };
-    let (drafts, next) = match format {
-        ManifestFormat::Csv => table.text(start_after, limit, Text::Csv).await?,
-        ManifestFormat::Jsonl => table.text(start_after, limit, Text::Jsonl).await?,
-        ManifestFormat::Parquet => parquet_rows::rows(&table, start_after, limit).await?,
+    let table = Table {
+        reader,
+        path,
+        columns,
+        imported: None,
     };
+    let (drafts, next) = table.drafts(format, start_after, limit).await?;
     Ok(Page {
         entries: pin(reader, drafts).await?,
         next,
@@ -36,9 +38,11 @@ pub(crate) async fn page(
 /// A manifest that is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Table<'a> {
-    reader: &'a Reader,
-    path: &'a str,
-    columns: &'a Columns,
+    pub(crate) reader: &'a Reader,
+    pub(crate) path: &'a str,
+    pub(crate) columns: &'a Columns,
+    /// Given where its items bring vectors that were made elsewhere.
+    pub(crate) imported: Option<&'a Imported>,
 }
 
 #[derive(Clone, Copy)]
@@ -47,7 +51,44 @@ enum Text {
     Jsonl,
 }
 
+/// Rows that are counted at once.
+const COUNTED_ROWS: usize = 10_000;
+
 impl Table<'_> {
+    /// At most `limit` rows, a draft each, and where the next are.
+    pub(crate) async fn drafts(
+        &self,
+        format: ManifestFormat,
+        start_after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<Draft>, Option<String>), DatasetError> {
+        match format {
+            ManifestFormat::Csv => self.text(start_after, limit, Text::Csv).await,
+            ManifestFormat::Jsonl => self.text(start_after, limit, Text::Jsonl).await,
+            ManifestFormat::Parquet => parquet_rows::rows(self, start_after, limit).await,
+        }
+    }
+
+    /// How many rows there are. Reads all of a text.
+    pub(crate) async fn count(&self, format: ManifestFormat) -> Result<u64, DatasetError> {
+        if format == ManifestFormat::Parquet {
+            return parquet_rows::count(self).await;
+        }
+        let (mut rows, mut from) = (0, None);
+        loop {
+            let (drafts, next) = self.drafts(format, from.as_deref(), COUNTED_ROWS).await?;
+            rows += drafts.len() as u64;
+            if next.is_none() {
+                return Ok(rows);
+            }
+            from = next;
+        }
+    }
+
+    fn mapping(&self, header: &[String], partial: bool) -> Result<Mapping, String> {
+        resolve(self.columns, self.imported, header, partial)
+    }
+
     fn columns_error(&self, message: String, found: &[String]) -> DatasetError {
         DatasetError::Columns {
             path: self.path.into(),
@@ -79,5 +120,17 @@ impl Table<'_> {
             .write()
         });
         Ok((drafts, next))
+    }
+}
+
+fn resolve(
+    columns: &Columns,
+    imported: Option<&Imported>,
+    header: &[String],
+    partial: bool,
+) -> Result<Mapping, String> {
+    match imported {
+        None => Mapping::resolve(columns, header, partial),
+        Some(imported) => Mapping::resolve_imported(columns, imported, header, partial),
     }
 }

@@ -1,8 +1,8 @@
 //! Rows of a Parquet file, by row group. A row's line is its number in the file, from 1.
 
-use super::Table;
+use super::{Table, resolve};
 use crate::DatasetError;
-use crate::columns::Mapping;
+use crate::columns::Imported;
 use crate::cursor::{FileCursor, ParquetPlace};
 use crate::entry::Draft;
 use bytes::Bytes;
@@ -22,15 +22,10 @@ pub(super) async fn rows(
     limit: usize,
 ) -> Result<(Vec<Draft>, Option<String>), DatasetError> {
     let cursor = start_after.map(FileCursor::<ParquetPlace>::read).transpose()?;
-    let store = Arc::clone(&table.reader.store);
-    let meta = store
-        .head(table.path)
-        .await
-        .map_err(|error| DatasetError::of_manifest(table.path, error))?;
     let (etag, place) = match cursor {
-        Some(cursor) => (cursor.etag, cursor.at),
+        Some(cursor) => (Some(cursor.etag), cursor.at),
         None => (
-            meta.etag.clone(),
+            None,
             ParquetPlace {
                 group: 0,
                 row: 0,
@@ -38,31 +33,56 @@ pub(super) async fn rows(
             },
         ),
     };
-    if etag != meta.etag {
+    let file = open(table, etag).await?;
+    let (path, columns, imported) = (table.path.to_owned(), table.columns.clone(), table.imported.cloned());
+    let read = move || file.page(&path, &columns, imported.as_ref(), place, limit);
+    blocking(table.path, read).await
+}
+
+/// How many rows the file has, as its end says.
+pub(super) async fn count(table: &Table<'_>) -> Result<u64, DatasetError> {
+    let file = open(table, None).await?;
+    let path = table.path.to_owned();
+    let read = move || {
+        let inner = Arc::clone(&file.inner);
+        let reader = SerializedFileReader::new(file).map_err(|error| inner.broken(&path, &error))?;
+        let rows = reader.metadata().file_metadata().num_rows();
+        Ok(u64::try_from(rows).unwrap_or(0))
+    };
+    blocking(table.path, read).await
+}
+
+async fn blocking<T: Send + 'static>(
+    path: &str,
+    read: impl FnOnce() -> Result<T, DatasetError> + Send + 'static,
+) -> Result<T, DatasetError> {
+    let broke_off = |error| Err(DatasetError::unreadable(path, format!("reading it broke off: {error}")));
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(broke_off)
+}
+
+/// The file in its version of now, or in that of a tag.
+async fn open(table: &Table<'_>, etag: Option<String>) -> Result<RemoteFile, DatasetError> {
+    let store = Arc::clone(&table.reader.store);
+    let meta = store
+        .head(table.path)
+        .await
+        .map_err(|error| DatasetError::of_manifest(table.path, error))?;
+    if etag.is_some_and(|etag| etag != meta.etag) {
         return Err(DatasetError::Changed {
             path: table.path.into(),
         });
     }
-    let file = RemoteFile {
+    Ok(RemoteFile {
         inner: Arc::new(Remote {
             store,
             path: table.path.to_owned(),
-            etag,
+            etag: meta.etag,
             size: meta.size,
             chunk: table.reader.options.chunk_bytes.max(1),
             runtime: Handle::current(),
             failed: Mutex::new(None),
         }),
-    };
-    let (path, columns) = (table.path.to_owned(), table.columns.clone());
-    tokio::task::spawn_blocking(move || file.page(&path, &columns, place, limit))
-        .await
-        .unwrap_or_else(|error| {
-            Err(DatasetError::unreadable(
-                table.path,
-                format!("reading it broke off: {error}"),
-            ))
-        })
+    })
 }
 
 #[derive(Clone)]
@@ -86,17 +106,12 @@ impl RemoteFile {
         self,
         path: &str,
         columns: &Columns,
+        imported: Option<&Imported>,
         mut place: ParquetPlace,
         limit: usize,
     ) -> Result<(Vec<Draft>, Option<String>), DatasetError> {
         let inner = Arc::clone(&self.inner);
-        let broken = |error: ParquetError| {
-            let failed = inner.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match failed {
-                Some(error) => DatasetError::of_manifest(path, error),
-                None => DatasetError::unreadable(path, format!("{error}; is it a Parquet file?")),
-            }
-        };
+        let broken = |error: ParquetError| inner.broken(path, &error);
         let reader = SerializedFileReader::new(self).map_err(broken)?;
         let schema = reader.metadata().file_metadata().schema();
         let header: Vec<String> = schema
@@ -104,7 +119,7 @@ impl RemoteFile {
             .iter()
             .map(|field| field.name().to_owned())
             .collect();
-        let mapping = Mapping::resolve(columns, &header, false).map_err(|message| DatasetError::Columns {
+        let mapping = resolve(columns, imported, &header, false).map_err(|message| DatasetError::Columns {
             path: path.into(),
             message,
             found: header.clone(),
@@ -141,6 +156,15 @@ impl RemoteFile {
 }
 
 impl Remote {
+    /// Why reading failed: the store's error, where it was one.
+    fn broken(&self, path: &str, error: &ParquetError) -> DatasetError {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match failed {
+            Some(error) => DatasetError::of_manifest(path, error),
+            None => DatasetError::unreadable(path, format!("{error}; is it a Parquet file?")),
+        }
+    }
+
     fn fetch(&self, start: u64, length: u64) -> io::Result<Bytes> {
         let end = start.saturating_add(length).min(self.size);
         let read = self.store.get_range(&self.path, start..end, Some(&self.etag));

@@ -1,6 +1,8 @@
 //! Datasets as they lie in a store.
 
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod fan_out;
 mod files;
 #[cfg(test)]

@@ -1,0 +1,74 @@
+//! An index as a person names it.
+
+use sightline_proto::v1;
+use std::str::FromStr;
+
+/// `IVF_FLAT,nlist=1024`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct IndexArg {
+    kind: String,
+    nlist: i32,
+    m: i32,
+    ef_construction: i32,
+}
+
+impl IndexArg {
+    /// As the API has it.
+    pub(crate) fn to_api(&self) -> v1::IndexSpec {
+        v1::IndexSpec {
+            r#type: self.kind.clone(),
+            nlist: self.nlist,
+            m: self.m,
+            ef_construction: self.ef_construction,
+        }
+    }
+}
+
+impl FromStr for IndexArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(',').map(str::trim);
+        let mut index = Self {
+            kind: parts.next().unwrap_or_default().to_ascii_uppercase(),
+            nlist: 0,
+            m: 0,
+            ef_construction: 0,
+        };
+        for part in parts {
+            let wrong = || format!("{part:?} is none of nlist=N, m=N, ef_construction=N");
+            let (name, number) = part.split_once('=').ok_or_else(wrong)?;
+            let place = match name {
+                "nlist" => &mut index.nlist,
+                "m" => &mut index.m,
+                "ef_construction" => &mut index.ef_construction,
+                _ => return Err(wrong()),
+            };
+            *place = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+        }
+        Ok(index)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_is_a_kind_and_its_numbers() {
+        let index: IndexArg = "hnsw, m=32, ef_construction=100".parse().unwrap();
+        let api = index.to_api();
+        assert_eq!(
+            (api.r#type.as_str(), api.m, api.ef_construction, api.nlist),
+            ("HNSW", 32, 100, 0)
+        );
+        for wrong in [
+            "IVF_FLAT,nlist",
+            "IVF_FLAT,nlist=0",
+            "IVF_FLAT,lists=3",
+            "IVF_FLAT,nlist=-1",
+        ] {
+            assert!(wrong.parse::<IndexArg>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Vectors that were made elsewhere, in and out again, through the program alone.
+
+use crate::program::{Ran, Server, model};
+use sightline_npy::NpyWriter;
+use std::io::Cursor;
+use std::path::Path;
+
+const ROWS: usize = 600;
+
+/// A vector of length 1.
+fn vector(number: usize) -> [f32; 4] {
+    let mut vector = [0.5; 4];
+    vector[number % 4] = -0.5;
+    vector
+}
+
+/// A table beside an array, as people have them.
+fn files(folder: &Path) {
+    let mut array = NpyWriter::<_, f32>::new(Cursor::new(Vec::new()), &[4]).unwrap();
+    let mut table = String::from("uid,image_path,report,labels,age\n");
+    for number in 0..ROWS {
+        array.push(&vector(number)).unwrap();
+        let label = ["Mass", "Nodule", ""][number % 3];
+        table += &format!(
+            "{},images/{number}.png,\"line 1\nline 2 of {number}\",{label},{}\n",
+            number / 2,
+            number % 90
+        );
+    }
+    std::fs::write(folder.join("i.npy"), array.finish().unwrap().into_inner()).unwrap();
+    std::fs::write(folder.join("merged_df.csv"), table).unwrap();
+}
+
+/// Runs a command that is written as a shell would take it, and that has to succeed.
+fn succeed(server: &Server, command: &str) -> Ran {
+    let words: Vec<&str> = command.split(' ').collect();
+    let ran = server.run(&words);
+    assert_eq!(ran.code, 0, "{command}: {}{}", ran.out, ran.err);
+    ran
+}
+
+/// Runs a command that has to end with `code`, and gives what it said.
+fn refused(server: &Server, code: i32, command: &str) -> String {
+    let words: Vec<&str> = command.split(' ').collect();
+    let ran = server.run(&words);
+    assert_eq!(ran.code, code, "{command}: {}{}", ran.out, ran.err);
+    format!("{}{}", ran.out, ran.err)
+}
+
+#[test]
+fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
+    let data = tempfile::tempdir().unwrap();
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(folder.path());
+    let server = Server::start(data.path(), Some(&model()));
+    let root = folder.path().display();
+    let made = succeed(&server, "collections create m --field image=4:medsiglip --rows 200000");
+    assert!(made.out.contains("IVF_FLAT nlist=1024"), "{}", made.out);
+    let import = format!(
+        "import --root {root} --dataset iu --table merged_df.csv --image-array i.npy --collection m --model medsiglip --json"
+    );
+    for outcome in ["indexed", "unchanged"] {
+        let ran = succeed(&server, &import);
+        assert_eq!(ran.json().last().unwrap()["counts"][outcome], ROWS);
+    }
+
+    let counted = succeed(&server, "collections statistics m --json").json().remove(0);
+    assert_eq!(
+        (&counted["row_count"], &counted["unlabelled_count"]),
+        (&ROWS.into(), &200.into())
+    );
+    assert_eq!(counted["attributes"][0]["maximum"], 89.0, "{counted}");
+
+    let arrays = out.path().join("arrays");
+    let arrays = arrays.display();
+    succeed(&server, &format!("collections export m --to {arrays} --part-items 256"));
+    let said = refused(&server, 2, &format!("collections export m --to {arrays}"));
+    assert!(said.contains("not empty"), "{said}");
+    succeed(
+        &server,
+        &format!("import --root {arrays} --clip-retrieval . --fields image --collection m2 --dataset iu"),
+    );
+    let parquet = out.path().join("parquet");
+    let parquet = parquet.display();
+    succeed(
+        &server,
+        &format!("collections export m2 --to {parquet} --layout parquet"),
+    );
+    succeed(
+        &server,
+        &format!(
+            "import --root {parquet} --table items_0.parquet --image-column image_embedding --collection m3 --dataset iu \
+             --columns attributes=dataset"
+        ),
+    );
+    let said = refused(&server, 1, "search --collection m3 --text x --json");
+    assert!(said.contains("imported"), "{said}");
+
+    let delete = "items delete --collection m3 --filter labels:\"Mass\"";
+    let counted = succeed(&server, &format!("{delete} --dry-run"));
+    assert!(counted.out.contains("200 items would be deleted"), "{}", counted.out);
+    let deleted = succeed(&server, delete);
+    assert!(deleted.out.contains("deleted 200 items"), "{}", deleted.out);
+    let left = succeed(&server, "collections get m3 --json").json().remove(0);
+    assert_eq!(
+        (&left["row_count"], &left["vector_bytes"]),
+        (&400.into(), &(400 * 16).into())
+    );
+    assert_eq!(server.end(), 0);
+}
+
+#[test]
+fn an_import_whose_array_has_other_rows_than_its_table_writes_nothing_and_says_so() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(folder.path());
+    let table = folder.path().join("merged_df.csv");
+    let rows = std::fs::read_to_string(&table).unwrap() + "1,images/more.png,text,,1\n";
+    std::fs::write(&table, rows).unwrap();
+    let server = Server::start(data.path(), Some(&model()));
+    let root = folder.path().display();
+    let import = format!("import --root {root} --table merged_df.csv --image-array i.npy --collection m");
+    let said = refused(&server, 1, &import);
+    assert!(said.contains("600 rows") && said.contains("601"), "{said}");
+    refused(&server, 1, "collections get m");
+    assert_eq!(server.end(), 0);
+}

@@ -1,0 +1,208 @@
+//! A table beside vectors that were made elsewhere: rows of numpy arrays, in the table's order, or columns of lists.
+//!
+//! That a row and its vector belong together, their place alone says. So the arrays and the table must have as many rows
+//! as each other, which is seen before the first row is given, and none of them may change while the run is planned.
+
+use crate::columns::Imported;
+use crate::entry::Draft;
+use crate::pin::name_only;
+use crate::table::Table;
+use crate::{DatasetError, Page, Reader};
+use serde::{Deserialize, Serialize};
+use sightline_core::run::Columns;
+use sightline_core::{FailureReason, ManifestFormat, NumberType, ObjectRef, StoredVector, VectorField, VectorsAt};
+use sightline_npy::{FloatType, HEADER_BYTES, Matrix, read_header};
+use std::collections::BTreeMap;
+
+/// Longest vector.
+const MAX_DIMENSION: u64 = 32_768;
+
+/// A table and where its vectors lie.
+#[derive(Clone, Copy)]
+pub(crate) struct Embeddings<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) format: ManifestFormat,
+    pub(crate) columns: &'a Columns,
+    pub(crate) vectors: &'a BTreeMap<VectorField, VectorsAt>,
+    /// What stands before the line in the key of a row without a name.
+    pub(crate) unnamed: &'a str,
+}
+
+/// Where reading goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    /// The table's own cursor.
+    table: Option<String>,
+    /// Rows before it.
+    rows: u64,
+    /// The arrays' tags.
+    arrays: BTreeMap<VectorField, String>,
+    /// Length of the vectors that are in columns, as the first ones had it.
+    dimensions: BTreeMap<VectorField, u32>,
+}
+
+/// An array that is in its version of the first page.
+struct Array {
+    object: ObjectRef,
+    matrix: Matrix,
+}
+
+pub(crate) async fn page(
+    reader: &Reader,
+    embeddings: &Embeddings<'_>,
+    start_after: Option<&str>,
+    limit: usize,
+) -> Result<Page, DatasetError> {
+    let mut place = match start_after {
+        None => Place::default(),
+        Some(cursor) => serde_json::from_str(cursor).map_err(|_| DatasetError::Cursor { cursor: cursor.into() })?,
+    };
+    let mut imported = Imported {
+        unnamed: embeddings.unnamed.to_owned(),
+        ..Imported::default()
+    };
+    let mut arrays = BTreeMap::new();
+    for (field, at) in embeddings.vectors {
+        match at {
+            VectorsAt::Column { name } => {
+                imported.vectors.insert(*field, name.clone());
+            }
+            VectorsAt::Array { path } => {
+                let array = open(reader, path, place.arrays.get(field)).await?;
+                place.arrays.insert(*field, array.object.etag.clone());
+                arrays.insert(*field, array);
+            }
+        }
+    }
+    let table = Table {
+        reader,
+        path: embeddings.path,
+        columns: embeddings.columns,
+        imported: Some(&imported),
+    };
+    if start_after.is_none() && !arrays.is_empty() {
+        compare(embeddings, table.count(embeddings.format).await?, &arrays)?;
+    }
+    let (mut drafts, next) = table.drafts(embeddings.format, place.table.as_deref(), limit).await?;
+    for draft in &mut drafts {
+        point_at(draft, place.rows, &arrays);
+        place.rows += 1;
+    }
+    of_one_length(embeddings, &mut place.dimensions, &mut drafts)?;
+    place.table = next;
+    // A struct of texts and whole numbers always serialises.
+    let next = place
+        .table
+        .is_some()
+        .then(|| serde_json::to_string(&place).unwrap_or_default());
+    Ok(Page {
+        entries: name_only(drafts),
+        next,
+    })
+}
+
+async fn open(reader: &Reader, path: &str, etag: Option<&String>) -> Result<Array, DatasetError> {
+    let of_array = |error| DatasetError::of_manifest(path, error);
+    let meta = reader.store.head(path).await.map_err(of_array)?;
+    if etag.is_some_and(|etag| *etag != meta.etag) {
+        return Err(DatasetError::Changed { path: path.into() });
+    }
+    let start = reader.store.get_range(path, 0..HEADER_BYTES, Some(&meta.etag)).await;
+    let start = start.map_err(of_array)?;
+    let matrix = read_header(&start).map_err(|error| DatasetError::unreadable(path, error.to_string()))?;
+    if matrix.columns > MAX_DIMENSION {
+        let message = format!("its rows have {} values, more than {MAX_DIMENSION}", matrix.columns);
+        return Err(DatasetError::unreadable(path, message));
+    }
+    if matrix.file_bytes() != meta.size {
+        let message = format!(
+            "it has {} bytes and should have {}: it was cut short, or something was added to it",
+            meta.size,
+            matrix.file_bytes()
+        );
+        return Err(DatasetError::unreadable(path, message));
+    }
+    Ok(Array {
+        object: ObjectRef {
+            key: path.to_owned(),
+            etag: meta.etag,
+            size: meta.size,
+        },
+        matrix,
+    })
+}
+
+fn compare(embeddings: &Embeddings<'_>, rows: u64, arrays: &BTreeMap<VectorField, Array>) -> Result<(), DatasetError> {
+    match arrays.values().find(|array| array.matrix.rows != rows) {
+        None => Ok(()),
+        Some(array) => Err(DatasetError::unreadable(
+            &array.object.key,
+            format!(
+                "it has {} rows and {:?} has {rows}: a row of the one belongs to the row of the other in the same place, \
+                 so write both from one list",
+                array.matrix.rows, embeddings.path
+            ),
+        )),
+    }
+}
+
+/// Says where in the arrays a row's vectors are.
+fn point_at(draft: &mut Draft, row: u64, arrays: &BTreeMap<VectorField, Array>) {
+    let Draft::Wanted(wanted) = draft else { return };
+    for (field, Array { object, matrix }) in arrays {
+        let vector = StoredVector::Row {
+            array: object.clone(),
+            offset: matrix.offset + row * matrix.row_bytes(),
+            // Not more than MAX_DIMENSION.
+            dimension: u32::try_from(matrix.columns).unwrap_or(u32::MAX),
+            numbers: match matrix.element {
+                FloatType::F16 => NumberType::F16,
+                FloatType::F32 => NumberType::F32,
+                FloatType::F64 => NumberType::F64,
+            },
+        };
+        wanted.item.vectors.insert(*field, vector);
+    }
+}
+
+/// Sees to it that every item has an entry for each side, and that the lists of a column are as long as the first.
+fn of_one_length(
+    embeddings: &Embeddings<'_>,
+    dimensions: &mut BTreeMap<VectorField, u32>,
+    drafts: &mut [Draft],
+) -> Result<(), DatasetError> {
+    let columns = embeddings.vectors.iter().filter_map(|(field, at)| match at {
+        VectorsAt::Column { name } => Some((*field, name)),
+        VectorsAt::Array { .. } => None,
+    });
+    for (field, name) in columns {
+        let first = drafts.iter().find_map(|draft| match draft {
+            Draft::Wanted(wanted) => wanted.item.vectors.get(&field).map(StoredVector::dimension),
+            Draft::Ended(_) => None,
+        });
+        let Some(dimension) = dimensions.get(&field).copied().or(first) else {
+            if drafts.iter().all(|draft| matches!(draft, Draft::Ended(_))) {
+                continue;
+            }
+            let message = format!(
+                "its column {name:?} has no list of numbers in the first {} rows: leave the column out, or put rows that \
+                 have one first",
+                drafts.len()
+            );
+            return Err(DatasetError::unreadable(embeddings.path, message));
+        };
+        dimensions.insert(field, dimension);
+        for draft in drafts.iter_mut() {
+            let Draft::Wanted(wanted) = draft else { continue };
+            let vector = wanted.item.vectors.entry(field);
+            let found = vector.or_insert(StoredVector::Missing { dimension }).dimension();
+            if found != dimension {
+                let message = format!("its {name:?} has {found} values; those before have {dimension}");
+                let (key, line) = (wanted.item.key.clone(), wanted.item.line);
+                *draft = Draft::failed(key, line, FailureReason::InvalidRow, message);
+            }
+        }
+    }
+    Ok(())
+}

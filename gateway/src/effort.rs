@@ -1,0 +1,141 @@
+//! How widely an approximate index has to look for a recall that a caller asks for: measured on the collection itself.
+//!
+//! Some stored vectors are asked for with more and more effort, and what is found is compared with what the widest look
+//! finds. What was measured holds for a while, as long as the collection is the same.
+
+use crate::error::GatewayError;
+use crate::gateway::Shared;
+use crate::retrieval::{FieldQuery, vector_of};
+use sightline_core::{CollectionDescription, CollectionName, IndexKind, RowId, VectorField};
+use sightline_index::{FieldSearch, Projection, VectorIndex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+
+/// Stored vectors that are asked for. Ids are digests, so that the first ones are a sample by chance.
+const SAMPLE: usize = 32;
+/// Hits that are compared, beside the row itself.
+const HITS: usize = 10;
+/// How long a measurement holds.
+const HOLDS: Duration = Duration::from_secs(600);
+/// The widest look of a graph.
+const WIDEST_GRAPH: u32 = 4096;
+/// The narrowest look that is tried.
+const NARROWEST: u32 = 1;
+/// Measurements that are kept.
+const MAX_KNOWN: usize = 256;
+
+/// Efforts, rising, and the recall that each reached.
+type Curve = Arc<OnceCell<Vec<(u32, f64)>>>;
+type Key = (CollectionName, VectorField);
+
+/// What was measured.
+#[derive(Debug, Default)]
+pub(crate) struct Efforts(Mutex<HashMap<Key, (Instant, Curve)>>);
+
+impl Efforts {
+    fn curve(&self, key: &Key) -> Curve {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        known.retain(|_, (since, _)| now.duration_since(*since) < HOLDS);
+        if known.len() >= MAX_KNOWN {
+            known.clear();
+        }
+        let (_, curve) = known.entry(key.clone()).or_insert_with(|| (now, Curve::default()));
+        Arc::clone(curve)
+    }
+}
+
+/// The least effort that reached the recall on each of the fields; none where the index looks at every vector anyway.
+pub(crate) async fn effort_for(
+    shared: &Shared,
+    description: &CollectionDescription,
+    queries: &[FieldQuery],
+    recall: f64,
+) -> Result<Option<u32>, GatewayError> {
+    let Some(widest) = widest(description.index) else {
+        return Ok(None);
+    };
+    let mut wanted = NARROWEST;
+    for FieldQuery { field, .. } in queries {
+        let curve = shared.efforts.curve(&(description.name.clone(), *field));
+        let measured = curve.get_or_try_init(|| measure(&*shared.index, &description.name, *field, widest));
+        let measured = measured.await?;
+        let reached = measured.iter().find(|(_, reached)| *reached >= recall);
+        wanted = wanted.max(reached.map_or(widest, |(effort, _)| *effort));
+    }
+    Ok(Some(wanted))
+}
+
+/// The widest look of an index; none where every look is.
+fn widest(index: IndexKind) -> Option<u32> {
+    match index {
+        IndexKind::Flat => None,
+        IndexKind::IvfFlat { nlist } | IndexKind::IvfSq8 { nlist } | IndexKind::IvfPq { nlist, .. } => Some(nlist),
+        IndexKind::Hnsw { .. } | IndexKind::Diskann => Some(WIDEST_GRAPH),
+    }
+}
+
+async fn measure(
+    index: &dyn VectorIndex,
+    collection: &CollectionName,
+    field: VectorField,
+    widest: u32,
+) -> Result<Vec<(u32, f64)>, GatewayError> {
+    let rows = index
+        .scan(collection, None, None, SAMPLE, Projection::WithVectors)
+        .await?;
+    let mut sample = Vec::new();
+    for row in rows {
+        let vector = vector_of(&row, field).map(<[f32]>::to_vec);
+        if let Some(vector) = vector {
+            let right = found(index, collection, field, &vector, widest, &row.id).await?;
+            sample.push((row.id, vector, right));
+        }
+    }
+    let mut curve = Vec::new();
+    let mut effort = NARROWEST;
+    while effort < widest {
+        let (mut right, mut all) = (0_u32, 0_u32);
+        for (id, vector, best) in &sample {
+            let here = found(index, collection, field, vector, effort, id).await?;
+            right += u32::try_from(here.intersection(best).count()).unwrap_or(0);
+            all += u32::try_from(best.len()).unwrap_or(0);
+        }
+        let recall = if all == 0 {
+            1.0
+        } else {
+            f64::from(right) / f64::from(all)
+        };
+        curve.push((effort, recall));
+        if recall >= 1.0 {
+            break;
+        }
+        effort = effort.saturating_mul(2);
+    }
+    curve.push((widest, 1.0));
+    tracing::info!(%collection, %field, ?curve, sample = sample.len(), "recall by effort was measured");
+    Ok(curve)
+}
+
+async fn found(
+    index: &dyn VectorIndex,
+    collection: &CollectionName,
+    field: VectorField,
+    vector: &[f32],
+    effort: u32,
+    itself: &RowId,
+) -> Result<HashSet<RowId>, GatewayError> {
+    let search = FieldSearch {
+        field,
+        vector: vector.to_vec(),
+        limit: HITS + 1,
+        filter: None,
+        effort: Some(effort),
+    };
+    let hits = index.search(collection, &search).await?.hits;
+    let others = hits.into_iter().map(|hit| hit.id).filter(|id| id != itself);
+    Ok(others.take(HITS).collect())
+}
