@@ -2,7 +2,7 @@
 
 use crate::inspect::InspectArgs;
 use crate::servers::DEFAULT_SERVER;
-use crate::{collections, import, ingest, items, runs, search, worker};
+use crate::{apply, collections, import, ingest, items, runs, search, worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -76,6 +76,8 @@ pub(crate) enum ClientCommand {
     Ingest(Box<ingest::IngestArgs>),
     /// Load vectors that were made elsewhere, and watch it happen.
     Import(Box<import::ImportArgs>),
+    /// Create the run that a file describes, and watch it.
+    Apply(apply::ApplyArgs),
     /// Runs: list, get, watch, cancel, and what failed.
     #[command(subcommand)]
     Runs(runs::RunsCommand),

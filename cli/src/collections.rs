@@ -8,7 +8,7 @@ use crate::ingest::FieldArg;
 use crate::runs::{align_right, plain_table};
 use crate::servers::Servers;
 use crate::text::{bytes, count, id_of, items, plain, resource};
-use crate::{export, json, statistics};
+use crate::{aliases, export, json, statistics};
 use clap::{Subcommand, ValueEnum};
 use sightline_proto::v1;
 use std::io::{BufRead, IsTerminal, Write};
@@ -57,6 +57,29 @@ pub(crate) enum CollectionsCommand {
     },
     /// Write a collection's items into files, which `sightline import` reads.
     Export(export::ExportArgs),
+    /// Point an alias at a collection: searches name the alias, and another collection takes over in one step.
+    Alias {
+        /// The alias: letters, digits and `_`, and no collection's name.
+        alias: String,
+        /// The collection.
+        #[arg(required_unless_present = "delete", conflicts_with = "delete")]
+        collection: Option<String>,
+        /// Forget the alias. The collection stays.
+        #[arg(long)]
+        delete: bool,
+    },
+    /// List aliases.
+    Aliases,
+    /// Bring a collection into the index's memory.
+    Load {
+        /// Its name.
+        collection: String,
+    },
+    /// Take a collection out of the index's memory. The next search brings it back, which takes as long as loading it.
+    Release {
+        /// Its name.
+        collection: String,
+    },
     /// Delete a collection with all its rows. Only a new run brings them back.
     Delete {
         /// Its name.
@@ -97,6 +120,27 @@ pub(crate) async fn run(command: CollectionsCommand, servers: &Servers, console:
             top,
         } => statistics::run(&collection, &filter, top, servers, console).await,
         CollectionsCommand::Export(args) => export::run(&args, servers, console).await,
+        CollectionsCommand::Alias {
+            alias,
+            collection: Some(collection),
+            ..
+        } => aliases::set(&alias, &collection, servers, console).await,
+        CollectionsCommand::Alias { alias, .. } => aliases::delete(&alias, servers, console).await,
+        CollectionsCommand::Aliases => aliases::list(servers, console).await,
+        CollectionsCommand::Load { collection } => {
+            let name = resource("collections", &collection);
+            let mut client = servers.search().await?;
+            let answer = client.load_collection(v1::LoadCollectionRequest { name }).await;
+            let loaded = answer.map_err(|status| CliError::call("load the collection", &status))?;
+            show(&loaded.into_inner(), console)
+        }
+        CollectionsCommand::Release { collection } => {
+            let name = resource("collections", &collection);
+            let mut client = servers.search().await?;
+            let answer = client.release_collection(v1::ReleaseCollectionRequest { name }).await;
+            let released = answer.map_err(|status| CliError::call("release the collection", &status))?;
+            show(&released.into_inner(), console)
+        }
         CollectionsCommand::Delete { collection, yes } => delete(&collection, yes, servers, console).await,
     }
 }
@@ -203,6 +247,17 @@ fn text(collection: &v1::Collection) -> String {
             bytes(collection.vector_bytes)
         ),
     ];
+    if !collection.loaded {
+        lines = vec![format!(
+            "{}: not in the index's memory, and not counted; index {}",
+            id_of(&collection.name, "collections"),
+            plain(&collection.index)
+        )];
+    }
+    if !collection.aliases.is_empty() {
+        let names = collection.aliases.iter().map(|alias| id_of(alias, "aliases"));
+        lines.push(format!("  alias {}", names.collect::<Vec<_>>().join(", ")));
+    }
     for field in &collection.fields {
         let served = if field.served {
             ""

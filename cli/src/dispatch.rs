@@ -4,7 +4,7 @@ use crate::args::{Cli, ClientCommand, Command, ServerArgs};
 use crate::console::{Console, warn};
 use crate::error::{CliError, Outcome};
 use crate::servers::Servers;
-use crate::{collections, import, ingest, items, runs, search, worker};
+use crate::{apply, collections, import, ingest, items, runs, search, worker};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -61,6 +61,7 @@ fn client(command: ClientCommand, servers: &ServerArgs, console: Console) -> Out
         match command {
             ClientCommand::Ingest(args) => ingest::run(&args, &servers, console).await,
             ClientCommand::Import(args) => import::run(&args, &servers, console).await,
+            ClientCommand::Apply(args) => apply::run(&args, &servers, console).await,
             ClientCommand::Runs(command) => runs::run(command, &servers, console).await,
             ClientCommand::Search(args) => search::run(&args, &servers, console).await,
             ClientCommand::Items(command) => items::run(command, &servers, console).await,

@@ -21,6 +21,7 @@ macro_rules! named {
 named!(
     Run,
     RunAudit,
+    Alias,
     PreviewRunResponse,
     Failure,
     Item,

@@ -8,6 +8,8 @@
 // The future of a standalone holds those of all services: whether it may be sent takes the compiler deeper than its usual limit.
 #![recursion_limit = "256"]
 
+mod aliases;
+mod apply;
 mod args;
 mod audit;
 mod collections;

@@ -49,8 +49,7 @@ pub(crate) async fn create(
             created => created?,
         }
         tracing::info!(collection = %description.name, index = ?description.index, "collection created");
-        let made = collections::get(shared, &description.name).await?;
-        return made.ok_or(GatewayError::NoCollection(description.name));
+        return collections::get(shared, &description.name).await;
     }
     Ok(v1::Collection {
         name: of_collection(&description.name),
@@ -139,6 +138,24 @@ fn index(request: &v1::CreateCollectionRequest, violations: &mut Violations) -> 
     }
 }
 
+/// Brings a collection into the index's memory.
+pub(crate) async fn load(shared: &Shared, name: &str) -> Result<v1::Collection, GatewayError> {
+    let name = collection_name(name).map_err(|message| GatewayError::invalid("name", message))?;
+    let name = shared.collection(&name).await?.name;
+    shared.index.load(&name).await?;
+    tracing::info!(collection = %name, "collection loaded");
+    collections::get(shared, &name).await
+}
+
+/// Takes a collection out of the index's memory.
+pub(crate) async fn release(shared: &Shared, name: &str) -> Result<v1::Collection, GatewayError> {
+    let name = collection_name(name).map_err(|message| GatewayError::invalid("name", message))?;
+    let name = shared.collection(&name).await?.name;
+    shared.index.release(&name).await?;
+    tracing::info!(collection = %name, "collection released");
+    collections::get(shared, &name).await
+}
+
 /// Deletes items by id or by filter.
 pub(crate) async fn delete_items(
     shared: &Shared,
@@ -164,10 +181,7 @@ pub(crate) async fn delete_items(
     };
     violations.check()?;
     let collection = collection.ok_or_else(GatewayError::nothing)?;
-    let Some(description) = shared.index.describe(&collection).await? else {
-        return Err(GatewayError::NoCollection(collection));
-    };
-    let collection = description.name;
+    let collection = shared.collection(&collection).await?.name;
     let deleted = match filter {
         Some(filter) if request.validate_only => shared.index.count(&collection, Some(&filter)).await?,
         Some(filter) => by_filter(shared, &collection, &filter).await?,

@@ -2,15 +2,17 @@
 
 use crate::error::GatewayError;
 use crate::gateway::Shared;
-use crate::query::names::of_collection;
+use crate::query::names::{of_alias, of_collection};
 use crate::query::violations::Violations;
 use crate::spaces::check_space;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, StreamExt};
 use sightline_core::filter::{Comparison, Field, Filter, Literal};
 use sightline_core::{CollectionDescription, CollectionName, IndexKind, VectorField};
+use sightline_index::IndexError;
 use sightline_proto::v1;
+use std::collections::BTreeMap;
 
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 1000;
@@ -19,24 +21,27 @@ const AT_ONCE: usize = 4;
 /// Stands before the last name of a page in its token, so that another kind of token can come later.
 const TOKEN_PREFIX: &str = "after:";
 
-/// Describes one collection; none where there is no such one.
-pub(crate) async fn get(shared: &Shared, name: &CollectionName) -> Result<Option<v1::Collection>, GatewayError> {
-    let Some(description) = shared.index.describe(name).await? else {
-        return Ok(None);
+/// Describes one collection.
+pub(crate) async fn get(shared: &Shared, name: &CollectionName) -> Result<v1::Collection, GatewayError> {
+    let aliases = shared.index.aliases().await?;
+    described(shared, name, &aliases).await
+}
+
+async fn described(
+    shared: &Shared,
+    name: &CollectionName,
+    aliases: &BTreeMap<CollectionName, CollectionName>,
+) -> Result<v1::Collection, GatewayError> {
+    let description = shared.collection(name).await?;
+    let name = &description.name;
+    let loaded = shared.index.is_loaded(name).await?;
+    let (rows, images, texts) = match loaded {
+        true => counts(shared, name).await?,
+        false => (0, 0, 0),
     };
-    let side = |field| Filter::Compare {
-        field,
-        op: Comparison::Equal,
-        value: Literal::Bool(true),
-    };
-    let (with_image, with_text) = (side(Field::HasImage), side(Field::HasText));
-    let (rows, images, texts) = tokio::try_join!(
-        shared.index.count(name, None),
-        shared.index.count(name, Some(&with_image)),
-        shared.index.count(name, Some(&with_text)),
-    )?;
     let count = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-    Ok(Some(v1::Collection {
+    let here = aliases.iter().filter(|(_, behind)| *behind == name);
+    Ok(v1::Collection {
         name: of_collection(name),
         row_count: count(rows),
         image_count: count(images),
@@ -44,7 +49,24 @@ pub(crate) async fn get(shared: &Shared, name: &CollectionName) -> Result<Option
         fields: fields(shared, &description),
         index: index_kind(description.index),
         vector_bytes: count(vector_bytes(&description, images, texts)),
-    }))
+        aliases: here.map(|(alias, _)| of_alias(alias)).collect(),
+        loaded,
+    })
+}
+
+/// Rows, those with a picture's vector, those with a text's.
+async fn counts(shared: &Shared, name: &CollectionName) -> Result<(u64, u64, u64), GatewayError> {
+    let side = |field| Filter::Compare {
+        field,
+        op: Comparison::Equal,
+        value: Literal::Bool(true),
+    };
+    let (with_image, with_text) = (side(Field::HasImage), side(Field::HasText));
+    Ok(tokio::try_join!(
+        shared.index.count(name, None),
+        shared.index.count(name, Some(&with_image)),
+        shared.index.count(name, Some(&with_text)),
+    )?)
 }
 
 /// Bytes of the vectors that are there.
@@ -113,13 +135,21 @@ pub(crate) async fn list(
     let more = names.len() > size;
     names.truncate(size);
     let next_page_token = names.last().filter(|_| more).map(token).unwrap_or_default();
+    let aliases = shared.index.aliases().await?;
     let mut describing = Vec::with_capacity(names.len());
     for name in &names {
-        describing.push(get(shared, name));
+        describing.push(described(shared, name, &aliases));
     }
-    let described: Vec<_> = stream::iter(describing).buffered(AT_ONCE).try_collect().await?;
-    // One that was dropped since it was listed is left out.
-    let collections = described.into_iter().flatten().collect();
+    let answers: Vec<_> = stream::iter(describing).buffered(AT_ONCE).collect().await;
+    let mut collections = Vec::with_capacity(answers.len());
+    for answer in answers {
+        match answer {
+            Ok(collection) => collections.push(collection),
+            // Dropped since it was listed.
+            Err(GatewayError::NoCollection(_) | GatewayError::Index(IndexError::NoCollection(_))) => {}
+            Err(error) => return Err(error),
+        }
+    }
     Ok(v1::ListCollectionsResponse {
         collections,
         next_page_token,

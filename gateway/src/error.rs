@@ -22,6 +22,9 @@ pub enum GatewayError {
     /// There is no such collection.
     #[error("collection {0} does not exist")]
     NoCollection(CollectionName),
+    /// There is no such alias.
+    #[error("alias {0} does not exist")]
+    NoAlias(CollectionName),
     /// There is a collection of that name, and it is another.
     #[error("collection {0} is there already, with other fields or another index: name another, or delete it")]
     CollectionExists(CollectionName),
@@ -132,6 +135,7 @@ impl From<GatewayError> for ServiceError {
             GatewayError::NoCollection(name) | GatewayError::Index(IndexError::NoCollection(name)) => {
                 Self::not_found("collection", names::of_collection(&name))
             }
+            GatewayError::NoAlias(name) => Self::not_found("alias", names::of_alias(&name)),
             GatewayError::CollectionExists(name) => {
                 Self::already_exists("collection", names::of_collection(&name), message)
             }

@@ -43,9 +43,7 @@ pub(crate) async fn export(
     let mask = ReadMask::parse(&request.fields, &mut violations);
     violations.check()?;
     let collection = collection.ok_or_else(GatewayError::nothing)?;
-    let Some(description) = shared.index.describe(&collection).await? else {
-        return Err(GatewayError::NoCollection(collection));
-    };
+    let description = shared.collection(&collection).await?;
     let export = Export {
         shared: Arc::clone(shared),
         collection: description.name,

@@ -1,11 +1,13 @@
 //! The gateway's parts, and the gRPC services made of them.
 
 use crate::effort::Efforts;
+use crate::error::GatewayError;
 use crate::known_vectors::KnownVectors;
 use crate::metrics::GatewayMetrics;
 use crate::search_service::SearchService;
 use crate::texts::KnownTexts;
 use crate::thumbnails::Thumbnails;
+use sightline_core::{CollectionDescription, CollectionName};
 use sightline_encoding::{EmbeddingService, Encoder};
 use sightline_index::VectorIndex;
 use sightline_objects::Stores;
@@ -59,6 +61,14 @@ pub(crate) struct Shared {
     pub(crate) known_texts: KnownTexts,
     pub(crate) known_vectors: KnownVectors,
     pub(crate) efforts: Efforts,
+}
+
+impl Shared {
+    /// The collection of this name, or the one that the alias points at. What follows asks for it by its own name.
+    pub(crate) async fn collection(&self, name: &CollectionName) -> Result<CollectionDescription, GatewayError> {
+        let found = self.index.describe(name).await?;
+        found.ok_or_else(|| GatewayError::NoCollection(name.clone()))
+    }
 }
 
 impl Gateway {

@@ -7,6 +7,7 @@
 //! vectors (`sightline-encoding`), the server's limits and its end (`sightline-service`).
 
 mod administration;
+mod aliases;
 mod batch;
 mod collections;
 pub mod config;

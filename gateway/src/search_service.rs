@@ -5,9 +5,9 @@ use crate::error::GatewayError;
 use crate::gateway::Shared;
 use crate::items::{item, projection};
 use crate::query::mask::ReadMask;
-use crate::query::names::{collection_name, item_name};
+use crate::query::names::{collection_name, item_name, of_collection};
 use crate::query::violations::Violations;
-use crate::{administration, batch, collections, export, searching, statistics};
+use crate::{administration, aliases, batch, collections, export, searching, statistics};
 use futures::stream::BoxStream;
 use sightline_proto::v1;
 use sightline_proto::v1::search_server::Search;
@@ -31,6 +31,7 @@ impl SearchService {
         let mask = ReadMask::parse(&request.fields, &mut violations);
         violations.check()?;
         let (collection, id) = name.ok_or_else(GatewayError::nothing)?;
+        let collection = self.shared.collection(&collection).await?.name;
         let ids = [id];
         let rows = self.shared.index.get(&collection, &ids, projection(&mask)).await?;
         let [id] = ids;
@@ -42,8 +43,10 @@ impl SearchService {
 
     async fn delete(&self, request: v1::DeleteCollectionRequest) -> Result<(), GatewayError> {
         let collection = collection_name(&request.name).map_err(|message| GatewayError::invalid("name", message))?;
-        if self.shared.index.describe(&collection).await?.is_none() {
-            return Err(GatewayError::NoCollection(collection));
+        let behind = self.shared.collection(&collection).await?.name;
+        if behind != collection {
+            let message = format!("is an alias of {}: name that, or delete the alias", of_collection(&behind));
+            return Err(GatewayError::invalid("name", message));
         }
         self.shared.index.drop_collection(&collection).await?;
         tracing::info!(%collection, "collection dropped");
@@ -132,12 +135,44 @@ impl Search for SearchService {
     ) -> Result<Response<v1::Collection>, Status> {
         let name = collection_name(&request.into_inner().name);
         let name = name.map_err(|message| GatewayError::invalid("name", message))?;
-        let collection = collections::get(&self.shared, &name).await?;
-        Ok(Response::new(collection.ok_or(GatewayError::NoCollection(name))?))
+        Ok(Response::new(collections::get(&self.shared, &name).await?))
     }
 
     async fn delete_collection(&self, request: Request<v1::DeleteCollectionRequest>) -> Result<Response<()>, Status> {
         self.delete(request.into_inner()).await?;
+        Ok(Response::new(()))
+    }
+
+    async fn load_collection(
+        &self,
+        request: Request<v1::LoadCollectionRequest>,
+    ) -> Result<Response<v1::Collection>, Status> {
+        let loaded = administration::load(&self.shared, &request.into_inner().name).await?;
+        Ok(Response::new(loaded))
+    }
+
+    async fn release_collection(
+        &self,
+        request: Request<v1::ReleaseCollectionRequest>,
+    ) -> Result<Response<v1::Collection>, Status> {
+        let released = administration::release(&self.shared, &request.into_inner().name).await?;
+        Ok(Response::new(released))
+    }
+
+    async fn update_alias(&self, request: Request<v1::UpdateAliasRequest>) -> Result<Response<v1::Alias>, Status> {
+        let alias = aliases::update(&self.shared, request.into_inner()).await?;
+        Ok(Response::new(alias))
+    }
+
+    async fn list_aliases(
+        &self,
+        _: Request<v1::ListAliasesRequest>,
+    ) -> Result<Response<v1::ListAliasesResponse>, Status> {
+        Ok(Response::new(aliases::list(&self.shared).await?))
+    }
+
+    async fn delete_alias(&self, request: Request<v1::DeleteAliasRequest>) -> Result<Response<()>, Status> {
+        aliases::delete(&self.shared, &request.into_inner().name).await?;
         Ok(Response::new(()))
     }
 

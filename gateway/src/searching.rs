@@ -61,9 +61,9 @@ async fn search(
     request: v1::SearchRequest,
     clock: &mut SearchClock,
 ) -> Result<v1::SearchResponse, GatewayError> {
-    let query = Query::of_request(request, shared.limits.max_image_bytes)?;
-    let description = shared.index.describe(&query.collection).await?;
-    let description = description.ok_or_else(|| GatewayError::NoCollection(query.collection.clone()))?;
+    let mut query = Query::of_request(request, shared.limits.max_image_bytes)?;
+    let description = shared.collection(&query.collection).await?;
+    query.collection = description.name.clone();
     let queries = queries(shared, &query, &description).await?;
     let effort = match query.options.recall_target {
         Some(recall) => effort_for(shared, &description, &queries, recall).await?,

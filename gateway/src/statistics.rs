@@ -162,9 +162,7 @@ pub(crate) async fn statistics(
     };
     violations.check()?;
     let collection = collection.ok_or_else(GatewayError::nothing)?;
-    let Some(description) = shared.index.describe(&collection).await? else {
-        return Err(GatewayError::NoCollection(collection));
-    };
+    let description = shared.collection(&collection).await?;
     let mut statistics = Statistics::default();
     let mut after: Option<RowId> = None;
     loop {

@@ -150,6 +150,9 @@ def schema() -> Schema:
         "workers": {"type": "object", "propertyNames": {"pattern": _NAME, "maxLength": 20},
                     "additionalProperties": worker(False)},
         "workerDefaults": worker(True),
+        "runs": {"type": "object", "propertyNames": {"pattern": _NAME, "maxLength": 15}, "additionalProperties": obj({
+            "spec": published_spec(), "schedule": text("^[^\\s]+( [^\\s]+){4}$|^@[a-z]+$"), "timeZone": text(),
+            "suspend": BOOLEAN, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES)}, ["spec"])},
         "modelCache": obj({"create": BOOLEAN, "size": text(_QUANTITY), "storageClassName": text(),
                            "accessModes": listed({"enum": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany",
                                                            "ReadWriteOncePod"]}, minItems=1)}),
@@ -175,6 +178,12 @@ def schema() -> Schema:
                   "quantities": {"type": "object", "additionalProperties": {"anyOf": [text(_QUANTITY), whole(0)]}},
                   **{f"{name}Config": config(name) for name in keys.SERVICES}},
     }
+
+
+def published_spec() -> Schema:
+    """A run's specification, as the schema of run files has it."""
+    published = json.loads((keys.REPO / "docs/run.schema.json").read_text())
+    return published["properties"]["spec"]
 
 
 def needs_address() -> List[Schema]:

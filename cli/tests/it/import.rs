@@ -71,6 +71,16 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     );
     assert_eq!(counted["attributes"][0]["maximum"], 89.0, "{counted}");
 
+    let set = succeed(&server, "collections alias live m");
+    assert!(set.out.contains("live is m"), "{}", set.out);
+    assert!(succeed(&server, "collections get live").out.contains("alias live"));
+    let said = refused(&server, 1, &import.replace("--collection m", "--collection live"));
+    assert!(said.contains("alias of collection m"), "{said}");
+    succeed(&server, "collections release live");
+    succeed(&server, "collections load live");
+    assert!(succeed(&server, "collections aliases").out.contains("live is m"));
+    succeed(&server, "collections alias live --delete");
+
     let arrays = out.path().join("arrays");
     let arrays = arrays.display();
     succeed(&server, &format!("collections export m --to {arrays} --part-items 256"));

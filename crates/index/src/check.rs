@@ -145,6 +145,8 @@ pub(crate) fn same_description(
 ) -> Result<(), IndexError> {
     let message = if wanted == existing {
         return Ok(());
+    } else if wanted.name != existing.name {
+        format!("it is an alias of collection {}", existing.name)
     } else if wanted.fields.keys().ne(existing.fields.keys()) {
         let names = |description: &CollectionDescription| {
             let names: Vec<_> = description.fields.keys().map(|field| field.as_str()).collect();

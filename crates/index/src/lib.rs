@@ -5,6 +5,7 @@
 //! it looked at every vector. Leaves to others: fusion of several searches (`sightline-gateway`), and what the rows
 //! mean (`sightline-core`).
 
+mod aliases;
 mod check;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -21,6 +22,7 @@ pub use open::{OpenOptions, open};
 use async_trait::async_trait;
 use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId, VectorField};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 /// Which parts of rows are read.
@@ -80,6 +82,8 @@ pub struct FieldHits {
 ///   Vectors must be finite and of the field's dimension, or the batch is [`IndexError::Refused`] whole.
 /// - `get`, `scan` and `count` are strongly consistent with upserts that have returned, from any process. `search` is
 ///   with those of this process; those of others it sees within a second or so.
+/// - An alias is a second name, known to `describe` alone, whose answer names the collection behind it: callers go on with
+///   that name, so that one question is answered from one collection even when the alias moves meanwhile.
 /// - Where rows of equal score lie on both sides of a search's limit, those with the smaller ids are hits.
 /// - `scan` pages in the order of ids: no row is lost or repeated however many there are.
 #[async_trait]
@@ -87,13 +91,13 @@ pub trait VectorIndex: Send + Sync + Debug {
     /// Creates a collection.
     async fn create(&self, description: &CollectionDescription) -> Result<(), IndexError>;
 
-    /// Describes a collection; none where there is no such one.
+    /// Describes a collection, or the one that an alias points at; none where there is neither.
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionDescription>, IndexError>;
 
     /// Names of all collections of Sightline, in order.
     async fn list(&self) -> Result<Vec<CollectionName>, IndexError>;
 
-    /// Drops a collection; one that is not there is no error.
+    /// Drops a collection; one that is not there is no error, one that an alias points at is [`IndexError::Refused`].
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError>;
 
     /// Writes rows.
@@ -125,4 +129,41 @@ pub trait VectorIndex: Send + Sync + Debug {
 
     /// Searches one vector field.
     async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError>;
+
+    /// Points an alias at a collection, in one step from the one that it pointed at before. [`IndexError::Conflict`] where
+    /// a collection has the alias's name.
+    async fn set_alias(&self, alias: &CollectionName, collection: &CollectionName) -> Result<(), IndexError> {
+        let _ = collection;
+        Err(aliases::none_here(alias))
+    }
+
+    /// Forgets an alias; one that is not there is no error.
+    async fn drop_alias(&self, alias: &CollectionName) -> Result<(), IndexError> {
+        let _ = alias;
+        Ok(())
+    }
+
+    /// All aliases with the collections that they point at. An index that has none gives none.
+    async fn aliases(&self) -> Result<BTreeMap<CollectionName, CollectionName>, IndexError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Brings a collection into memory and waits until it is there. Nothing where collections are read from disk.
+    async fn load(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        let _ = collection;
+        Ok(())
+    }
+
+    /// Takes a collection out of memory until it is loaded, or read for the next time. Nothing where collections are read
+    /// from disk.
+    async fn release(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        let _ = collection;
+        Ok(())
+    }
+
+    /// Whether a collection is in memory.
+    async fn is_loaded(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        let _ = collection;
+        Ok(true)
+    }
 }

@@ -17,6 +17,7 @@ async fn embedded(fields: &[VectorField]) -> Subject {
     Subject {
         index: open(&address, &OpenOptions::default()).await.unwrap(),
         fields: fields.into(),
+        aliases: true,
         line_breaks_in_filters: true,
         guard: Box::new(folder),
     }
@@ -29,6 +30,7 @@ async fn server(variable: &str, fields: &[VectorField]) -> Subject {
     Subject {
         index: open(&address, &OpenOptions::default()).await.unwrap(),
         fields: fields.into(),
+        aliases: true,
         line_breaks_in_filters: true,
         guard: Box::new(()),
     }
@@ -45,6 +47,7 @@ async fn sqlite_image_only() -> Subject {
 async fn milvus_lite(fields: &[VectorField]) -> Subject {
     Subject {
         // Its grammar has no escape for them.
+        aliases: false,
         line_breaks_in_filters: false,
         ..server("SIGHTLINE_TEST_MILVUS_LITE_URL", fields).await
     }

@@ -48,9 +48,7 @@ pub(crate) async fn tell(
     };
     violations.check()?;
     let collection = collection.ok_or_else(GatewayError::nothing)?;
-    if shared.index.describe(&collection).await?.is_none() {
-        return Err(GatewayError::NoCollection(collection));
-    }
+    let collection = shared.collection(&collection).await?.name;
     let (tell, told) = mpsc::channel(4);
     let search = Search {
         index: Arc::clone(&shared.index),

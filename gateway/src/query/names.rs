@@ -11,6 +11,20 @@ pub(crate) fn collection_name(name: &str) -> Result<CollectionName, String> {
     CollectionName::new(collection).map_err(|error| error.to_string())
 }
 
+/// Reads `aliases/{alias}`.
+pub(crate) fn alias_name(name: &str) -> Result<CollectionName, String> {
+    let Some(alias) = name.strip_prefix("aliases/") else {
+        let shown: String = name.chars().take(100).collect();
+        return Err(format!("{shown:?} is no alias's name: give aliases/NAME"));
+    };
+    CollectionName::new(alias).map_err(|error| error.to_string())
+}
+
+/// `aliases/{alias}`.
+pub(crate) fn of_alias(alias: &CollectionName) -> String {
+    format!("aliases/{alias}")
+}
+
 /// Reads `collections/{collection}/items/{item}`.
 pub(crate) fn item_name(name: &str) -> Result<(CollectionName, RowId), String> {
     let Some((collection, item)) = name.split_once("/items/") else {

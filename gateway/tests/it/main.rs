@@ -6,6 +6,7 @@
 )]
 
 mod administration;
+mod aliases;
 mod batch;
 mod collections;
 mod deadlines;

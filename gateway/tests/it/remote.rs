@@ -120,19 +120,21 @@ async fn a_search_that_is_encoded_elsewhere_answers_as_one_that_is_encoded_here(
 }
 
 #[tokio::test]
-async fn a_model_that_is_exchanged_behind_the_address_is_refused_by_name_from_the_next_query_on() {
+async fn a_model_that_is_exchanged_behind_the_address_is_refused_by_name_from_the_next_query_that_is_encoded_on() {
     let exchangeable = Arc::new(Exchangeable(Mutex::new(local("counter"))));
     let elsewhere = World::with(Arc::clone(&exchangeable) as _).await;
     let gateway = World::with(remote(&elsewhere).await).await;
     gateway.fill(&described("stamps", &VectorField::ALL), &[]).await;
-    let asked = || v1::SearchRequest {
-        text: "apple".into(),
+    let asked = |text: &str| v1::SearchRequest {
+        text: text.into(),
         ..request("stamps")
     };
     let mut client = gateway.search().await;
-    client.search(asked()).await.unwrap();
+    client.search(asked("apple")).await.unwrap();
     *exchangeable.0.lock().unwrap() = local("newcomer");
-    let status = client.search(asked()).await.unwrap_err();
+    // A vector that is known is the old model's, which the collection was made with.
+    client.search(asked("apple")).await.unwrap();
+    let status = client.search(asked("plum")).await.unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_deref()),
         (Code::Unavailable, Some("ENCODER_CHANGED"))
@@ -141,7 +143,7 @@ async fn a_model_that_is_exchanged_behind_the_address_is_refused_by_name_from_th
         status.get_details_retry_info().is_some() && status.message().contains("newcomer"),
         "{status}"
     );
-    let status = client.search(asked()).await.unwrap_err();
+    let status = client.search(asked("plum")).await.unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_deref()),
         (Code::FailedPrecondition, Some("MODEL_MISMATCH"))

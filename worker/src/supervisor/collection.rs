@@ -98,6 +98,13 @@ pub(crate) async fn prove(
     let mut in_the_way = String::new();
     for _ in 0..CREATE_ATTEMPTS {
         if let Some(existing) = index.describe(name).await.map_err(away)? {
+            if existing.name != *name {
+                let behind = existing.name;
+                return Err(refused(format!(
+                    "{name} is an alias of collection {behind}, and a run writes through none: name {behind}, or a new collection \
+                     to point the alias at when the run has ended"
+                )));
+            }
             return compare(&existing).map_err(Unproven::Mismatch);
         }
         match index.create(&description).await {
@@ -265,6 +272,20 @@ mod tests {
         };
         assert_eq!(why.reason, StopReason::CollectionMismatch);
         assert!(why.message.contains("it was not made by Sightline"), "{}", why.message);
+    }
+
+    #[tokio::test]
+    async fn a_run_into_an_alias_ends_and_names_the_collection_behind_it() {
+        let behind = CollectionDescription {
+            name: CollectionName::new("behind").unwrap(),
+            fields: model().fields,
+            index: IndexKind::Flat,
+        };
+        let Err(Unproven::Mismatch(why)) = proven(vec![Some(behind)]).await else {
+            panic!("an alias is no mismatch");
+        };
+        assert_eq!(why.reason, StopReason::CollectionMismatch);
+        assert!(why.message.contains("alias of collection behind"), "{}", why.message);
     }
 
     #[tokio::test]

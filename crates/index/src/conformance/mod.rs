@@ -13,6 +13,8 @@
 )]
 
 #[expect(missing_docs, reason = "a case's name is its sentence")]
+pub mod aliases;
+#[expect(missing_docs, reason = "a case's name is its sentence")]
 pub mod collections;
 #[expect(missing_docs, reason = "a case's name is its sentence")]
 pub mod filtering;
@@ -39,6 +41,8 @@ pub struct Subject {
     pub fields: Vec<VectorField>,
     /// Whether a filter's value may hold a line break; where not, such a filter is refused.
     pub line_breaks_in_filters: bool,
+    /// Whether it has aliases.
+    pub aliases: bool,
     /// What lives as long as the subject: a temporary folder, say.
     pub guard: Box<dyn Any + Send + Sync>,
 }
@@ -90,6 +94,13 @@ impl Subject {
 macro_rules! conformance_suite {
     ($name:ident, $open:ident) => {
         $crate::conformance_suite!(@cases $name, $open,
+            aliases: [
+                an_alias_describes_what_it_points_at_and_moves_in_one_step,
+                an_alias_takes_no_collections_name_and_holds_its_collection,
+                rows_are_neither_written_nor_read_under_an_alias,
+                an_index_without_aliases_says_so,
+                a_collection_that_was_released_answers_again_when_it_is_loaded,
+            ],
             collections: [
                 a_collection_is_created_once_and_the_same_again_changes_nothing,
                 two_creators_at_once_both_succeed,

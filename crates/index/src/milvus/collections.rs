@@ -1,12 +1,15 @@
 //! Creating, describing, listing and dropping collections.
 
+use super::aliases;
 use super::client::Client;
 use super::error::{Meaning, index_error, meaning};
 use super::schema;
+use crate::aliases::check_unused;
 use crate::{IndexError, check};
 use milvus::v2::prelude::{
     ConsistencyLevel, CreateCollectionRequest, CreateIndexRequest, DescribeCollectionRequest, DescribeIndexRequest,
     DropCollectionRequest, GetLoadStateRequest, LoadCollectionRequest, LoadState,
+    ReleaseCollectionRequest,
 };
 use sightline_core::document::Document;
 use sightline_core::{CollectionDescription, CollectionName, VectorField};
@@ -126,6 +129,26 @@ pub(super) async fn load(client: &Client, collection: &CollectionName) -> Result
     client.call("load a collection", collection, call).await
 }
 
+pub(super) async fn release(client: &Client, collection: &CollectionName) -> Result<(), IndexError> {
+    let call = async {
+        let request = ReleaseCollectionRequest::builder()
+            .collection_name(collection.as_str())
+            .build()?;
+        client.sdk.release_collection(request).await
+    };
+    client.call("release a collection", collection, call).await
+}
+
+pub(super) async fn is_loaded(client: &Client, collection: &CollectionName) -> Result<bool, IndexError> {
+    let call = async {
+        let request = GetLoadStateRequest::builder()
+            .collection_name(collection.as_str())
+            .build()?;
+        Ok(client.sdk.get_load_state(request).await?.state() == LoadState::Loaded)
+    };
+    client.call("ask for the state of a collection", collection, call).await
+}
+
 /// The text that was stored with a collection; none where there is no such collection.
 async fn stored_description(client: &Client, collection: &CollectionName) -> Result<Option<String>, IndexError> {
     let call = async {
@@ -183,9 +206,11 @@ pub(super) async fn list(client: &Client) -> Result<Vec<CollectionName>, IndexEr
 }
 
 pub(super) async fn drop(client: &Client, collection: &CollectionName) -> Result<(), IndexError> {
-    if describe(client, collection).await?.is_none() {
-        return Ok(());
+    match describe(client, collection).await? {
+        Some(found) if found.name == *collection => {}
+        _ => return Ok(()),
     }
+    check_unused(collection, &aliases::all(client).await?)?;
     let call = async {
         let request = DropCollectionRequest::builder()
             .collection_name(collection.as_str())

@@ -54,6 +54,11 @@ pub(super) fn is_unimplemented(error: &Error) -> bool {
     matches!(root(error), Error::Grpc(status) if status.code() as i32 == 12)
 }
 
+/// Whether there is no such alias.
+pub(super) fn is_no_alias(error: &Error) -> bool {
+    matches!(root(error), Error::Server(server) if server.code() == 1600)
+}
+
 fn of_server(code: i32, legacy_code: i32, reason: &str) -> Meaning {
     let says = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     match code {
@@ -61,7 +66,7 @@ fn of_server(code: i32, legacy_code: i32, reason: &str) -> Meaning {
         101 => return Meaning::NotLoaded,
         1400..1500 => return Meaning::Forbidden,
         // Schemas, indexes, databases, parameters, fields, functions: wrong today and tomorrow.
-        105 | 106 | 700..900 | 1100..1200 | 1700..1800 => return Meaning::Refused,
+        105 | 106 | 700..900 | 1100..1200 | 1600..1800 => return Meaning::Refused,
         _ => {}
     }
     match legacy_code {

@@ -7,6 +7,7 @@
 //! program is never taken for one of ours. The client's types stay in this module.
 
 mod address;
+mod aliases;
 mod client;
 mod collections;
 mod compile;
@@ -25,7 +26,7 @@ use async_trait::async_trait;
 use client::Client;
 use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// An index in a Milvus server or cluster.
@@ -55,7 +56,9 @@ impl MilvusIndex {
         if let Some(description) = cached {
             return Ok(description);
         }
-        let Some(description) = collections::describe(&self.client, collection).await? else {
+        let described = collections::describe(&self.client, collection).await?;
+        // What an alias points at changes, and is not kept.
+        let Some(description) = described.filter(|found| found.name == *collection) else {
             return Err(IndexError::NoCollection(collection.clone()));
         };
         let description = Arc::new(description);
@@ -143,6 +146,30 @@ impl VectorIndex for MilvusIndex {
         let description = self.known(collection).await?;
         let count = reads::count(&self.client, &description, filter).await;
         self.learn(collection, count)
+    }
+
+    async fn set_alias(&self, alias: &CollectionName, collection: &CollectionName) -> Result<(), IndexError> {
+        aliases::set(&self.client, alias, collection).await
+    }
+
+    async fn drop_alias(&self, alias: &CollectionName) -> Result<(), IndexError> {
+        aliases::drop(&self.client, alias).await
+    }
+
+    async fn aliases(&self) -> Result<BTreeMap<CollectionName, CollectionName>, IndexError> {
+        aliases::all(&self.client).await
+    }
+
+    async fn load(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        collections::load(&self.client, collection).await
+    }
+
+    async fn release(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        collections::release(&self.client, collection).await
+    }
+
+    async fn is_loaded(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        collections::is_loaded(&self.client, collection).await
     }
 
     async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError> {

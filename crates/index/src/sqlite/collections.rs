@@ -1,7 +1,9 @@
 //! The file's catalogue: which collections there are, and in which tables their rows lie.
 
+use super::aliases;
 use super::error::Failure;
 use crate::IndexError;
+use crate::aliases::check_unused;
 use crate::check::{Dimensions, dimensions};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use sightline_core::document::Document;
@@ -78,10 +80,14 @@ pub(super) fn describe(
     transaction: &Transaction<'_>,
     collection: &CollectionName,
 ) -> Result<Option<CollectionDescription>, Failure> {
-    let bytes: Option<Vec<u8>> = transaction
-        .prepare_cached("SELECT description FROM collections WHERE name = ?1")?
-        .query_row([collection.as_str()], |row| row.get(0))
-        .optional()?;
+    let stored = |name: &CollectionName| -> Result<Option<Vec<u8>>, Failure> {
+        let mut statement = transaction.prepare_cached("SELECT description FROM collections WHERE name = ?1")?;
+        Ok(statement.query_row([name.as_str()], |row| row.get(0)).optional()?)
+    };
+    let bytes = match (stored(collection)?, aliases::behind(transaction, collection)?) {
+        (None, Some(behind)) => stored(&behind)?,
+        (bytes, _) => bytes,
+    };
     let read = |bytes: Vec<u8>| CollectionDescription::from_bytes(&bytes);
     bytes.map(read).transpose().map_err(|error: DocumentError| {
         IndexError::refused("describe a collection", collection, error.to_string()).into()
@@ -91,17 +97,18 @@ pub(super) fn describe(
 pub(super) fn list(transaction: &Transaction<'_>) -> Result<Vec<CollectionName>, Failure> {
     let mut statement = transaction.prepare_cached("SELECT name FROM collections ORDER BY name")?;
     let names = statement.query_map([], |row| row.get::<_, String>(0))?;
-    names
-        .map(|name| {
-            CollectionName::new(name?).map_err(|error| {
-                Failure::Index(IndexError::Refused {
-                    action: "list collections",
-                    collection: "the file".into(),
-                    message: error.to_string(),
-                })
-            })
+    names.map(|found| name(found?)).collect()
+}
+
+/// A name that the file holds.
+pub(super) fn name(text: String) -> Result<CollectionName, Failure> {
+    CollectionName::new(text).map_err(|error| {
+        Failure::Index(IndexError::Refused {
+            action: "list collections",
+            collection: "the file".into(),
+            message: error.to_string(),
         })
-        .collect()
+    })
 }
 
 pub(super) fn create(transaction: &Transaction<'_>, description: &CollectionDescription) -> Result<(), Failure> {
@@ -131,6 +138,7 @@ pub(super) fn drop(transaction: &Transaction<'_>, collection: &CollectionName) -
         Err(Failure::Index(IndexError::NoCollection(_))) => return Ok(()),
         other => other?,
     };
+    check_unused(collection, &aliases::all(transaction)?)?;
     for field in tables.dimensions.keys() {
         transaction.execute_batch(&format!("DROP TABLE {}", tables.vectors(*field)))?;
     }

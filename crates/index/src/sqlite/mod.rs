@@ -3,6 +3,7 @@
 //! Every vector of a field is looked at for every query, by a scalar function over its bytes. Several processes may
 //! open one file: SQLite's write-ahead log lets readers go on while one of them writes.
 
+mod aliases;
 mod collections;
 mod error;
 mod filter;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use pool::Pool;
 use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -143,6 +145,26 @@ impl VectorIndex for SqliteIndex {
                 rows::count(transaction, &tables, filter.as_ref())
             })
             .await
+    }
+
+    async fn set_alias(&self, alias: &CollectionName, collection: &CollectionName) -> Result<(), IndexError> {
+        let (alias, collection) = (alias.clone(), collection.clone());
+        self.writer
+            .write("set an alias", move |transaction| {
+                aliases::set(transaction, &alias, &collection)
+            })
+            .await
+    }
+
+    async fn drop_alias(&self, alias: &CollectionName) -> Result<(), IndexError> {
+        let alias = alias.clone();
+        self.writer
+            .write("drop an alias", move |transaction| aliases::drop(transaction, &alias))
+            .await
+    }
+
+    async fn aliases(&self) -> Result<BTreeMap<CollectionName, CollectionName>, IndexError> {
+        self.readers.read("list aliases", aliases::all).await
     }
 
     async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError> {

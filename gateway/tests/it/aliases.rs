@@ -1,0 +1,131 @@
+//! Second names of collections, and collections that are not in memory.
+
+use crate::rows::{collection, described, row};
+use crate::world::World;
+use sightline_core::VectorField;
+use sightline_proto::v1;
+use tonic::Code;
+
+fn to(collection: &str) -> v1::UpdateAliasRequest {
+    let alias = v1::Alias {
+        name: "aliases/live".into(),
+        collection: format!("collections/{collection}"),
+    };
+    v1::UpdateAliasRequest { alias: Some(alias) }
+}
+
+fn by_item() -> v1::SearchRequest {
+    let leg = v1::Leg {
+        field: "image_embedding".into(),
+        weight: 1.0,
+        query: Some(v1::leg::Query::Vector(v1::Vector {
+            values: vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        })),
+    };
+    v1::SearchRequest {
+        collection: "collections/live".into(),
+        legs: vec![leg],
+        top_k: Some(10),
+        ..v1::SearchRequest::default()
+    }
+}
+
+/// Two collections, with one row and with two.
+async fn world() -> World {
+    let world = World::with_encoder(None).await;
+    for (name, keys) in [("old", &["a"][..]), ("new", &["b", "c"])] {
+        world.index.create(&described(name, &VectorField::ALL)).await.unwrap();
+        let rows: Vec<_> = keys.iter().map(|key| row(key, Some("a"), None)).collect();
+        world.index.upsert(&collection(name), &rows).await.unwrap();
+    }
+    world
+}
+
+#[tokio::test]
+async fn an_alias_is_searched_described_and_emptied_as_the_collection_that_it_points_at() {
+    let world = world().await;
+    let mut client = world.search().await;
+    for (name, rows) in [("old", 1), ("new", 2)] {
+        let set = client.update_alias(to(name)).await.unwrap().into_inner();
+        assert_eq!(set.collection, format!("collections/{name}"));
+        let hits = client.search(by_item()).await.unwrap().into_inner().hits;
+        assert_eq!(hits.len(), rows);
+        let request = v1::GetCollectionRequest {
+            name: "collections/live".into(),
+        };
+        let behind = client.get_collection(request).await.unwrap().into_inner();
+        assert_eq!(behind.name, format!("collections/{name}"));
+        assert_eq!((behind.loaded, behind.aliases), (true, vec!["aliases/live".to_owned()]));
+    }
+    let request = v1::DeleteItemsRequest {
+        parent: "collections/live".into(),
+        filter: "key:*".into(),
+        ..v1::DeleteItemsRequest::default()
+    };
+    let deleted = client.delete_items(request).await.unwrap().into_inner();
+    assert_eq!(deleted.item_count, 2);
+    assert_eq!(world.index.count(&collection("old"), None).await.unwrap(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn aliases_are_listed_and_forgotten_and_hold_their_collection_meanwhile() {
+    let world = world().await;
+    let mut client = world.search().await;
+    client.update_alias(to("old")).await.unwrap();
+    let listed = client.list_aliases(v1::ListAliasesRequest {}).await.unwrap();
+    assert_eq!(listed.into_inner().aliases.len(), 1);
+    for name in ["collections/old", "collections/live"] {
+        let request = v1::DeleteCollectionRequest { name: name.into() };
+        let status = client.delete_collection(request).await.unwrap_err();
+        assert!(status.message().contains("alias"), "{status}");
+    }
+    let delete = || v1::DeleteAliasRequest {
+        name: "aliases/live".into(),
+    };
+    client.delete_alias(delete()).await.unwrap();
+    assert_eq!(client.delete_alias(delete()).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(client.search(by_item()).await.unwrap_err().code(), Code::NotFound);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_alias_that_cannot_be_is_refused_with_the_reason() {
+    let world = world().await;
+    let mut client = world.search().await;
+    let status = client.update_alias(to("nothing")).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status}");
+    let mut taken = to("old");
+    if let Some(alias) = &mut taken.alias {
+        alias.name = "aliases/new".into();
+    }
+    let status = client.update_alias(taken).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+    assert!(status.message().contains("it is a collection"), "{status}");
+    let status = client.update_alias(v1::UpdateAliasRequest::default()).await.unwrap_err();
+    for part in ["alias.name", "alias.collection"] {
+        assert!(status.message().contains(part), "{status}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_collection_is_released_and_loaded_again_by_its_name_or_alias() {
+    let world = world().await;
+    let mut client = world.search().await;
+    client.update_alias(to("new")).await.unwrap();
+    for name in ["collections/new", "collections/live"] {
+        let request = v1::ReleaseCollectionRequest { name: name.into() };
+        let released = client.release_collection(request).await.unwrap().into_inner();
+        assert_eq!(released.name, "collections/new");
+        let request = v1::LoadCollectionRequest { name: name.into() };
+        let loaded = client.load_collection(request).await.unwrap().into_inner();
+        assert!(loaded.loaded && loaded.row_count == 2, "{loaded:?}");
+    }
+    let request = v1::LoadCollectionRequest {
+        name: "collections/nothing".into(),
+    };
+    let status = client.load_collection(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound, "{status}");
+    world.end().await;
+}
