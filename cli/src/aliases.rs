@@ -15,7 +15,9 @@ pub(crate) async fn set(alias: &str, collection: &str, servers: &Servers, consol
     };
     let request = v1::UpdateAliasRequest { alias: Some(alias) };
     let answer = servers.search().await?.update_alias(request).await;
-    let set = answer.map_err(|status| CliError::call("set the alias", &status))?.into_inner();
+    let set = answer
+        .map_err(|status| CliError::call("set the alias", &status))?
+        .into_inner();
     if console.is_json() {
         console.json(&json::of(&set)?)?;
     } else {

@@ -44,7 +44,8 @@ impl Planner {
             for entry in page.entries {
                 shards.add(entry).await?;
             }
-            let full = shards.closed() >= self.options.shards_per_link || shards.entries() >= self.link_items(document);
+            let left = self.link_items(document).saturating_sub(shards.entries());
+            let full = left < self.least_page(document) || shards.closed() >= self.options.shards_per_link;
             match page.next {
                 Some(next) if full => break Some(next),
                 None => break None,
@@ -79,6 +80,15 @@ impl Planner {
     fn link_shards(&self, document: &RunDocument) -> usize {
         let quarter = document.spec.window_shards as usize / 4;
         quarter.clamp(1, self.options.shards_per_link.max(1))
+    }
+
+    /// A prefix is not asked for fewer entries at the end of a link: a page that ends where a folder does is cheaper to go
+    /// on from than one that ends within it.
+    fn least_page(&self, document: &RunDocument) -> usize {
+        match document.spec.dataset.source {
+            Source::Prefix {} if self.link_items(document) > self.options.page_entries => self.options.page_entries / 2,
+            _ => 1,
+        }
     }
 
     /// Entries that one link takes at most.

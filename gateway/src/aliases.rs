@@ -16,7 +16,10 @@ pub(crate) async fn update(shared: &Shared, request: v1::UpdateAliasRequest) -> 
     violations.check()?;
     let alias = alias.ok_or_else(GatewayError::nothing)?;
     // One that is given by an alias is meant as the collection that it names now: aliases of aliases there are none.
-    let collection = shared.collection(&collection.ok_or_else(GatewayError::nothing)?).await?.name;
+    let collection = shared
+        .collection(&collection.ok_or_else(GatewayError::nothing)?)
+        .await?
+        .name;
     shared.index.set_alias(&alias, &collection).await?;
     tracing::info!(%alias, %collection, "alias set");
     Ok(of(&alias, &collection))

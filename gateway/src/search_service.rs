@@ -45,7 +45,10 @@ impl SearchService {
         let collection = collection_name(&request.name).map_err(|message| GatewayError::invalid("name", message))?;
         let behind = self.shared.collection(&collection).await?.name;
         if behind != collection {
-            let message = format!("is an alias of {}: name that, or delete the alias", of_collection(&behind));
+            let message = format!(
+                "is an alias of {}: name that, or delete the alias",
+                of_collection(&behind)
+            );
             return Err(GatewayError::invalid("name", message));
         }
         self.shared.index.drop_collection(&collection).await?;

@@ -102,7 +102,10 @@ async fn an_alias_that_cannot_be_is_refused_with_the_reason() {
     let status = client.update_alias(taken).await.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     assert!(status.message().contains("it is a collection"), "{status}");
-    let status = client.update_alias(v1::UpdateAliasRequest::default()).await.unwrap_err();
+    let status = client
+        .update_alias(v1::UpdateAliasRequest::default())
+        .await
+        .unwrap_err();
     for part in ["alias.name", "alias.collection"] {
         assert!(status.message().contains(part), "{status}");
     }

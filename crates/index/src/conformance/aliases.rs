@@ -24,7 +24,10 @@ pub async fn an_alias_describes_what_it_points_at_and_moves_in_one_step(subject:
         assert_eq!(behind(index, &alias).await.as_ref(), Some(&collection.name));
         assert_eq!(index.aliases().await.unwrap().get(&alias), Some(&collection.name));
     }
-    assert!(!index.list().await.unwrap().contains(&alias), "an alias is no collection");
+    assert!(
+        !index.list().await.unwrap().contains(&alias),
+        "an alias is no collection"
+    );
     for _ in 0..2 {
         index.drop_alias(&alias).await.unwrap();
         assert_eq!(behind(index, &alias).await, None);
@@ -45,7 +48,10 @@ pub async fn an_alias_takes_no_collections_name_and_holds_its_collection(subject
     assert!(matches!(to_nothing, Err(IndexError::NoCollection(_))), "{to_nothing:?}");
     index.set_alias(&alias, &one.name).await.unwrap();
     let to_an_alias = index.set_alias(&subject.new_name(), &alias).await;
-    assert!(matches!(to_an_alias, Err(IndexError::NoCollection(_))), "{to_an_alias:?}");
+    assert!(
+        matches!(to_an_alias, Err(IndexError::NoCollection(_))),
+        "{to_an_alias:?}"
+    );
     let mut named_so = one.clone();
     named_so.name = alias.clone();
     let created = index.create(&named_so).await;
@@ -55,7 +61,11 @@ pub async fn an_alias_takes_no_collections_name_and_holds_its_collection(subject
     };
     assert!(message.contains(alias.as_str()), "{message}");
     index.drop_collection(&alias).await.unwrap();
-    assert_eq!(behind(index, &one.name).await.as_ref(), Some(&one.name), "dropped by its alias");
+    assert_eq!(
+        behind(index, &one.name).await.as_ref(),
+        Some(&one.name),
+        "dropped by its alias"
+    );
     index.drop_alias(&alias).await.unwrap();
     subject.drop(&one.name).await;
     subject.drop(&other.name).await;

@@ -8,8 +8,7 @@ use crate::aliases::check_unused;
 use crate::{IndexError, check};
 use milvus::v2::prelude::{
     ConsistencyLevel, CreateCollectionRequest, CreateIndexRequest, DescribeCollectionRequest, DescribeIndexRequest,
-    DropCollectionRequest, GetLoadStateRequest, LoadCollectionRequest, LoadState,
-    ReleaseCollectionRequest,
+    DropCollectionRequest, GetLoadStateRequest, LoadCollectionRequest, LoadState, ReleaseCollectionRequest,
 };
 use sightline_core::document::Document;
 use sightline_core::{CollectionDescription, CollectionName, VectorField};

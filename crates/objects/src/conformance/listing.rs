@@ -158,6 +158,32 @@ pub async fn a_limit_outside_its_range_is_refused(store: &dyn ObjectStore) {
     }
 }
 
+pub async fn directories_of_every_size_are_paged_without_loss(store: &dyn ObjectStore) {
+    let sizes = [1, 130, 3, 60, 60, 2, 300, 12, 13, 15, 1, 1, 51, 100];
+    let mut expected = Vec::new();
+    for (number, size) in sizes.into_iter().enumerate() {
+        expected.extend((0..size).map(|n| format!("x/d{number:02}/{}", n * 7 % size)));
+        // What sorts right before and right behind a directory.
+        expected.push(format!("x/d{number:02}-"));
+        expected.extend((number % 2 == 0).then(|| format!("x/d{number:02}0")));
+        expected.extend((number % 4 == 1).then(|| format!("x/d{number:02}0/in")));
+    }
+    fill(store, &expected).await;
+    expected.sort_unstable();
+    for (prefix, limit) in [("", 100), ("x/", 7), ("x/", 120), ("x/d", 40), ("x/", 1000)] {
+        let request = ListRequest {
+            limit,
+            ..ListRequest::all(prefix)
+        };
+        let (whole, _) = all_pages(store, request).await;
+        assert!(
+            keys(&whole) == expected,
+            "{prefix:?}, {limit} a page: {:?}",
+            keys(&whole)
+        );
+    }
+}
+
 pub async fn ten_thousand_keys_are_paged_without_loss(store: &dyn ObjectStore) {
     let mut expected: Vec<String> = (0..10_000_u32)
         .map(|n| match n % 4 {

@@ -75,6 +75,7 @@ macro_rules! conformance {
             a_start_outside_the_prefix_gives_all_or_nothing
             a_page_goes_on_behind_a_directory_with_full_neighbours
             a_limit_outside_its_range_is_refused
+            directories_of_every_size_are_paged_without_loss
             ten_thousand_keys_are_paged_without_loss
         }
     };

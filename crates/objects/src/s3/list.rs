@@ -1,6 +1,7 @@
 //! Listing, with every answer checked: one that is broken is an error, never a short page.
 
 use super::climb::{Step, steps};
+use super::descend::is_behind_a_directory;
 use super::{S3Store, bare};
 use crate::listing::after_prefix;
 use crate::{ListPage, ListRequest, ObjectError, ObjectMeta};
@@ -24,14 +25,14 @@ enum Unanswered {
 }
 
 /// A question to the server. Its keys are those of the bucket, with the store's prefix.
-struct Query<'a> {
-    store: &'a S3Store,
+pub(super) struct Query<'a> {
+    pub(super) store: &'a S3Store,
     /// What the caller asked for, for messages.
-    asked: &'a str,
-    prefix: String,
-    after: Option<String>,
-    fold: bool,
-    limit: usize,
+    pub(super) asked: &'a str,
+    pub(super) prefix: String,
+    pub(super) after: Option<String>,
+    pub(super) fold: bool,
+    pub(super) limit: usize,
 }
 
 pub(super) async fn page(store: &S3Store, request: &ListRequest) -> Result<ListPage, ObjectError> {
@@ -66,6 +67,14 @@ pub(super) async fn page(store: &S3Store, request: &ListRequest) -> Result<ListP
             page.next = last_of(&page);
             return Ok(page);
         }
+        if let Step::After { start, .. } = &step
+            && is_behind_a_directory(start)
+            && query.limit < request.limit / 2
+        {
+            // The rest would be the beginning of a directory, which the next page takes whole.
+            page.next = start.strip_prefix(&store.prefix).map(str::to_owned);
+            return Ok(page);
+        }
         let more = query.step(step).await?;
         page.objects.extend(more.objects);
         page.common_prefixes.extend(more.common_prefixes);
@@ -78,7 +87,7 @@ pub(super) async fn page(store: &S3Store, request: &ListRequest) -> Result<ListP
 }
 
 /// Where to go on after what a page gave.
-fn last_of(page: &ListPage) -> Option<String> {
+pub(super) fn last_of(page: &ListPage) -> Option<String> {
     let last_key = page.objects.last().map(|meta| meta.key.clone());
     let last_prefix = page.common_prefixes.last().map(|prefix| after_prefix(prefix));
     last_key.max(last_prefix)
@@ -100,9 +109,13 @@ impl Query<'_> {
         };
         match step {
             Step::After { prefix, start } => {
+                let descends = !self.fold && is_behind_a_directory(&start);
                 query.prefix = prefix;
                 query.after = Some(start);
-                query.answer().await
+                match descends {
+                    true => query.descend().await,
+                    false => query.answer().await,
+                }
             }
             Step::Exactly(key) => {
                 query.prefix.clone_from(&key);
@@ -118,7 +131,7 @@ impl Query<'_> {
     }
 
     /// One page of answers that holds something, or none at the end.
-    async fn answer(&self) -> Result<ListPage, ObjectError> {
+    pub(super) async fn answer(&self) -> Result<ListPage, ObjectError> {
         let mut token: Option<String> = None;
         for _ in 0..MAX_EMPTY_ANSWERS {
             let (answer, page) = self.ask_whole(token.as_deref()).await?;

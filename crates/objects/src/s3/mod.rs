@@ -2,6 +2,7 @@
 
 mod client;
 mod climb;
+mod descend;
 mod errors;
 mod list;
 
