@@ -18,6 +18,11 @@ pub(super) fn is_behind_a_directory(start: &str) -> bool {
     start.ends_with('0')
 }
 
+/// Where a listing goes on behind a directory. Only its last slash goes: a name may itself end with one.
+fn behind(directory: &str) -> String {
+    format!("{}0", directory.strip_suffix('/').unwrap_or(directory))
+}
+
 impl Query<'_> {
     /// What comes after the start, in order: at most a page, and less where a directory ends in its second half.
     pub(super) async fn descend(&self) -> Result<ListPage, ObjectError> {
@@ -57,7 +62,7 @@ impl Query<'_> {
             if !small && page.objects.len() <= self.limit / 2 {
                 continue;
             }
-            let behind = format!("{}0", directory.trim_end_matches('/'));
+            let behind = behind(&directory);
             let last = objects.peek().is_none() && directories.peek().is_none();
             if last && neighbours.next.is_none() {
                 return Ok(page);
@@ -97,5 +102,17 @@ impl Query<'_> {
             limit,
             ..*self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind;
+
+    #[test]
+    fn nothing_but_the_directory_lies_before_the_place_behind_it() {
+        assert_eq!(behind("a/b/"), "a/b0");
+        // `a/c` sorts behind all of `a//` and before `a0`.
+        assert_eq!(behind("a//"), "a/0");
     }
 }
