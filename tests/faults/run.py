@@ -37,6 +37,12 @@ FAULTS: Dict[int, Fault] = dict(sorted({
     **resource_faults.FAULTS, **mixed_faults.FAULTS}.items()))
 
 
+def end(number: int, _: Any) -> None:
+    """Ends what was started, too. A second signal, as from a caller that passes its own on, does not cut that short."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=2000, help="items of a run at least")
@@ -51,7 +57,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no fault {unknown}: choose of {list(FAULTS)}")
     # Told to end, it ends the services that it started.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, end)
     work = arguments.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
