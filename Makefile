@@ -89,6 +89,7 @@ faults-binaries: setup-test
 
 .PHONY: faults-small
 faults-small: faults-binaries ## That the audit of faults can fail, and some faults in short runs (target/faults-small.json)
+	.local/venv-clients/bin/python tests/faults/test_report.py
 	$(DEV) run rabbitmq milvus moto -- env $(FAULTY_BINARIES) $(SHELL) -euc '\
 		.local/venv-clients/bin/python tests/faults/test_audit.py; \
 		.local/venv-clients/bin/python tests/faults/run.py \
@@ -171,7 +172,7 @@ simulate: setup ## The protocol under SEEDS=10000 seeded storms of crashes and f
 		cargo test --locked -p sightline-simulation no_interleaving -- --nocapture
 
 .PHONY: faults
-faults: faults-binaries ## Every fault injected into runs of 2,000 items on real servers (target/faults.json); ONLY=1,7 SEED=N
+faults: faults-binaries ## Every fault injected into runs of 2,000 items on real servers (target/faults.json); ONLY=1,7 adds to it; SEED=N
 	$(SETUP) faketime
 	$(DEV) run rabbitmq milvus moto -- env $(FAULTY_BINARIES) .local/venv-clients/bin/python tests/faults/run.py \
 		$(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED))

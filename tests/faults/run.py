@@ -27,7 +27,8 @@ import resource_faults  # noqa: E402
 import store_faults  # noqa: E402
 import worker_faults  # noqa: E402
 from dataset import Pictures  # noqa: E402
-from processes import REPOSITORY  # noqa: E402
+from processes import BINARIES, REPOSITORY  # noqa: E402
+from report import Report, commit, identity  # noqa: E402
 from servers import Servers  # noqa: E402
 from trial import Plan, Trial  # noqa: E402
 
@@ -46,16 +47,23 @@ def end(number: int, _: Any) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=2000, help="items of a run at least")
-    parser.add_argument("--only", type=lambda text: [int(number) for number in text.split(",")], default=list(FAULTS),
-                        help="numbers of faults, with commas between them")
+    parser.add_argument("--only", type=lambda text: [int(number) for number in text.split(",")],
+                        help="numbers of faults, with commas between them; all by default")
     parser.add_argument("--seed", type=int, default=1, help="from it come all moments and victims")
     parser.add_argument("--scale", type=float, default=1.0, help="how much of their full time long faults last")
     parser.add_argument("--report", type=Path, default=REPOSITORY / "target/faults.json")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "target/faults", help="for logs; emptied first")
     arguments = parser.parse_args()
-    unknown = [number for number in arguments.only if number not in FAULTS]
+    chosen = arguments.only or list(FAULTS)
+    unknown = [number for number in chosen if number not in FAULTS]
     if unknown:
         parser.error(f"there is no fault {unknown}: choose of {list(FAULTS)}")
+    of = identity([BINARIES / name for name in ("sightline-worker", "sightline-coordinator")],
+                  items=arguments.items, scale=arguments.scale)
+    report = Report(arguments.report, of, seed=arguments.seed, commit=commit())
+    if arguments.only and (outdated := report.go_on()):
+        print(f"faults: {', '.join(outdated)} are left out of {arguments.report}: found of other programs, or with other "
+              f"settings", file=sys.stderr)
     # Told to end, it ends the services that it started.
     signal.signal(signal.SIGTERM, end)
     work = arguments.work.resolve()
@@ -64,18 +72,16 @@ def main() -> int:
     servers = Servers()
     # So that servers that are still there from the last time hold nothing of this time's names.
     name = f"faults-{secrets.token_hex(4)}"
-    servers.make_hosts([f"{name}-{number}" for number in arguments.only])
+    servers.make_hosts([f"{name}-{number}" for number in chosen])
     pictures = Pictures(servers.client(), servers.bucket, f"{name}-pictures", arguments.items, arguments.seed)
     plan = Plan(servers, work, pictures, name, arguments.seed, arguments.items, arguments.scale)
-    report: Dict[str, Any] = {}
-    for number in arguments.only:
-        report[str(number)] = one(Trial(number, plan), FAULTS[number])
-        # After each, so that a run that is broken off leaves what it knows.
-        arguments.report.write_text(json.dumps(report, indent=2) + "\n")
-    bad = {number: problems for number, entry in report.items() if (problems := verdict(entry))}
+    for number in chosen:
+        report.add(number, one(Trial(number, plan), FAULTS[number]))
+    bad = {number: problems for number, entry in report.entries.items() if (problems := verdict(entry))}
     for number, problems in bad.items():
-        print(f"faults: {number}: {'; '.join(problems)}", file=sys.stderr)
-    print(f"faults: {len(report) - len(bad)} passed, {len(bad)} failed (seed {arguments.seed})")
+        print(f"faults: {number} (seed {report.entries[number]['seed']}): {'; '.join(problems)}", file=sys.stderr)
+    print(f"faults: {len(report.entries) - len(bad)} passed, {len(bad)} failed, of {len(FAULTS)} "
+          f"({len(chosen)} of them now, seed {arguments.seed})")
     return 1 if bad else 0
 
 
