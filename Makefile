@@ -42,7 +42,7 @@ demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
 ## Tests
 
 .PHONY: test
-test: lint test-setup test-rust bad-input e2e-small faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
+test: lint test-setup test-rust bad-input e2e-small generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
 
 .PHONY: test-all
 test-all: test doc deny e2e coverage ## What `make test` runs, and all that is slow
@@ -109,10 +109,8 @@ CHART_PYTHON := .local/venv-chart/bin/python
 SERVICES := -p sightline-coordinator -p sightline-worker -p sightline-gateway
 
 .PHONY: helm-test
-helm-test: setup ## Lint, render and check the chart for five versions of Kubernetes (target/helm.json)
+helm-test: generated ## Lint, render and check the chart for five versions of Kubernetes (target/helm.json)
 	$(SETUP) chart-checks
-	cargo build --locked $(SERVICES) --bins
-	for program in schema readme dashboards; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
 	$(CHART_PYTHON) tests/chart/run.py
 
 .PHONY: helm-live
@@ -123,19 +121,38 @@ helm-live: setup-test ## The chart on a real control plane, its pods as processe
 
 .PHONY: lint-docker
 lint-docker: ## hadolint over the Dockerfiles
-	$(SETUP) chart-checks
+	$(SETUP) python-chart
 	.local/venv-chart/bin/hadolint --config .hadolint.yaml deploy/docker/*.Dockerfile
 
-.PHONY: configuration-check
-configuration-check: setup ## That docs/configuration.md is what the binaries list
-	cargo build --locked $(SERVICES) --bins
-	python3 tools/chart/configuration.py --check
+.PHONY: generated
+generated: setup versions lint-docker ## That what programs make of the code is committed: configuration, schemas, the chart's README, dashboards
+	$(SETUP) python-chart
+	cargo build --locked --workspace --bins
+	for program in schema readme dashboards configuration; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
+	target/debug/sightline apply --schema | diff docs/run.schema.json -
 
 .PHONY: chart-docs
 chart-docs: setup ## Make the chart's schema, README and dashboards, and docs/configuration.md anew
-	$(SETUP) chart-checks
-	cargo build --locked $(SERVICES) --bins
+	$(SETUP) python-chart
+	cargo build --locked --workspace --bins
+	target/debug/sightline apply --schema > docs/run.schema.json
 	for program in schema readme dashboards configuration; do $(CHART_PYTHON) tools/chart/$$program.py; done
+
+## Releases
+
+# Another profile for trying it: `make dist PROFILE=dev` takes the programs that tests use.
+PROFILE := release
+PROFILE_FOLDER := $(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+.PHONY: dist
+dist: setup versions ## The release tarball, tried on a bare Debian (target/dist); PROFILE=dev packs the tests' programs
+	$(SETUP) bare-debian
+	cargo build --locked --workspace --bins --profile $(PROFILE)
+	python3 tools/dist/dist.py --binaries target/$(PROFILE_FOLDER)
+
+.PHONY: versions
+versions: ## That every place says the version of Cargo.toml; SET=0.2.0 sets it everywhere
+	python3 tools/dist/versions.py $(SET)
 
 ## Slow parts
 

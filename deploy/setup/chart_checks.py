@@ -6,7 +6,7 @@ from typing import Dict
 import go_program
 import helm
 import paths
-import venv_lock
+import python_chart
 
 # Of each module the folder that holds its definitions.
 _DEFINITIONS: Dict[str, str] = {
@@ -19,6 +19,6 @@ _DEFINITIONS: Dict[str, str] = {
 
 def setup() -> None:
     helm.setup()
-    venv_lock.install("chart-checks", "chart", paths.VENV_CHART)
+    python_chart.setup()
     for component, folder in _DEFINITIONS.items():
         go_program.copy(component, f"{component} 1", Path(folder), paths.DEFINITIONS / component)

@@ -37,9 +37,11 @@ COMPONENTS: Dict[str, str] = {
     "python-torch": "python_torch",
     "python-sentences": "python_sentences",
     "helm": "helm",
+    "python-chart": "python_chart",
     "chart-checks": "chart_checks",
     "prometheus": "prometheus",
     "control-plane": "control_plane",
+    "bare-debian": "bare_debian",
     "models": "models",
     "pictures": "pictures",
 }

@@ -30,6 +30,6 @@ def unknown_variables(service: str, container: Manifest) -> List[str]:
 
 def complaint(service: str, container: Manifest) -> str:
     """What the service says of its configuration; nothing where it takes it."""
-    program = [str(keys.BINARIES / f"sightline-{service}"), *container.get("args", []), "--check-config"]
+    program = [*keys.program(service)[:1], *container.get("args", []), "--check-config"]
     ended = subprocess.run(program, env=environment(container), capture_output=True, text=True, check=False)
     return "" if ended.returncode == 0 else ended.stderr or f"it ended with {ended.returncode}"

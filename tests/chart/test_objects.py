@@ -30,7 +30,7 @@ class Scaling(unittest.TestCase):
         for name, scaled in objects.items():
             self.assertEqual(scaled["spec"]["scaleTargetRef"]["name"], name)
             self.assertNotIn("replicas", deployments[name]["spec"])
-        self.assertEqual(list(by_name(manifests, "HorizontalPodAutoscaler")), ["demo-sightline-gateway"])
+        self.assertEqual(list(by_name(manifests, "HorizontalPodAutoscaler")), ["demo-sightline-encoder", "demo-sightline-gateway"])
 
     def test_keda_counts_waiting_held_and_delayed_shards_of_the_models_own_queue(self):
         scaled = by_name(render.named("all-in"), "ScaledObject")["demo-sightline-worker-clip-gpu"]
@@ -45,6 +45,23 @@ class Scaling(unittest.TestCase):
         for other in (f"{queue}.dead", f"x{queue}", QUEUES["sightline-demo"], queue.replace(".", "x")):
             self.assertFalse(pattern.search(other), other)
         self.assertEqual(trigger["authenticationRef"]["name"], "demo-sightline-queue")
+
+    def test_one_pool_is_woken_for_imports_too(self):
+        def queues(manifests):
+            return {name: [trigger["metadata"]["queueName"] for trigger in scaled["spec"]["triggers"]]
+                    for name, scaled in by_name(manifests, "ScaledObject").items()}
+        named = queues(render.named("all-in"))
+        self.assertEqual([len(of) for of in named.values()], [2, 1])
+        pattern = re.compile(named["demo-sightline-worker-clip"][1])
+        for counted in ("sightline.shards.any", "sightline.shards.any.delay.1000"):
+            self.assertTrue(pattern.search(counted), counted)
+        for other in ("sightline.shards.any.dead", "sightline.shards.anything", QUEUES["sightline-demo"]):
+            self.assertFalse(pattern.search(other), other)
+        # Unnamed, it is a pool that needs no device.
+        unnamed = queues(render.named("all-in", arguments=["--set", "imports.pool="]))
+        self.assertEqual(unnamed, named)
+        devices = render.named("gpu-spot")
+        self.assertEqual(sum(len(of) == 2 for of in queues(devices).values()), 1)
 
     def test_the_management_address_comes_from_its_secret(self):
         authentication = by_name(render.named("all-in"), "TriggerAuthentication")["demo-sightline-queue"]
@@ -126,6 +143,43 @@ class Workers(unittest.TestCase):
     def test_an_image_volume_is_refused_where_kubernetes_has_none(self):
         with self.assertRaisesRegex(render.Refused, "needs Kubernetes 1.31"):
             render.named("air-gapped", "1.30.0")
+
+
+class Encoders(unittest.TestCase):
+    def test_gateways_ask_the_encoders_service_and_load_no_model(self):
+        manifests = render.named("all-in")
+        gateway = by_name(manifests, "Deployment")["demo-sightline-gateway"]["spec"]["template"]["spec"]
+        values = binaries.environment(gateway["containers"][0])
+        scheme, name, port = re.match(r"(https?)://([a-z-]+)\.search\.svc:(\d+)$", values["SIGHTLINE_ENCODER__URL"]).groups()
+        self.assertEqual(scheme, "https")
+        self.assertEqual(values["SIGHTLINE_ENCODER__CA_CERT"], "/etc/sightline/tls/ca.crt")
+        self.assertEqual(values["SIGHTLINE_ENCODER__TIMEOUT_MS"], "2000")
+        self.assertNotIn("SIGHTLINE_MODEL__FOLDER", values)
+        self.assertNotIn("model", {volume["name"] for volume in gateway["volumes"]})
+        service = by_name(manifests, "Service")[name]["spec"]
+        self.assertIn(int(port), [entry["port"] for entry in service["ports"]])
+
+    def test_an_encoder_is_a_worker_that_takes_no_shards_and_knows_no_broker_nor_index(self):
+        pod = by_name(render.named("all-in"), "Deployment")["demo-sightline-encoder"]["spec"]["template"]["spec"]
+        container = pod["containers"][0]
+        self.assertEqual(container["args"], ["encoder"])
+        self.assertEqual(container["image"], "registry.example.com/ml/sightline-worker-cuda:0.1.0")
+        values = binaries.environment(container)
+        self.assertEqual(values["SIGHTLINE_MODEL__DEVICE"], "cuda")
+        for absent in ("SIGHTLINE_QUEUE__URL", "SIGHTLINE_INDEX__URL", "SIGHTLINE_STATE__URL"):
+            self.assertNotIn(absent, values)
+
+    def test_gateways_may_reach_encoders_and_only_the_release_may(self):
+        policies = by_name(render.named("all-in"), "NetworkPolicy")
+        self.assertIn(7304, [port["port"] for rule in policies["demo-sightline-gateway"]["spec"]["egress"]
+                             for port in rule["ports"]])
+        self.assertEqual(policies["demo-sightline-encoder"]["spec"]["ingress"][0]["from"], [{"podSelector": {}}])
+
+    def test_without_encoders_there_is_nothing_of_them(self):
+        manifests = render.named("minimal")
+        self.assertNotIn("demo-sightline-encoder", by_name(manifests, "Deployment"))
+        gateway = by_name(manifests, "Deployment")["demo-sightline-gateway"]["spec"]["template"]["spec"]
+        self.assertNotIn("SIGHTLINE_ENCODER__URL", binaries.environment(gateway["containers"][0]))
 
 
 class Runs(unittest.TestCase):

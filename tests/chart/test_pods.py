@@ -20,7 +20,7 @@ class Pods(unittest.TestCase):
         """The containers that run a service."""
         for _, pod, container in self.each():
             service = pod["metadata"]["labels"]["app.kubernetes.io/component"]
-            if service in ("coordinator", "gateway", "worker") and container["name"] == service:
+            if service in ("coordinator", "gateway", "worker", "encoder") and container["name"] == service:
                 yield service, pod, container
 
     def _formatMessage(self, msg, standard):  # noqa: N802

@@ -11,6 +11,8 @@ REPO: Path = Path(__file__).resolve().parents[2]
 # Another folder of binaries may stand in, as in the other tests.
 BINARIES: Path = REPO / os.environ.get("SIGHTLINE_BINARIES", "target/debug")
 SERVICES: List[str] = ["coordinator", "worker", "gateway"]
+# What runs as another program's subcommand.
+SUBCOMMANDS: Dict[str, List[str]] = {"encoder": ["sightline-worker", "encoder"]}
 
 _FACTS = re.compile(r"    (?P<kind>.+); default (?P<default>.+); (?P<variable>SIGHTLINE_[A-Z0-9_]+)")
 
@@ -27,12 +29,17 @@ class Key:
 
 
 def of(service: str) -> List[Key]:
-    """The keys of `sightline-<service>`, in the order of their names."""
-    program = BINARIES / f"sightline-{service}"
-    if not program.exists():
-        raise SystemExit(f"{program} is not there: run `make build` first")
-    listed = subprocess.run([str(program), "--list-keys"], check=True, capture_output=True, text=True).stdout
+    """The keys of a service, in the order of their names."""
+    listed = subprocess.run([*program(service), "--list-keys"], check=True, capture_output=True, text=True).stdout
     return parse(listed)
+
+
+def program(service: str) -> List[str]:
+    """The command that is a service."""
+    name, *arguments = SUBCOMMANDS.get(service, [f"sightline-{service}"])
+    if not (BINARIES / name).exists():
+        raise SystemExit(f"{BINARIES / name} is not there: run `make build` first")
+    return [str(BINARIES / name), *arguments]
 
 
 def parse(listed: str) -> List[Key]:

@@ -118,6 +118,12 @@ def worker(defaults: bool) -> Schema:
     return obj(properties) if defaults else obj({**properties, "model": ref("model")}, ["model"])
 
 
+def called_autoscaling() -> Schema:
+    """Of services that are called, and scale by CPU."""
+    return obj({"enabled": BOOLEAN, "minReplicas": whole(1), "maxReplicas": whole(1),
+                "targetCPUUtilizationPercentage": whole(1)})
+
+
 def schema() -> Schema:
     service = obj({"port": PORT, "annotations": STRINGS})
     coordinator = obj({**placement(), "replicas": whole(1), "config": ref("coordinatorConfig"), "service": service,
@@ -125,8 +131,12 @@ def schema() -> Schema:
     gateway = obj({
         **placement(), "enabled": BOOLEAN, "replicas": whole(1), "config": ref("gatewayConfig"), "service": service,
         "model": {"anyOf": [ref("model"), {"type": "object", "maxProperties": 0}]},
-        "autoscaling": obj({"enabled": BOOLEAN, "minReplicas": whole(1), "maxReplicas": whole(1),
-                            "targetCPUUtilizationPercentage": whole(1)}),
+        "autoscaling": called_autoscaling(),
+        "terminationGracePeriodSeconds": whole(15, 3600), "preStopSeconds": whole(1, 300)})
+    encoder = obj({
+        **placement(), "enabled": BOOLEAN, "replicas": whole(1), "config": ref("encoderConfig"), "service": service,
+        "model": {"anyOf": [ref("model"), {"type": "object", "maxProperties": 0}]}, "device": {"enum": ["cpu", "cuda"]},
+        "image": text(), "runtimeClassName": text(), "autoscaling": called_autoscaling(),
         "terminationGracePeriodSeconds": whole(15, 3600), "preStopSeconds": whole(1, 300)})
     switch = {"enabled": BOOLEAN, "labels": STRINGS}
     properties = {
@@ -146,7 +156,8 @@ def schema() -> Schema:
         "serviceAccount": obj({"create": BOOLEAN, "name": text(), "annotations": STRINGS}),
         "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},
                             "fsGroup": {"anyOf": [whole(1), {"type": "null"}]}}),
-        "coordinator": coordinator, "gateway": gateway, "scaling": {"enum": ["auto", "keda", "hpa", "none"]},
+        "coordinator": coordinator, "gateway": gateway, "encoder": encoder,
+        "imports": obj({"pool": text()}), "scaling": {"enum": ["auto", "keda", "hpa", "none"]},
         "workers": {"type": "object", "propertyNames": {"pattern": _NAME, "maxLength": 20},
                     "additionalProperties": worker(False)},
         "workerDefaults": worker(True),
@@ -176,7 +187,7 @@ def schema() -> Schema:
         **obj(properties, ["state", "queue", "index"]),
         "$defs": {"model": model(),
                   "quantities": {"type": "object", "additionalProperties": {"anyOf": [text(_QUANTITY), whole(0)]}},
-                  **{f"{name}Config": config(name) for name in keys.SERVICES}},
+                  **{f"{name}Config": config(name) for name in [*keys.SERVICES, *keys.SUBCOMMANDS]}},
     }
 
 

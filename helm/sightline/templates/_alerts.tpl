@@ -2,7 +2,10 @@
 {{- define "sightline.alerts" -}}
 {{- $where := printf "release=%q,namespace=%q" .root.Release.Name .root.Release.Namespace -}}
 {{- $alerts := list -}}
-{{- range $component := ternary (list "coordinator" "gateway") (list "coordinator") .root.Values.gateway.enabled -}}
+{{- $called := list "coordinator" -}}
+{{- if .root.Values.gateway.enabled }}{{ $called = append $called "gateway" }}{{ end -}}
+{{- if .root.Values.encoder.enabled }}{{ $called = append $called "encoder" }}{{ end -}}
+{{- range $component := $called -}}
 {{- $alerts = append $alerts (dict
   "alert" (printf "Sightline%sDown" (title $component))
   "expr" (printf "absent(up{job=%q,%s} == 1)" $component $where)
@@ -46,7 +49,7 @@
 {{- $alerts = concat $alerts (list
   (dict "alert" "SightlineDeadLetters"
     "expr" "max by (queue) (rabbitmq_queue_messages{queue=~\"sightline[.].*[.]dead\"}) > 0"
-    "for" "1m" "severity" "warning"
+    "for" "30m" "severity" "warning"
     "summary" "{{ $value }} messages lie in {{ $labels.queue }}.")
   (dict "alert" "SightlineQueueNotWorked"
     "expr" (printf "max by (queue) (rabbitmq_queue_messages_ready{queue=~\"sightline[.]shards[.].*\",queue!~\".*[.](dead|delay[.].*)\"}) > 0 and on () (sum(rate(sightline_worker_items_total{%s}[10m])) == 0 or absent(sightline_worker_items_total{%s}))" $where $where)

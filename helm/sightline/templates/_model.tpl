@@ -47,3 +47,12 @@ model:
   folder: {{ clean (printf "/models/%s" (.path | default "")) }}
   name: {{ .name | quote }}
 {{- end -}}
+
+{{/* What a gateway is told of the release's encoders. */}}
+{{- define "sightline.encoderConfig" -}}
+encoder:
+  url: {{ include "sightline.scheme" . }}://{{ include "sightline.fullname" . }}-encoder.{{ .Release.Namespace }}.svc:{{ .Values.encoder.service.port }}
+  {{- if and .Values.tls.existingSecret .Values.tls.ca }}
+  ca_cert: /etc/sightline/tls/ca.crt
+  {{- end }}
+{{- end -}}

@@ -69,6 +69,19 @@ sightline.shards.{{ $readable }}.{{ sha256sum $parts | trunc 8 }}
 {{- mergeOverwrite (deepCopy .root.Values.workerDefaults) (deepCopy (index .root.Values.workers .pool)) | toYaml -}}
 {{- end -}}
 
+{{/* The pool that is woken for imports: the one that is named, else the first by name that computes on processors, else the first. */}}
+{{- define "sightline.importsPool" -}}
+{{- $found := .Values.imports.pool -}}
+{{- if and $found (not (hasKey .Values.workers $found)) -}}
+{{- fail (printf "imports.pool: there is no worker pool %s; choose of: %s" $found (keys .Values.workers | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- range $pool := keys .Values.workers | sortAlpha -}}
+{{- $of := include "sightline.pool" (dict "root" $ "pool" $pool) | fromYaml -}}
+{{- if and (not $found) (eq $of.device "cpu") }}{{ $found = $pool }}{{ end -}}
+{{- end -}}
+{{ $found | default (keys .Values.workers | sortAlpha | first) }}
+{{- end -}}
+
 {{/* What scales pools: keda, hpa or none. */}}
 {{- define "sightline.scaling" -}}
 {{- if ne .Values.scaling "auto" -}}

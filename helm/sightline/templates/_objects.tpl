@@ -18,6 +18,24 @@ spec:
     - {name: observe, port: 9090, targetPort: observe}
 {{- end -}}
 
+{{/* An HPA by CPU for services that are called. Takes who, name and of (minReplicas, maxReplicas, target). */}}
+{{- define "sightline.cpuScaler" -}}
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ .name }}
+  labels: {{- include "sightline.labels" .who | nindent 4 }}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ .name }}}
+  minReplicas: {{ .of.minReplicas }}
+  maxReplicas: {{ .of.maxReplicas }}
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target: {type: Utilization, averageUtilization: {{ .of.targetCPUUtilizationPercentage }}}
+{{- end -}}
+
 {{/* A disruption budget, where one is wanted. Takes who and name. */}}
 {{- define "sightline.budget" }}
 {{- if not (kindIs "invalid" .who.of.maxUnavailable) }}

@@ -26,7 +26,7 @@
   value: {{ $text | quote }}
 {{- end -}}
 
-{{/* What every service is told. Takes root, port and drain (seconds). */}}
+{{/* What every service is told. Takes root, port and drain (seconds); storeless where it reads no object store. */}}
 {{- define "sightline.ownConfig" -}}
 listen:
   address: 0.0.0.0:{{ .port }}
@@ -48,6 +48,7 @@ telemetry:
 {{- with .root.Values.telemetry.otlpEndpoint }}
   otlp_endpoint: {{ . | quote }}
 {{- end }}
+{{- if not .storeless }}
 {{- with .root.Values.s3 }}
 {{- if or .endpoint .region .pathStyle }}
 s3:
@@ -60,6 +61,7 @@ s3:
   {{- if .pathStyle }}
   path_style: true
   {{- end }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- end -}}
