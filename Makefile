@@ -119,6 +119,12 @@ helm-live: setup-test ## The chart on a real control plane, its pods as processe
 	cargo build --locked $(SERVICES) -p sightline-cli --bins
 	$(DEV) run --rabbitmq-management rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/live/run.py
 
+.PHONY: alerts-live
+alerts-live: setup-test ## Four of the chart's alerts on a real Prometheus, each fired by its outage (target/alerts.json)
+	$(SETUP) python-clients helm prometheus
+	cargo build --locked $(SERVICES) --bins
+	$(DEV) run rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/live/alerts.py
+
 .PHONY: lint-docker
 lint-docker: ## hadolint over the Dockerfiles
 	$(SETUP) python-chart
