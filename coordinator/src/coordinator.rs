@@ -1,6 +1,7 @@
 //! A coordinator put together: planning loop, tracker and gRPC service over the seams that it is given.
 
 use crate::dead_letters::DeadLetters;
+use crate::lost_links::LostLinks;
 use crate::metrics::CoordinatorMetrics;
 use crate::plan_loop::{self, PlanLoop};
 use crate::planner::{PlanError, Planner, PlannerOptions};
@@ -18,6 +19,7 @@ use sightline_state::State;
 use sightline_telemetry::{Metrics, MetricsError};
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What a coordinator works with.
@@ -43,6 +45,7 @@ pub struct Coordinator {
     waiting: Arc<Waiting>,
     planner: Arc<Planner>,
     dead_letters: DeadLetters,
+    lost_links: LostLinks,
     metrics: CoordinatorMetrics,
 }
 
@@ -70,12 +73,19 @@ impl Coordinator {
             metrics: metrics.clone(),
             queues: Mutex::default(),
         };
+        let waiting = Arc::<Waiting>::default();
+        let lost_links = LostLinks {
+            tracker: Arc::clone(&tracker),
+            waiting: Arc::clone(&waiting),
+            seen: Mutex::default(),
+        };
         Ok(Self {
             seams,
             tracker,
-            waiting: Arc::default(),
+            waiting,
             planner,
             dead_letters,
+            lost_links,
             metrics,
         })
     }
@@ -124,6 +134,15 @@ impl Coordinator {
         self.dead_letters.pass().await
     }
 
+    /// Looks once for links that nobody follows, as if it were so late, which [`Coordinator::plan`] does every minute:
+    /// those of runs whose planning stood still for three minutes are published again.
+    ///
+    /// # Errors
+    /// When state or queue failed.
+    pub async fn look_for_lost_links(&self, now: Instant) -> Result<(), PlanError> {
+        self.lost_links.pass(now).await
+    }
+
     /// Plans until shutdown; links in hand are followed to their end.
     ///
     /// # Errors
@@ -140,7 +159,8 @@ impl Coordinator {
         };
         let planning = plan_loop::run(Arc::new(plan), shutdown.clone());
         let burying = self.dead_letters.watch(&shutdown);
-        let ((), (), planned) = tokio::join!(listening, burying, planning);
+        let finding = self.lost_links.watch(&shutdown);
+        let ((), (), (), planned) = tokio::join!(listening, burying, finding, planning);
         planned
     }
 }

@@ -13,6 +13,7 @@ mod dead_letters;
 mod failures;
 mod fan_out;
 mod import_request;
+mod lost_links;
 mod metrics;
 mod mirror;
 mod node;

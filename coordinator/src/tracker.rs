@@ -96,6 +96,20 @@ impl Tracker {
         Ok(self.read(run, read).await?.unwrap_or_default())
     }
 
+    /// Links without node, and how many shards have no result; none where the run's planning has ended or there is no
+    /// such run.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) async fn open_links(&self, run: &RunId) -> Result<Option<(Vec<Link>, u64)>, StateError> {
+        let read = |progress: &RunProgress| {
+            let links: Vec<_> = progress.open_links().into_iter().map(|(link, _)| link).collect();
+            let planned = links.is_empty() || progress.state().is_final();
+            (!planned).then(|| (links, progress.outstanding() as u64))
+        };
+        Ok(self.read(run, read).await?.flatten())
+    }
+
     /// Shards of a run's tree, in the order of their ids: read from its nodes, and kept until another run is asked for.
     ///
     /// # Errors

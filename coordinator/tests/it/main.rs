@@ -6,11 +6,13 @@
     reason = "a test that cannot go on says so and ends"
 )]
 
+mod between;
 mod contested;
 mod dead_letters;
 mod fan_out;
 mod fixture;
 mod limits;
+mod lost_links;
 mod mirror;
 mod preview;
 mod retry;

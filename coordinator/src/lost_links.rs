@@ -1,0 +1,127 @@
+//! Links that nobody follows, published again. A broker can keep a message from everyone for as long as its consumer
+//! timeout, half an hour as RabbitMQ comes: after the node that had handed it out was lost, or a consumer's machine. A
+//! creator of a run may also die between the run and its first message. To follow a link twice has the effect of once.
+
+use crate::planner::{PlanError, describe};
+use crate::publish::publish_link;
+use crate::tracker::Tracker;
+use crate::waiting::Waiting;
+use sightline_core::{LinkId, RunId};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How often runs are looked at.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// A run whose planning stands still for so long has its links published again, then after twice as long each time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+const MOST_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Looks for them.
+#[derive(Debug)]
+pub(crate) struct LostLinks {
+    pub(crate) tracker: Arc<Tracker>,
+    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) seen: Mutex<HashMap<RunId, Seen>>,
+}
+
+/// What was seen of a run.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// Its planning has ended.
+    Planned,
+    /// These links are without node.
+    Open {
+        links: Vec<LinkId>,
+        since: Instant,
+        patience: Duration,
+    },
+}
+
+impl LostLinks {
+    /// Looks for them now and then, until shutdown.
+    pub(crate) async fn watch(&self, shutdown: &CancellationToken) {
+        loop {
+            let pass = async {
+                tokio::time::sleep(INTERVAL).await;
+                self.pass(Instant::now()).await
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                passed = pass => if let Err(error) = passed {
+                    tracing::warn!(error = describe(&error), "cannot look for links that nobody follows");
+                },
+            }
+        }
+    }
+
+    /// Looks at all runs once.
+    ///
+    /// # Errors
+    /// When state or queue failed.
+    pub(crate) async fn pass(&self, now: Instant) -> Result<(), PlanError> {
+        let mut seen = self.seen.lock().await;
+        let mut after = None;
+        loop {
+            let page = self.tracker.state.list_runs(after).await?;
+            for run in page.runs {
+                let before = seen.remove(&run);
+                if let Some(now) = self.look_at(&run, before, now).await? {
+                    seen.insert(run, now);
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Publishes a run's links where they are the same as before for too long. Gives what is seen of it now; nothing
+    /// where its planning has a reason to wait.
+    async fn look_at(&self, run: &RunId, before: Option<Seen>, now: Instant) -> Result<Option<Seen>, PlanError> {
+        if let Some(Seen::Planned) = before {
+            return Ok(before);
+        }
+        let Some(document) = self.tracker.document(run).await? else {
+            return Ok(None);
+        };
+        let Some((open, outstanding)) = self.tracker.open_links(run).await? else {
+            return Ok(Some(Seen::Planned));
+        };
+        if outstanding >= u64::from(document.spec.window_shards) || self.waiting.planning_waits_for(run).is_some() {
+            return Ok(None);
+        }
+        let links: Vec<_> = open.iter().map(|link| link.id(run)).collect();
+        let (since, patience) = match before {
+            Some(Seen::Open {
+                links: old,
+                since,
+                patience,
+            }) if old == links => (since, patience),
+            _ => (now, PATIENCE),
+        };
+        if now.duration_since(since) < patience {
+            return Ok(Some(Seen::Open { links, since, patience }));
+        }
+        tracing::warn!(%run, links = links.len(), after = ?patience, "planning stands still: its links are published again");
+        for link in &open {
+            publish_link(
+                self.tracker.queue.as_ref(),
+                &document,
+                link,
+                document.traceparent.as_deref(),
+            )
+            .await?;
+        }
+        Ok(Some(Seen::Open {
+            links,
+            since: now,
+            patience: (patience * 2).min(MOST_PATIENCE),
+        }))
+    }
+}

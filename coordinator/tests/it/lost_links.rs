@@ -1,0 +1,78 @@
+//! A broker that loses a link, or keeps it from everyone.
+
+use crate::between::{Between, Fault};
+use crate::fixture::{Fixture, work};
+use sightline_core::message::queues;
+use sightline_proto::v1;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longer than a coordinator waits before it publishes a link again, and less than twice as long.
+const LATER: Duration = Duration::from_secs(200);
+
+/// Loses the first links, and counts all.
+#[derive(Debug)]
+struct Forgetful {
+    forgets: u32,
+    links: Arc<AtomicU32>,
+}
+
+impl Fault for Forgetful {
+    fn loses(&self, queue: &str) -> bool {
+        queue == queues::PLAN && self.links.fetch_add(1, Ordering::SeqCst) < self.forgets
+    }
+}
+
+async fn forgetting(forgets: u32) -> (Fixture, Arc<AtomicU32>) {
+    let links = Arc::<AtomicU32>::default();
+    let fault = Forgetful {
+        forgets,
+        links: Arc::clone(&links),
+    };
+    let fixture = Fixture::behind(15, |queue| Arc::new(Between { queue, fault })).await;
+    (fixture, links)
+}
+
+#[tokio::test]
+async fn a_link_that_the_broker_lost_is_published_again_when_planning_stood_still() {
+    let (fixture, links) = forgetting(2).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    let looks = |now| fixture.coordinator.look_for_lost_links(now);
+    let start = Instant::now();
+    for (seconds, published) in [(0, 1), (170, 1), (200, 2), (390, 2), (570, 3)] {
+        looks(start + Duration::from_secs(seconds)).await.unwrap();
+        assert_eq!(links.load(Ordering::SeqCst), published, "after {seconds} s");
+    }
+    let mut consumer = fixture.consumer().await;
+    let mut keys = Vec::new();
+    while keys.len() < 15 {
+        keys.extend(work(&fixture, consumer.as_mut(), &[]).await);
+    }
+    let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!((ended.state(), ended.planned_items), (v1::run::State::Succeeded, 15));
+}
+
+#[tokio::test]
+async fn links_that_wait_for_room_or_are_followed_are_not_published_again() {
+    let (fixture, links) = forgetting(0).await;
+    let spec = v1::RunSpec {
+        window_shards: 1,
+        shard_items: 2,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    let full = fixture.until(&run.name, |run| run.planned_shards > 0).await;
+    assert!(full.planned_items < 15, "the window is full");
+    let published = links.load(Ordering::SeqCst);
+    let start = Instant::now();
+    for at in 0..4 {
+        fixture
+            .coordinator
+            .look_for_lost_links(start + LATER * at)
+            .await
+            .unwrap();
+    }
+    assert_eq!(links.load(Ordering::SeqCst), published);
+}
