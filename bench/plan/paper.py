@@ -4,7 +4,7 @@
     bench/plan/paper.py [target/bench/plan-units.json]
 
 The unit costs are what `bench/plan/run.py` measured of one run: bytes of a manifest, of a node, of messages and of a result,
-and objects a second. Counts follow from docs/protocol.md: a shard has 256 objects, a link 16 shards (a window of 64 or
+and objects a second. Counts follow from docs/protocol.md: a shard has 256 objects, a link 32 shards (a window of 128 or
 more), a page of a listing 1000 keys, a roll-up 128 shards.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SHARD, LINK_SHARDS, PAGE, ROLL_UP_SHARDS = 256, 16, 1000, 128
+SHARD, LINK_SHARDS, PAGE, ROLL_UP_SHARDS = 256, 32, 1000, 128
 SIZES = [100_000, 1_000_000, 10_000_000, 100_000_000]
 
 

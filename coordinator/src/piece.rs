@@ -61,7 +61,8 @@ pub(crate) fn add(to: &mut RollUpSums, more: &RollUpSums) {
 struct Shard {
     items: u32,
     bytes: u64,
-    done: Option<ShardSummary>,
+    /// In a box, since most of the shards that are in memory are outstanding.
+    done: Option<Box<ShardSummary>>,
 }
 
 /// See above.
@@ -124,7 +125,7 @@ impl Piece {
     pub(crate) fn finish(&mut self, shard: &ShardId, summary: ShardSummary) {
         if let Some(shard) = self.shards.get_mut(shard) {
             self.missing -= usize::from(shard.done.is_none());
-            shard.done = Some(summary);
+            shard.done = Some(Box::new(summary));
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// Links that one coordinator follows at a time.
-const CONCURRENT_LINKS: u16 = 4;
+const CONCURRENT_LINKS: u16 = 6;
 /// How long a link waits that found its run's window full.
 const WINDOW_DELAY: Duration = Duration::from_secs(1);
 /// How long a run that is watched is left alone.

@@ -115,7 +115,7 @@ pub struct PlannerOptions {
 impl Default for PlannerOptions {
     fn default() -> Self {
         Self {
-            shards_per_link: 16,
+            shards_per_link: 32,
             page_entries: 1000,
             shard_bytes: 8 << 20,
             writing_bytes: 32 << 20,

@@ -4,7 +4,8 @@ use crate::kind::{is_picture, other_type};
 use crate::{DatasetError, Page, Reader};
 use sightline_core::plan::Range;
 use sightline_core::{FailureReason, Item, ItemKey, ManifestEntry, ObjectRef, Outcome, SkipReason};
-use sightline_objects::{ListPage, ListRequest, MAX_LIST_LIMIT, ObjectMeta};
+use sightline_objects::{ListHint, ListPage, ListRequest, MAX_LIST_LIMIT, ObjectMeta};
+use std::sync::PoisonError;
 
 pub(crate) async fn page(
     reader: &Reader,
@@ -33,9 +34,14 @@ pub(crate) async fn list(
     limit: usize,
     fold: bool,
 ) -> Result<ListPage, DatasetError> {
+    let hint = match fold {
+        true => ListHint::default(),
+        false => reader.hint.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+    };
     let request = ListRequest {
         prefix: range.prefix.clone(),
         start_after,
+        hint,
         fold,
         limit: limit.clamp(1, MAX_LIST_LIMIT),
     };
@@ -44,6 +50,13 @@ pub(crate) async fn list(
         what: format!("listing of {:?}", reader.store.root()),
         source,
     })?;
+    if !fold {
+        reader
+            .hint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&page.hint);
+    }
     if let Some(until) = &range.until {
         page.objects.retain(|object| object.key <= *until);
         page.common_prefixes.retain(|prefix| prefix <= until);

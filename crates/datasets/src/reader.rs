@@ -4,8 +4,8 @@ use crate::split::{self, Parts, Split};
 use crate::{DatasetError, clip_retrieval, embeddings, nih, prefix, table};
 use sightline_core::plan::Range;
 use sightline_core::{ManifestEntry, Source};
-use sightline_objects::ObjectStore;
-use std::sync::Arc;
+use sightline_objects::{ListHint, ObjectStore};
+use std::sync::{Arc, Mutex};
 
 /// Bounds of what reading holds in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,19 +40,27 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Reads one dataset. Cheap to make: all that it needs to go on is in the cursor.
+/// Reads one dataset, page after page, and is not kept longer: of a prefix, it goes on with what it saw of folders. Cheap
+/// to make: all that it needs to go on is in the cursor.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(crate) store: Arc<dyn ObjectStore>,
     pub(crate) source: Source,
     pub(crate) options: ReaderOptions,
+    /// What the page of a prefix that was read last told of the next.
+    pub(crate) hint: Arc<Mutex<ListHint>>,
 }
 
 impl Reader {
     /// A reader of what `store` (the dataset's root) holds.
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>, source: Source, options: ReaderOptions) -> Self {
-        Self { store, source, options }
+        Self {
+            store,
+            source,
+            options,
+            hint: Arc::default(),
+        }
     }
 
     /// Reads at most `limit` entries (at least 1) of a range. The page may hold fewer, even none, and still have a

@@ -14,7 +14,7 @@ mod open;
 mod s3;
 
 pub use error::ObjectError;
-pub use listing::{ListPage, ListRequest, MAX_LIST_LIMIT, after_prefix};
+pub use listing::{ListHint, ListPage, ListRequest, MAX_LIST_LIMIT, after_prefix};
 pub use local::LocalStore;
 pub use open::{FileAccess, OpenOptions, Stores, open};
 pub use s3::{S3Options, S3Store};

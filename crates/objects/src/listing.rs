@@ -1,6 +1,8 @@
 //! What is asked of a listing, and how its pages follow each other.
 
+use crate::s3::Neighbours;
 use crate::{ObjectError, ObjectMeta};
+use std::sync::Arc;
 
 /// Most keys and prefixes of one page (S3's own limit).
 pub const MAX_LIST_LIMIT: usize = 1000;
@@ -15,7 +17,14 @@ pub struct ListPage {
     /// Pass as `start_after` for what follows; none at the end. A text that any process can go on from, later too;
     /// it need not be a key.
     pub next: Option<String>,
+    /// Goes with `next`.
+    pub hint: ListHint,
 }
+
+/// What a page tells of the next, which saves some stores a request. A listing that goes on with it may leave out what
+/// was put since the page that it is of: it is for whoever reads page after page, and is not to be kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListHint(pub(crate) Option<Arc<Neighbours>>);
 
 /// What to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,6 +34,8 @@ pub struct ListRequest {
     /// Only keys after this one. With `fold`, use only what an earlier page gave as `next`: for a text inside a folded
     /// prefix, stores differ in whether that prefix is given again.
     pub start_after: Option<String>,
+    /// What the page told whose `next` this goes on from, or nothing.
+    pub hint: ListHint,
     /// Fold keys at the first `/` after the prefix into common prefixes.
     pub fold: bool,
     /// At most so many keys and prefixes, 1 to [`MAX_LIST_LIMIT`].
@@ -38,6 +49,7 @@ impl ListRequest {
         Self {
             prefix: prefix.into(),
             start_after: None,
+            hint: ListHint::default(),
             fold: false,
             limit: MAX_LIST_LIMIT,
         }

@@ -31,10 +31,9 @@ impl State {
         after: Option<String>,
     ) -> Result<(Vec<String>, Option<String>), StateError> {
         let request = ListRequest {
-            prefix: layout::mirrored_rows(run),
             start_after: after,
-            fold: false,
             limit: PAGE,
+            ..ListRequest::all(layout::mirrored_rows(run))
         };
         let page = self.store.list(&request).await?;
         Ok((page.objects.into_iter().map(|object| object.key).collect(), page.next))

@@ -66,10 +66,8 @@ impl State {
     pub async fn plan_node_digests(&self, run: &RunId, link: &LinkId) -> Result<Option<(String, bool)>, StateError> {
         let folder = layout::plan_link(run, link);
         let request = ListRequest {
-            prefix: folder.clone(),
-            start_after: None,
-            fold: false,
             limit: 2,
+            ..ListRequest::all(folder.as_str())
         };
         // Keys are listed in order, so the first is the smallest digest.
         let objects = self.store.list(&request).await?.objects;
@@ -98,10 +96,8 @@ impl State {
         after: Option<String>,
     ) -> Result<(Vec<(LinkId, String)>, Option<String>), StateError> {
         let request = ListRequest {
-            prefix: layout::plan(run),
             start_after: after,
-            fold: false,
-            limit: 1000,
+            ..ListRequest::all(layout::plan(run))
         };
         let page = self.store.list(&request).await?;
         let nodes = page

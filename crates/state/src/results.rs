@@ -19,10 +19,8 @@ impl State {
     /// When the state cannot be read.
     pub async fn has_result(&self, run: &RunId, shard: &ShardId) -> Result<bool, StateError> {
         let request = ListRequest {
-            prefix: layout::shard_results(run, shard),
-            start_after: None,
-            fold: false,
             limit: 1,
+            ..ListRequest::all(layout::shard_results(run, shard))
         };
         Ok(!self.store.list(&request).await?.objects.is_empty())
     }
@@ -79,10 +77,8 @@ impl State {
         after: Option<String>,
     ) -> Result<(Vec<ResultKey>, Option<String>), StateError> {
         let request = ListRequest {
-            prefix: layout::results(run),
             start_after: after,
-            fold: false,
-            limit: 1000,
+            ..ListRequest::all(layout::results(run))
         };
         let page = self.store.list(&request).await?;
         let key = |key: String| {

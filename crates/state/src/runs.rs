@@ -59,10 +59,9 @@ impl State {
     /// When the state cannot be read.
     pub async fn list_runs(&self, after: Option<String>) -> Result<RunPage, StateError> {
         let request = ListRequest {
-            prefix: layout::RUNS.into(),
             start_after: after,
             fold: true,
-            limit: 1000,
+            ..ListRequest::all(layout::RUNS)
         };
         let page = self.store.list(&request).await?;
         let id = |prefix: &String| {

@@ -17,8 +17,20 @@ fn keys(page: &ListPage) -> Vec<&str> {
     page.objects.iter().map(|meta| meta.key.as_str()).collect()
 }
 
-/// All pages of a listing, as one.
-async fn all_pages(store: &dyn ObjectStore, mut request: ListRequest) -> (ListPage, usize) {
+/// All pages of a listing, as one: the same whether a page is told what the one before knew or not.
+async fn all_pages(store: &dyn ObjectStore, request: ListRequest) -> (ListPage, usize) {
+    let (alone, _) = follow(store, request.clone(), false).await;
+    let (whole, pages) = follow(store, request, true).await;
+    assert!(
+        whole == alone,
+        "with hints: {:?}, without: {:?}",
+        keys(&whole),
+        keys(&alone)
+    );
+    (whole, pages)
+}
+
+async fn follow(store: &dyn ObjectStore, mut request: ListRequest, hints: bool) -> (ListPage, usize) {
     let mut whole = ListPage::default();
     let mut pages = 0;
     loop {
@@ -35,6 +47,9 @@ async fn all_pages(store: &dyn ObjectStore, mut request: ListRequest) -> (ListPa
             "no progress"
         );
         request.start_after = Some(next);
+        if hints {
+            request.hint = page.hint;
+        }
     }
 }
 
@@ -170,7 +185,18 @@ pub async fn directories_of_every_size_are_paged_without_loss(store: &dyn Object
     }
     fill(store, &expected).await;
     expected.sort_unstable();
-    for (prefix, limit) in [("", 100), ("x/", 7), ("x/", 120), ("x/d", 40), ("x/", 1000)] {
+    for (prefix, limit) in [
+        ("", 100),
+        ("x/", 7),
+        ("x/", 13),
+        ("x/", 60),
+        ("x/", 61),
+        ("x/", 120),
+        ("x/", 130),
+        ("x/", 300),
+        ("x/d", 40),
+        ("x/", 1000),
+    ] {
         let request = ListRequest {
             limit,
             ..ListRequest::all(prefix)

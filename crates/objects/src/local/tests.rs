@@ -239,7 +239,7 @@ proptest::proptest! {
                 fs::write(path, "x").unwrap();
             }
             fs::create_dir_all(dir.path().join("root/aa/empty/empty")).ok();
-            let mut request = ListRequest { prefix: prefix.clone(), start_after: start.clone(), fold, limit };
+            let mut request = ListRequest { start_after: start.clone(), fold, limit, ..ListRequest::all(prefix.as_str()) };
             let (mut found, mut folded) = (Vec::new(), Vec::new());
             loop {
                 let page = store.list(&request).await.unwrap();

@@ -1,15 +1,16 @@
 //! Listing, with every answer checked: one that is broken is an error, never a short page.
 
+use super::answer::{Answer, TakeBody};
 use super::climb::{Step, steps};
 use super::descend::is_behind_a_directory;
 use super::{S3Store, bare};
 use crate::listing::after_prefix;
-use crate::{ListPage, ListRequest, ObjectError, ObjectMeta};
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use crate::{ListHint, ListPage, ListRequest, ObjectError, ObjectMeta};
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use aws_sdk_s3::types::EncodingType;
 use std::borrow::Cow;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// Empty answers in a row that say there is more. A bucket full of deleted versions gives some.
 const MAX_EMPTY_ANSWERS: usize = 1000;
@@ -31,6 +32,7 @@ pub(super) struct Query<'a> {
     pub(super) asked: &'a str,
     pub(super) prefix: String,
     pub(super) after: Option<String>,
+    pub(super) hint: ListHint,
     pub(super) fold: bool,
     pub(super) limit: usize,
 }
@@ -44,6 +46,7 @@ pub(super) async fn page(store: &S3Store, request: &ListRequest) -> Result<ListP
             .start_after
             .as_ref()
             .map(|start| format!("{}{start}", store.prefix)),
+        hint: request.hint.clone(),
         fold: request.fold,
         limit: request.limit,
     };
@@ -58,7 +61,11 @@ pub(super) async fn page(store: &S3Store, request: &ListRequest) -> Result<ListP
         _ => Vec::new(),
     };
     if steps.is_empty() {
-        return query.answer().await;
+        let behind = query.after.as_deref().is_some_and(is_behind_a_directory);
+        return match store.client.climbs && behind && !request.fold {
+            true => query.descend().await,
+            false => query.answer().await,
+        };
     }
     let mut page = ListPage::default();
     for step in steps {
@@ -80,6 +87,7 @@ pub(super) async fn page(store: &S3Store, request: &ListRequest) -> Result<ListP
         page.common_prefixes.extend(more.common_prefixes);
         if more.next.is_some() {
             page.next = more.next;
+            page.hint = more.hint;
             return Ok(page);
         }
     }
@@ -104,6 +112,7 @@ impl Query<'_> {
             asked: self.asked,
             prefix: String::new(),
             after: None,
+            hint: self.hint.clone(),
             fold: self.fold,
             limit: self.limit,
         };
@@ -135,11 +144,11 @@ impl Query<'_> {
         let mut token: Option<String> = None;
         for _ in 0..MAX_EMPTY_ANSWERS {
             let (answer, page) = self.ask_whole(token.as_deref()).await?;
-            if page.next.is_some() || answer.is_truncated() == Some(false) {
+            if page.next.is_some() || answer.truncated == Some(false) {
                 return Ok(page);
             }
             let next = answer
-                .next_continuation_token
+                .token
                 .ok_or_else(|| self.broken("the server says that there is more, and gives neither keys nor a token"))?;
             if token.as_ref() == Some(&next) {
                 return Err(self.broken("the server says that there is more, and makes no progress"));
@@ -150,7 +159,7 @@ impl Query<'_> {
     }
 
     /// A whole answer, asked for again where it is broken: planning needs many in a row, and the SDK sees only an answer.
-    async fn ask_whole(&self, token: Option<&str>) -> Result<(ListObjectsV2Output, ListPage), ObjectError> {
+    async fn ask_whole(&self, token: Option<&str>) -> Result<(Answer, ListPage), ObjectError> {
         let mut pause = PAUSE;
         for _ in 1..self.store.client.max_attempts {
             match self.ask_once(token).await {
@@ -167,14 +176,14 @@ impl Query<'_> {
         })
     }
 
-    async fn ask_once(&self, token: Option<&str>) -> Result<(ListObjectsV2Output, ListPage), Unanswered> {
-        let answer = self.ask(token).await?;
-        let page = self.read(&answer).map_err(Unanswered::Unreadable)?;
+    async fn ask_once(&self, token: Option<&str>) -> Result<(Answer, ListPage), Unanswered> {
+        let mut answer = self.ask(token).await?;
+        let page = self.read(&mut answer).map_err(Unanswered::Unreadable)?;
         Ok((answer, page))
     }
 
-    async fn ask(&self, token: Option<&str>) -> Result<ListObjectsV2Output, Unanswered> {
-        let bucket = &self.store.bucket;
+    async fn ask(&self, token: Option<&str>) -> Result<Answer, Unanswered> {
+        let (bucket, body) = (&self.store.bucket, TakeBody::default());
         let request = self.store.client.sdk.list_objects_v2().bucket(bucket);
         request
             .prefix(&self.prefix)
@@ -184,6 +193,8 @@ impl Query<'_> {
             .max_keys(i32::try_from(self.limit).unwrap_or(i32::MAX))
             // XML cannot carry every character that a key may hold.
             .encoding_type(EncodingType::Url)
+            .customize()
+            .interceptor(body.clone())
             .send()
             .await
             .map_err(|error| {
@@ -198,45 +209,53 @@ impl Query<'_> {
                     )),
                     error => Unanswered::Refused(error),
                 }
-            })
+            })?;
+        let unreadable = |message: String| Unanswered::Unreadable(self.broken(message));
+        let body = body
+            .taken()
+            .ok_or_else(|| unreadable("the listing has no body".into()))?;
+        let bytes = timeout(self.store.client.operation_timeout, whole(ByteStream::new(body)))
+            .await
+            .map_err(|_| unreadable("the listing did not end in time".into()))?
+            .map_err(|error| unreadable(format!("the listing broke off: {error}")))?;
+        Answer::read(&bytes).map_err(|message| unreadable(format!("the listing cannot be read: {message}")))
     }
 
-    /// Takes an answer apart, if it is whole, in order, and of what was asked.
-    fn read(&self, answer: &ListObjectsV2Output) -> Result<ListPage, ObjectError> {
+    /// Takes an answer's entries, if it is whole, in order, and of what was asked.
+    fn read(&self, answer: &mut Answer) -> Result<ListPage, ObjectError> {
         let mut page = ListPage::default();
-        for object in answer.contents() {
-            let key = self.key(answer, object.key())?;
+        let given = answer.objects.len() + answer.prefixes.len();
+        page.objects.reserve_exact(answer.objects.len());
+        for object in std::mem::take(&mut answer.objects) {
+            let key = self.key(answer, object.key)?;
             // The root's own "folder".
             if key.is_empty() {
                 continue;
             }
             let missing = |what: &str| self.broken(format!("the listing gives no {what} for {key:?}"));
             page.objects.push(ObjectMeta {
-                etag: bare(object.e_tag().ok_or_else(|| missing("ETag"))?).to_owned(),
-                size: object
-                    .size()
-                    .and_then(|size| u64::try_from(size).ok())
-                    .ok_or_else(|| missing("size"))?,
+                etag: bare(&object.etag.ok_or_else(|| missing("ETag"))?).to_owned(),
+                size: object.size.ok_or_else(|| missing("size"))?,
                 key,
             });
         }
-        for prefix in answer.common_prefixes() {
-            page.common_prefixes.push(self.key(answer, prefix.prefix())?);
+        for prefix in std::mem::take(&mut answer.prefixes) {
+            page.common_prefixes.push(self.key(answer, Some(prefix))?);
         }
-        self.check(answer, &page).map_err(|message| self.broken(message))?;
-        if answer.is_truncated() == Some(true) {
+        self.check(answer, given, &page)
+            .map_err(|message| self.broken(message))?;
+        if answer.truncated == Some(true) {
             page.next = last_of(&page);
         }
         Ok(page)
     }
 
     /// A key of the answer as the store's caller knows it.
-    fn key(&self, answer: &ListObjectsV2Output, raw: Option<&str>) -> Result<String, ObjectError> {
+    fn key(&self, answer: &Answer, raw: Option<String>) -> Result<String, ObjectError> {
         let raw = raw.ok_or_else(|| self.broken("an entry of the listing has no key"))?;
-        let full = if answer.encoding_type() == Some(&EncodingType::Url) {
-            url_decode(raw)
-        } else {
-            Some(Cow::Borrowed(raw))
+        let full = match answer.encoded {
+            true => url_decode(&raw),
+            false => Some(Cow::Borrowed(raw.as_str())),
         };
         full.as_deref()
             .filter(|full| full.starts_with(&self.prefix))
@@ -245,14 +264,11 @@ impl Query<'_> {
             .ok_or_else(|| self.broken(format!("the listing holds {raw:?}, which was not asked for")))
     }
 
-    fn check(&self, answer: &ListObjectsV2Output, page: &ListPage) -> Result<(), &'static str> {
-        if answer.is_truncated().is_none() {
+    fn check(&self, answer: &Answer, given: usize, page: &ListPage) -> Result<(), &'static str> {
+        if answer.truncated.is_none() {
             return Err("the listing does not say whether there is more");
         }
-        let given = answer.contents().len() + answer.common_prefixes().len();
-        let announced = answer.key_count().and_then(|count| usize::try_from(count).ok());
-        // An answer that was cut between two entries still reads as a document: only the count tells.
-        if announced != Some(given) {
+        if answer.announced != Some(given) {
             return Err("the listing has another number of keys than it says");
         }
         let keys_ascend = page.objects.is_sorted_by(|a, b| a.key < b.key);
@@ -276,6 +292,15 @@ impl Query<'_> {
             Err("the listing starts before the key it was to go on from")
         }
     }
+}
+
+/// A body in one piece, which is not copied a second time: pages of several listings are in memory at once.
+async fn whole(mut body: ByteStream) -> Result<Vec<u8>, ByteStreamError> {
+    let mut bytes = Vec::new();
+    while let Some(more) = body.next().await {
+        bytes.extend_from_slice(&more?);
+    }
+    Ok(bytes)
 }
 
 /// Undoes `encoding-type=url`, in which `+` stands for a space; none where it is not UTF-8 or not encoded so.

@@ -1,5 +1,6 @@
 //! S3, and servers that speak as it does.
 
+mod answer;
 mod client;
 mod climb;
 mod descend;
@@ -8,6 +9,7 @@ mod list;
 
 pub(crate) use client::S3Client;
 pub use client::S3Options;
+pub(crate) use descend::Neighbours;
 
 use crate::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore};
 use async_trait::async_trait;

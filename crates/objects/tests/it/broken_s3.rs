@@ -338,3 +338,30 @@ async fn no_credential_is_shown() {
     let shown = format!("{:?} {error:?} {error}", server.store);
     assert!(!shown.contains(&secret), "the secret is in {shown}");
 }
+
+#[tokio::test]
+async fn with_a_hint_the_directories_of_the_next_pages_are_not_asked_for_again() {
+    let listing = |inner: String| xml(&format!("<IsTruncated>false</IsTruncated>{inner}"));
+    let folders =
+        ["b/", "c/", "d/"].map(|name| format!("<CommonPrefixes><Prefix>root/{name}</Prefix></CommonPrefixes>"));
+    let neighbours = listing(format!("<KeyCount>3</KeyCount>{}", folders.concat()));
+    let folder = |name: &str| listing(["1", "2"].map(|at| entry(&format!("{name}/{at}"))).concat());
+    let server = Server::start(vec![neighbours, folder("b"), folder("c"), folder("d")]).await;
+    let mut request = ListRequest {
+        start_after: Some("a0".into()),
+        limit: 2,
+        ..ListRequest::all("")
+    };
+    for (folder, asked, next) in [("b", 2, Some("b0")), ("c", 3, Some("c0")), ("d", 4, None)] {
+        let page = server.store.list(&request).await.unwrap();
+        let keys: Vec<_> = page.objects.iter().map(|object| object.key.as_str()).collect();
+        assert_eq!(keys, [format!("{folder}/1"), format!("{folder}/2")]);
+        assert_eq!(server.asked.load(Ordering::SeqCst), asked, "requests up to {folder}");
+        assert_eq!(page.next.as_deref(), next);
+        request = ListRequest {
+            start_after: page.next,
+            hint: page.hint,
+            ..request
+        };
+    }
+}
