@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod broken_s3;
 #[cfg(test)]
+mod listing_property;
+#[cfg(test)]
 mod local;
 #[cfg(test)]
 mod s3;
