@@ -182,12 +182,14 @@ scenario-medical: setup-test ## A medical-imaging team's collection, loaded, sea
 	$(DEV) run rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/scenarios/medical_images_v1.py
 
 .PHONY: fuzz-filter
-fuzz-filter: ## Mutate filters for ten minutes (SECONDS_OF_FUZZ=600), in the process, on the stable toolchain
-	SIGHTLINE_FUZZ_SECONDS=$(or $(SECONDS_OF_FUZZ),600) cargo test --locked -p sightline-core --lib -- --nocapture mutated_filters
+fuzz-filter: ## The filter parser under libFuzzer for ten minutes (SECONDS_OF_FUZZ=600), from the committed corpus
+	crates/core/fuzz/run.sh $(or $(SECONDS_OF_FUZZ),600)
 
 .PHONY: filter-values
-filter-values: ## 10,000 filters with hostile names and values against the evaluator in memory (CASES)
-	PROPTEST_CASES=$(or $(CASES),10000) cargo test --locked -p sightline-index --lib -- any_filter_means_the_same
+filter-values: setup-test ## 10,000 filters with hostile names and values on each index against the evaluator in memory (CASES)
+	cargo test --locked -p sightline-index --test conformance --no-run
+	$(DEV) run milvus milvus-lite -- env SIGHTLINE_FILTER_CASES=$(or $(CASES),10000) \
+		cargo test --locked -p sightline-index --test conformance -- any_filter_means
 
 .PHONY: simulate
 simulate: setup ## The protocol under SEEDS=10000 seeded storms of crashes and faults (target/simulation.json); FIRST_SEED=N

@@ -51,9 +51,9 @@ class Direct:
         self._client = MilvusClient(uri=url.replace("milvus://", "http://"))
         self._collection = collection
 
-    def one_leg(self, vector: np.ndarray, top_k: int, parameters: dict, fields: Tuple[str, ...] = ()) -> List[dict]:
+    def one_leg(self, vector: np.ndarray, top_k: int, parameters: dict, consistency: str) -> List[dict]:
         return self._client.search(self._collection, [vector.tolist()], anns_field=SIDES[0], limit=top_k,
-                                   filter="has_image == true", output_fields=list(fields),
+                                   filter="has_image == true", consistency_level=consistency,
                                    search_params={"metric_type": "IP", "params": parameters})[0]
 
     def hybrid(self, image: np.ndarray, text: np.ndarray, alpha: float, top_k: int) -> List[int]:

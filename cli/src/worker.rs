@@ -45,11 +45,15 @@ fn text(status: &v1::WorkerStatus, console: Console) -> String {
             time(status.start_time.as_ref())
         ),
         format!("state    {}", status.state().as_str_name()),
-        format!(
-            "model    {} on {}",
-            plain(&status.model),
-            plain(&status.devices.join(", "))
-        ),
+        if status.devices.is_empty() {
+            format!("model    {}", plain(&status.model))
+        } else {
+            format!(
+                "model    {} on {}",
+                plain(&status.model),
+                plain(&status.devices.join(", "))
+            )
+        },
     ];
     if !status.waiting_for.is_empty() {
         lines.push(format!("waits    {}", plain(&status.waiting_for)));

@@ -70,7 +70,7 @@ pub(crate) async fn effort_for(
 }
 
 /// The widest look of an index; none where every look is.
-fn widest(index: IndexKind) -> Option<u32> {
+pub(crate) fn widest(index: IndexKind) -> Option<u32> {
     match index {
         IndexKind::Flat => None,
         IndexKind::IvfFlat { nlist } | IndexKind::IvfSq8 { nlist } | IndexKind::IvfPq { nlist, .. } => Some(nlist),

@@ -2,6 +2,7 @@
 
 use crate::effort::Efforts;
 use crate::error::GatewayError;
+use crate::known_collections::KnownCollections;
 use crate::known_vectors::KnownVectors;
 use crate::metrics::GatewayMetrics;
 use crate::search_service::SearchService;
@@ -60,6 +61,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) known_texts: KnownTexts,
     pub(crate) known_vectors: KnownVectors,
+    pub(crate) known_collections: KnownCollections,
     pub(crate) efforts: Efforts,
 }
 
@@ -91,6 +93,7 @@ impl Gateway {
             known_vectors: KnownVectors::new(limits.known_vectors),
             limits,
             known_texts: KnownTexts::default(),
+            known_collections: KnownCollections::default(),
             efforts: Efforts::default(),
         };
         Ok(Self {

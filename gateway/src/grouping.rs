@@ -76,6 +76,7 @@ pub(crate) async fn retrieve_groups(
             wanted: rows,
             window: Window {
                 floor: retrieval.window.floor,
+                is_page: retrieval.window.is_page,
                 ..Window::default()
             },
             ..retrieval.clone()
@@ -120,7 +121,7 @@ async fn read_values(
     let unknown = rows.iter().filter(|row| !values.contains_key(&row.id));
     let unknown: Vec<RowId> = unknown.map(|row| row.id.clone()).collect();
     for ids in unknown.chunks(READ_ROWS) {
-        for row in index.get(collection, ids, Projection::Metadata).await? {
+        for row in index.get_found(collection, ids, Projection::Metadata).await? {
             values.insert(row.id.clone(), key.of(&row));
         }
     }

@@ -20,6 +20,7 @@ pub mod fusion;
 mod gateway;
 mod grouping;
 mod items;
+mod known_collections;
 mod known_vectors;
 mod metrics;
 mod query;

@@ -135,7 +135,7 @@ pub async fn retrieve_by_rank(
     let mut rows = Vec::with_capacity(ranked.len());
     for ranked in ranked.chunks(MAX_READ_ROWS) {
         let ids: Vec<RowId> = ranked.iter().map(|(_, id)| id.clone()).collect();
-        let found = index.get(collection, &ids, Projection::WithVectors).await?;
+        let found = index.get_found(collection, &ids, Projection::WithVectors).await?;
         let found: HashMap<&RowId, &Row> = found.iter().map(|row| (&row.id, row)).collect();
         for (score, id) in ranked {
             // A row that is not there was deleted since it was found.
@@ -223,7 +223,7 @@ async fn score_candidates(
         }
         let span = tracing::info_span!("read candidates", rows = ids.len());
         let rows = index
-            .get(collection, &ids, Projection::WithVectors)
+            .get_found(collection, &ids, Projection::WithVectors)
             .instrument(span)
             .await?;
         let rows: HashMap<&RowId, &Row> = rows.iter().map(|row| (&row.id, row)).collect();

@@ -19,6 +19,7 @@ use sightline_index::Projection;
 use sightline_proto::v1;
 use sightline_service::ServiceError;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tonic::{Code, Status};
 use tracing::Instrument;
 
@@ -61,12 +62,35 @@ async fn search(
     request: v1::SearchRequest,
     clock: &mut SearchClock,
 ) -> Result<v1::SearchResponse, GatewayError> {
-    let mut query = Query::of_request(request, shared.limits.max_image_bytes)?;
-    let description = shared.collection(&query.collection).await?;
-    query.collection = description.name.clone();
-    let queries = queries(shared, &query, &description).await?;
+    let query = Query::of_request(request, shared.limits.max_image_bytes)?;
+    let describing = async { shared.collection(&query.collection).await.map(Arc::new) };
+    let described = match shared.known_collections.get(&query.collection) {
+        // What the collection was, and what is found there, are asked for at once; an answer to what it is no more is
+        // no answer.
+        Some(known) => {
+            let (answer, described) = tokio::join!(answer(shared, &query, &known, clock), describing);
+            if described.as_ref().is_ok_and(|described| *described == known) {
+                return answer;
+            }
+            described
+        }
+        None => describing.await,
+    };
+    let described = described.inspect_err(|_| shared.known_collections.forget(&query.collection))?;
+    shared.known_collections.put(&described);
+    answer(shared, &query, &described, clock).await
+}
+
+/// Answers a search of a collection that is described so.
+async fn answer(
+    shared: &Shared,
+    query: &Query,
+    description: &CollectionDescription,
+    clock: &mut SearchClock,
+) -> Result<v1::SearchResponse, GatewayError> {
+    let queries = queries(shared, query, description).await?;
     let effort = match query.options.recall_target {
-        Some(recall) => effort_for(shared, &description, &queries, recall).await?,
+        Some(recall) => effort_for(shared, description, &queries, recall).await?,
         None => query.effort,
     };
     let after = query.options.page.as_ref().and_then(|page| page.after.as_ref());
@@ -76,20 +100,21 @@ async fn search(
         true_scores: has_true_scores(description.index),
         window: Window {
             floor: query.options.min_score,
+            is_page: query.options.page.is_some(),
             ..after.map(PageToken::window).unwrap_or_default()
         },
         ..Retrieval::new(queries, query.options.wanted)
     };
-    let Grouped { retrieved, groups } = rank(shared, &query, &retrieval).await?;
+    let Grouped { retrieved, groups } = rank(shared, query, &description.name, &retrieval).await?;
     clock.searched(retrieval.queries.len(), retrieved.depth);
     let (rows, proof) = (retrieved.rows, retrieved.proof);
     tracing::debug!(retrieved.depth, ?proof, hits = rows.len(), "searched");
     let next_page_token = match &query.options.page {
-        Some(page) => next_page(page, &rows, &retrieval, &description),
+        Some(page) => next_page(page, &rows, &retrieval, description),
         None => String::new(),
     };
     let span = tracing::info_span!("read hits", hits = rows.len());
-    let hits = read_hits(shared, &query, &retrieval.queries, &rows).instrument(span);
+    let hits = read_hits(shared, query, &description.name, &retrieval.queries, &rows).instrument(span);
     let mut hits = hits.await?;
     name_groups(&mut hits, rows, groups);
     let (ranking, unseen_bound) = match proof {
@@ -125,8 +150,13 @@ async fn queries(
     resolver.resolve(query.legs.clone()).await
 }
 
-async fn rank(shared: &Shared, query: &Query, retrieval: &Retrieval) -> Result<Grouped, GatewayError> {
-    let (index, collection) = (&*shared.index, &query.collection);
+async fn rank(
+    shared: &Shared,
+    query: &Query,
+    collection: &CollectionName,
+    retrieval: &Retrieval,
+) -> Result<Grouped, GatewayError> {
+    let index = &*shared.index;
     let fusing = query.options.fusing;
     Ok(match &query.options.group {
         Some(key) => retrieve_groups(index, collection, retrieval, fusing, key).await?,
@@ -173,6 +203,7 @@ fn has_true_scores(kind: IndexKind) -> bool {
 async fn read_hits(
     shared: &Shared,
     query: &Query,
+    collection: &CollectionName,
     queries: &[FieldQuery],
     found: &[Fused],
 ) -> Result<Vec<v1::Hit>, GatewayError> {
@@ -183,7 +214,7 @@ async fn read_hits(
     for found in found.chunks(READ_ROWS) {
         let ids: Vec<RowId> = found.iter().map(|hit| hit.id.clone()).collect();
         let mut rows = if wants_rows {
-            read_rows(shared, &query.collection, &ids, projection(&query.mask)).await?
+            read_rows(shared, collection, &ids, projection(&query.mask)).await?
         } else {
             HashMap::new()
         };
@@ -221,7 +252,7 @@ async fn read_rows(
     ids: &[RowId],
     projection: Projection,
 ) -> Result<HashMap<RowId, Row>, GatewayError> {
-    let rows = shared.index.get(collection, ids, projection).await?;
+    let rows = shared.index.get_found(collection, ids, projection).await?;
     Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
 }
 

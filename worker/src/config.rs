@@ -49,8 +49,8 @@ pub struct EngineTelemetry {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
-    /// Its folder.
-    pub folder: PathBuf,
+    /// Its folder; none for an engine without a model, which takes the items of kinds that need none.
+    pub folder: Option<PathBuf>,
     /// Its name.
     pub name: ModelName,
     /// Where it computes.
@@ -304,7 +304,7 @@ mod tests {
     fn the_address_of_the_index_is_not_shown() {
         let config = EngineConfig {
             model: ModelConfig {
-                folder: "m".into(),
+                folder: Some("m".into()),
                 name: ModelName::new("m").unwrap(),
                 device: DeviceName::Cpu,
                 precision: "auto".into(),

@@ -8,6 +8,7 @@ use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
 use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole};
 use sightline_pictures::{DecodeLimits, PreparedPicture};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Batches that may wait for the model: the engine has one ready while one is computed.
@@ -16,10 +17,10 @@ const WAITING_BATCHES: usize = 2;
 /// How a configured model is opened.
 ///
 /// # Errors
-/// In words, when the precision is none.
+/// In words, when there is no folder, or the precision is none.
 pub(crate) fn model_options(config: &ModelConfig, waiting_batches: usize) -> Result<ModelOptions, String> {
     Ok(ModelOptions {
-        folder: config.folder.clone(),
+        folder: config.folder.clone().ok_or("model.folder is needed")?,
         name: Some(config.name.clone()),
         load: LoadOptions {
             device: match config.device {
@@ -51,7 +52,8 @@ impl FolderModel {
     /// In words: what is wrong with the folder or the device.
     pub(crate) async fn load(config: &ModelConfig) -> Result<Self, String> {
         let opened = RunnerModel::open(model_options(config, WAITING_BATCHES)?).await;
-        let model = opened.map_err(|error| format!("model {}: {error}", config.folder.display()))?;
+        let folder = config.folder.as_deref().unwrap_or(Path::new(""));
+        let model = opened.map_err(|error| format!("model {}: {error}", folder.display()))?;
         Ok(Self(Arc::new(model)))
     }
 

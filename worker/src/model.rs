@@ -90,3 +90,41 @@ pub trait EmbeddingModel: Send + Sync + Debug {
     /// When the batch cannot be computed.
     async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError>;
 }
+
+/// What stands in a model's place where there is none: it makes no vectors, and nothing asks it to, since shards whose
+/// kind needs a model wait in that model's queue.
+#[derive(Debug)]
+pub(crate) struct NoModel(pub(crate) ModelName);
+
+static NO_FIELDS: BTreeMap<VectorField, FieldDescription> = BTreeMap::new();
+const NONE: &str = "this worker has no model";
+
+#[async_trait]
+impl EmbeddingModel for NoModel {
+    fn name(&self) -> &ModelName {
+        &self.0
+    }
+
+    fn fields(&self) -> &BTreeMap<VectorField, FieldDescription> {
+        &NO_FIELDS
+    }
+
+    fn devices(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn prepare(&self, _: &[u8]) -> Result<Pixels, InputError> {
+        Err(InputError {
+            reason: FailureReason::NothingToEmbed,
+            message: NONE.into(),
+        })
+    }
+
+    async fn embed_images(&self, _: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+        Err(ForwardError::Refused(NONE.into()))
+    }
+
+    async fn embed_texts(&self, _: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+        Err(ForwardError::Refused(NONE.into()))
+    }
+}

@@ -3,6 +3,7 @@
 use crate::config::{DatasetsConfig, EngineConfig, EngineTelemetry};
 use crate::encoder::FolderModel;
 use crate::engine::{Datasets, EngineParts, OpenParts};
+use crate::model::NoModel;
 use async_trait::async_trait;
 use sightline_encoding::{BatchingEncoder, Encoder, EncodingMetrics};
 use sightline_index::{IndexError, VectorIndex};
@@ -43,18 +44,25 @@ impl OpenParts for Production {
     async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String> {
         let telemetry = start_telemetry(&config.telemetry)?;
         *self.telemetry.lock().unwrap_or_else(PoisonError::into_inner) = Some(telemetry);
-        let model = FolderModel::load(&config.model).await?;
+        let model = match &config.model.folder {
+            Some(_) => Some(FolderModel::load(&config.model).await?),
+            None => None,
+        };
         let index = open_index(&config.index).await.map_err(|error| error.to_string())?;
         let stores = Stores::new(object_options(&config.datasets));
-        let encoder = config.embedding.as_ref().map(|socket| {
+        let shared = model.as_ref().map(FolderModel::shared);
+        let encoder = config.embedding.as_ref().zip(shared).map(|(socket, shared)| {
             let counted = EncodingMetrics::new(&Metrics::new("sightline-worker-engine", env!("CARGO_PKG_VERSION")));
             let counted = counted.map_err(|error| error.to_string())?;
-            let encoder = BatchingEncoder::start(model.shared(), &socket.batching, counted);
+            let encoder = BatchingEncoder::start(shared, &socket.batching, counted);
             Ok::<_, String>(Arc::new(encoder) as Arc<dyn Encoder>)
         });
         Ok(EngineParts {
             encoder: encoder.transpose()?,
-            model: Arc::new(model),
+            model: match model {
+                Some(model) => Arc::new(model),
+                None => Arc::new(NoModel(config.model.name.clone())),
+            },
             index,
             datasets: Arc::new(ObjectRoots(stores)),
         })

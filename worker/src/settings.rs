@@ -60,6 +60,9 @@ pub struct WorkerConfig {
     pub allow_file_datasets: bool,
 }
 
+/// What a worker without a model says that it serves.
+const NO_MODEL: &str = "none";
+
 /// Which model, and how it computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -157,14 +160,17 @@ impl ModelSettings {
         }
     }
 
-    /// What an engine is told.
+    /// What an engine is told. Without a folder it has no model.
     ///
     /// # Errors
     /// In words: what the check would have found.
     pub fn engine(&self) -> Result<ModelConfig, String> {
         Ok(ModelConfig {
-            folder: self.folder.clone().ok_or("model.folder is needed")?,
-            name: self.model_name()?,
+            folder: self.folder.clone(),
+            name: match &self.folder {
+                Some(_) => self.model_name()?,
+                None => ModelName::new(NO_MODEL).map_err(|error| error.to_string())?,
+            },
             device: self.device,
             precision: self.precision.clone(),
             threads: self.threads,

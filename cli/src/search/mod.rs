@@ -62,6 +62,9 @@ pub(crate) struct SearchArgs {
     /// How widely an approximate index looks; the index's default by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
     effort: Option<i32>,
+    /// Instead of --effort: the share of the best hits that an approximate index has to find, above 0, at most 1.
+    #[arg(long, value_name = "SHARE", conflicts_with = "effort")]
+    recall_target: Option<f64>,
     /// Write the hits as a page with their pictures.
     #[arg(long, value_name = "OUT.html")]
     html: Option<PathBuf>,
@@ -127,6 +130,7 @@ async fn query_of(args: &SearchArgs) -> Result<Query, CliError> {
         filter: args.filter.clone().unwrap_or_default(),
         fields: args.fields.clone(),
         effort: args.effort.unwrap_or_default(),
+        recall_target: args.recall_target,
         min_score: args.min_score,
         group_by: args.group_by.clone().unwrap_or_default(),
         by_rank: args.by_rank,

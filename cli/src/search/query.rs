@@ -28,6 +28,8 @@ pub(crate) struct Query {
     pub(crate) fields: Vec<String>,
     /// How widely an approximate index looks; 0 for its default.
     pub(crate) effort: i32,
+    /// The recall that an approximate index has to reach instead.
+    pub(crate) recall_target: Option<f64>,
     /// Only hits that score at least this.
     pub(crate) min_score: Option<f64>,
     /// One hit a value of this field; empty for all.
@@ -93,6 +95,7 @@ impl Query {
             filter: self.filter.clone(),
             fields: self.fields.clone(),
             effort: self.effort,
+            recall_target: self.recall_target,
             thumbnail_pixels: self.thumbnail_pixels,
             min_score: self.min_score,
             group_by: self.group_by.clone(),

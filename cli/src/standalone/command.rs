@@ -17,8 +17,8 @@ pub(crate) struct StandaloneArgs {
     /// The folder of everything durable: runs and the index; .sightline by default.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The model's folder, or hf:ORG/NAME[@REVISION]. Without one runs wait, and only items and vectors can be searched
-    /// with.
+    /// The model's folder, or hf:ORG/NAME[@REVISION]. Without one only imports are worked on, other runs wait, and only
+    /// items and vectors can be searched with.
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Where all services listen; 127.0.0.1:7300 by default. Port 0 takes a free one.

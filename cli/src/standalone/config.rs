@@ -30,7 +30,8 @@ pub struct StandaloneConfig {
     pub listen: ListenConfig,
     /// Limits of the gRPC services.
     pub grpc: GrpcConfig,
-    /// The model, of worker and queries. Without one runs wait, and only items and vectors can be searched with.
+    /// The model, of worker and queries. Without one only imports are worked on, other runs wait, and only items and
+    /// vectors can be searched with.
     pub model: ModelSettings,
     /// How a model named `hf:org/name[@revision]` is fetched.
     pub hub: HubConfig,
@@ -168,11 +169,8 @@ impl StandaloneConfig {
         }
     }
 
-    /// What the worker is told, where there is a model for it.
-    pub(super) fn supervisor(&self, index_address: &str) -> anyhow::Result<Option<SupervisorConfig>> {
-        if self.model.folder.is_none() {
-            return Ok(None);
-        }
+    /// What the worker is told.
+    pub(super) fn supervisor(&self, index_address: &str) -> anyhow::Result<SupervisorConfig> {
         let worker = WorkerConfig {
             // Replaced below: a URL would write a space in a path in another way.
             index: IndexConfig {
@@ -195,7 +193,7 @@ impl StandaloneConfig {
             .supervisor("", std::process::id(), colour)
             .map_err(anyhow::Error::msg)?;
         supervisor.engine.index = index_address.to_owned();
-        Ok(Some(supervisor))
+        Ok(supervisor)
     }
 }
 
@@ -206,9 +204,9 @@ mod tests {
     #[test]
     fn the_engine_is_given_the_file_as_it_is_named() {
         let mut config = StandaloneConfig::default();
-        assert_eq!(config.supervisor("sqlite:/a b/index.db").unwrap(), None);
+        assert_eq!(config.supervisor("sqlite:/index.db").unwrap().engine.model.folder, None);
         config.model.folder = Some("models/sightline-demo".into());
-        let supervisor = config.supervisor("sqlite:/a b/index.db").unwrap().unwrap();
+        let supervisor = config.supervisor("sqlite:/a b/index.db").unwrap();
         assert_eq!(supervisor.engine.index, "sqlite:/a b/index.db");
         assert_eq!(supervisor.engine.model.name.as_str(), "sightline-demo");
     }

@@ -113,7 +113,7 @@ impl Standalone {
 struct Services {
     coordinator: Coordinator,
     gateway: Gateway,
-    worker: Option<Worker>,
+    worker: Worker,
     index: Arc<dyn VectorIndex>,
 }
 
@@ -133,19 +133,14 @@ impl Services {
         let index = sightline_index::open(&index_address, &sightline_index::OpenOptions::default()).await?;
         let queue: Arc<dyn JobQueue> = sightline_queue::open("memory:", QueueOptions::default())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let worker = match config.supervisor(&index_address)? {
-            None => None,
-            Some(supervisor) => {
-                let seams = sightline_worker::Seams {
-                    state: Arc::clone(&state),
-                    queue: Arc::clone(&queue),
-                    index: Arc::clone(&index),
-                    clock: Arc::clone(&clock),
-                };
-                let worker = Worker::new(supervisor, engine, seams, &context.metrics)?;
-                Some(worker.with_readiness(&context.readiness))
-            }
+        let seams = sightline_worker::Seams {
+            state: Arc::clone(&state),
+            queue: Arc::clone(&queue),
+            index: Arc::clone(&index),
+            clock: Arc::clone(&clock),
         };
+        let worker = Worker::new(config.supervisor(&index_address)?, engine, seams, &context.metrics)?;
+        let worker = worker.with_readiness(&context.readiness);
         let seams = sightline_coordinator::Seams {
             state: State::new(state),
             datasets: Arc::clone(&stores),
@@ -185,10 +180,8 @@ impl Services {
             .with_tls_of(&config.listen)?
             .with_descriptors(sightline_proto::FILE_DESCRIPTOR_SET)
             .with_service(coordinator);
-        let mut server = self.gateway.add_to(server);
-        if let Some(worker) = &self.worker {
-            server = server.with_service(WorkerServer::new(worker.service()));
-        }
+        let server = self.gateway.add_to(server);
+        let server = server.with_service(WorkerServer::new(self.worker.service()));
         let serving = ending(&shutdown, async {
             Ok(server.serve(listener, shutdown.clone(), context.drain).await?)
         });
@@ -207,13 +200,7 @@ impl Services {
             resumed
         };
         let working = ending(&shutdown, async {
-            match self.worker {
-                Some(worker) => worker.run(shutdown.clone()).await.context("the worker ended"),
-                None => {
-                    shutdown.cancelled().await;
-                    Ok(())
-                }
-            }
+            self.worker.run(shutdown.clone()).await.context("the worker ended")
         });
         let (served, planned, resumed, worked) = tokio::join!(serving, planning, resuming, working);
         // Until here nobody else may use the folder.

@@ -52,7 +52,7 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     let data = tempfile::tempdir().unwrap();
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     files(folder.path());
-    let server = Server::start(data.path(), Some(&model()));
+    let server = Server::start(data.path(), None);
     let root = folder.path().display();
     let made = succeed(&server, "collections create m --field image=4:medsiglip --rows 200000");
     assert!(made.out.contains("IVF_FLAT nlist=1024"), "{}", made.out);

@@ -81,7 +81,8 @@ pub struct FieldHits {
 /// - `upsert` replaces rows by id; of one id twice in a batch the last counts; durable and visible on return.
 ///   Vectors must be finite and of the field's dimension, or the batch is [`IndexError::Refused`] whole.
 /// - `get`, `scan` and `count` are strongly consistent with upserts that have returned, from any process. `search` is
-///   with those of this process; those of others it sees within a second or so.
+///   with those of this process; those of others it sees within a second or so. `get_found` shows rows as fresh as
+///   `search` does, and leaves out none that `get` would show.
 /// - An alias is a second name, known to `describe` alone, whose answer names the collection behind it: callers go on with
 ///   that name, so that one question is answered from one collection even when the alias moves meanwhile.
 /// - Where rows of equal score lie on both sides of a search's limit, those with the smaller ids are hits.
@@ -113,6 +114,17 @@ pub trait VectorIndex: Send + Sync + Debug {
         ids: &[RowId],
         projection: Projection,
     ) -> Result<Vec<Row>, IndexError>;
+
+    /// Reads rows that a search has shown, as [`VectorIndex::get`] does, but for the waiting: a server that has to be
+    /// waited for until it has seen every write of others is waited for only where a row is missing.
+    async fn get_found(
+        &self,
+        collection: &CollectionName,
+        ids: &[RowId],
+        projection: Projection,
+    ) -> Result<Vec<Row>, IndexError> {
+        self.get(collection, ids, projection).await
+    }
 
     /// Reads at most `limit` rows (1 to 10,000) after `after`, in the order of ids.
     async fn scan(

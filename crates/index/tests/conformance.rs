@@ -7,6 +7,8 @@
     reason = "addresses of test servers come from the environment, and a test fails by panicking"
 )]
 
+mod generated;
+
 use sightline_core::VectorField;
 use sightline_index::conformance::Subject;
 use sightline_index::{OpenOptions, conformance_suite, open};
@@ -34,6 +36,52 @@ async fn server(variable: &str, fields: &[VectorField]) -> Subject {
         line_breaks_in_filters: true,
         guard: Box::new(()),
     }
+}
+
+#[tokio::test]
+async fn on_the_embedded_index_any_filter_means_what_it_means_in_memory() {
+    generated::any_filter_means_the_same(sqlite_two_fields().await, 250).await;
+}
+
+#[tokio::test]
+async fn on_milvus_lite_any_filter_means_what_it_means_in_memory() {
+    generated::any_filter_means_the_same(milvus_lite_two_fields().await, 100).await;
+}
+
+#[tokio::test]
+async fn on_milvus_any_filter_means_what_it_means_in_memory() {
+    generated::any_filter_means_the_same(milvus_image_only().await, 250).await;
+}
+
+/// What another process than ours writes: the client remembers the times of its writes by the server's name.
+#[tokio::test]
+async fn what_another_process_has_just_written_is_found_by_id_though_no_read_of_ours_waited_for_it() {
+    use sightline_index::Projection;
+    use sightline_index::conformance::fixture;
+    let ours = milvus_image_only().await;
+    let address = std::env::var("SIGHTLINE_TEST_MILVUS_URL").unwrap();
+    let elsewhere = address.replace("127.0.0.1", "localhost");
+    assert_ne!(address, elsewhere, "the test's server is on 127.0.0.1");
+    let theirs = open(&elsewhere, &OpenOptions::default()).await.unwrap();
+    let description = ours.create(4).await;
+    let name = &description.name;
+    for number in 0..10 {
+        let rows = [
+            fixture::row(2 * number, &ours.fields, 4),
+            fixture::row(2 * number + 1, &ours.fields, 4),
+        ];
+        ours.index.upsert(name, &rows[..1]).await.unwrap();
+        theirs.upsert(name, &rows[1..]).await.unwrap();
+        let missing = fixture::row(1000, &ours.fields, 4).id;
+        let ids = [rows[1].id.clone(), missing, rows[0].id.clone()];
+        let found = ours.index.get_found(name, &ids, Projection::WithVectors).await.unwrap();
+        assert!(
+            found == [rows[1].clone(), rows[0].clone()],
+            "{number}: {} rows",
+            found.len()
+        );
+    }
+    ours.drop(name).await;
 }
 
 async fn sqlite_two_fields() -> Subject {

@@ -1,7 +1,8 @@
 //! Fusion of ranked lists by the threshold algorithm. Pure: `retrieval` does what it asks for.
 //!
 //! Every leg is searched to some depth. A row that a list shows is a candidate; its score is computed from its own
-//! vectors, whichever list showed it. What no list shows is bounded: in a leg it scores at most what the leg's last
+//! vectors, whichever list showed it. One list alone, of an index that compares with the vectors themselves, says the
+//! scores itself; only rows of which rounding may have changed the place are computed. What no list shows is bounded: in a leg it scores at most what the leg's last
 //! hit does, or lacks that side and contributes 0. The lists go deeper until the worst row of the answer scores
 //! above that bound; then nothing unseen can belong to the answer.
 
@@ -45,6 +46,8 @@ pub struct Window {
     pub after: Option<(f64, RowId)>,
     /// How many rows come before: the lists begin that much deeper.
     pub seen: usize,
+    /// Whether it is a page of several: then scores have to have the same bits in all of them, and are computed.
+    pub is_page: bool,
 }
 
 impl Window {
@@ -66,7 +69,7 @@ pub struct Fused {
     pub id: RowId,
     /// Σ weight · part.
     pub score: f64,
-    /// The row's part in each leg; none where it lacks that side.
+    /// The row's part in each leg, within 2e-6; none where it lacks that side.
     pub parts: Vec<Option<f64>>,
 }
 
@@ -93,6 +96,8 @@ pub struct Fusion {
     candidates: HashMap<RowId, Candidate>,
     /// Scores of the best `wanted` candidates, falling; ids break ties.
     best: Vec<(f64, RowId)>,
+    /// What `wanted` rows score at least, by what a list alone says; none where that is not known.
+    reached: Option<f64>,
 }
 
 impl Fusion {
@@ -110,6 +115,7 @@ impl Fusion {
             window: Window::default(),
             candidates: HashMap::new(),
             best: Vec::new(),
+            reached: None,
         }
     }
 
@@ -147,6 +153,39 @@ impl Fusion {
                 scores[leg] = Some(hit.score);
             }
         }
+        if self.legs.len() == 1 && !self.window.is_page && self.is_trusted() {
+            self.take_clear_scores(list);
+        }
+    }
+
+    /// Takes the scores of one list as they are, where rounding cannot have changed a row's place: it is farther from
+    /// both neighbours, and from the least score wanted, than two scores may be off.
+    fn take_clear_scores(&mut self, list: &FieldHits) {
+        let Some(weight) = self.legs.first().map(|leg| leg.weight) else {
+            return;
+        };
+        let doubt = 2.0 * self.slack();
+        let scores: Vec<f64> = list.hits.iter().map(|hit| f64::from(hit.score) * weight).collect();
+        let has_ended = list.hits.len() < self.depth;
+        let is_gone = |id: &RowId| matches!(self.candidates.get(id), Some(Candidate::Gone));
+        let mut there = list.hits.iter().zip(&scores).filter(|(hit, _)| !is_gone(&hit.id));
+        let last = there.nth(self.wanted.saturating_sub(1));
+        self.reached = last.map(|(_, score)| score - self.slack());
+        for (place, hit) in list.hits.iter().enumerate().take(self.wanted) {
+            let above = place.checked_sub(1).map(|before| scores[before]);
+            let below = scores.get(place + 1).copied();
+            let mut others = above.into_iter().chain(below).chain(self.window.floor);
+            let is_clear = others.all(|other| (other - scores[place]).abs() > doubt);
+            let is_listed = matches!(self.candidates.get(&hit.id), Some(Candidate::Listed(_)));
+            if is_listed && is_clear && (below.is_some() || has_ended) {
+                self.take_parts(&hit.id, Some(vec![Some(f64::from(hit.score))]));
+            }
+        }
+    }
+
+    /// Whether the lists' scores are those of the stored vectors, but for rounding.
+    fn is_trusted(&self) -> bool {
+        self.true_scores || self.legs.iter().all(Leg::is_exact)
     }
 
     /// At most `limit` candidates whose scores have to be computed, the most promising first; none where no other
@@ -155,7 +194,7 @@ impl Fusion {
     pub fn unscored(&self, limit: usize) -> Vec<RowId> {
         let worst = self.worst();
         let slack = self.slack();
-        let trusted = self.true_scores || self.legs.iter().all(Leg::is_exact);
+        let trusted = self.is_trusted();
         let mut open: Vec<(f64, &RowId)> = self
             .candidates
             .iter()
@@ -164,7 +203,8 @@ impl Fusion {
                 Candidate::Scored { .. } | Candidate::Gone => None,
             })
             .filter(|(bound, _)| {
-                let least = worst.into_iter().chain(self.window.floor).max_by(f64::total_cmp);
+                let least = worst.into_iter().chain(self.reached).chain(self.window.floor);
+                let least = least.max_by(f64::total_cmp);
                 !trusted || least.is_none_or(|least| *bound + slack >= least)
             })
             .collect();
@@ -185,6 +225,7 @@ impl Fusion {
             Some(parts) if parts.iter().any(Option::is_some) => parts,
             _ => {
                 *candidate = Candidate::Gone;
+                self.reached = None;
                 return;
             }
         };

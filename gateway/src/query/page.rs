@@ -104,6 +104,7 @@ impl PageToken {
             floor: None,
             after: Some((f64::from_bits(self.score), self.id.clone())),
             seen: self.seen,
+            is_page: true,
         }
     }
 

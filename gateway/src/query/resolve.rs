@@ -109,7 +109,7 @@ impl Resolver<'_> {
         }
         let shared = self.encoder.is_some_and(|encoder| encoder.description().shared_space);
         let pictures = fields.contains_key(&VectorField::Image);
-        Ok(shared && pictures && !self.known_texts.any(self.index, &self.description.name).await?)
+        Ok(shared && pictures && !self.known_texts.any(self.index, self.description).await?)
     }
 
     async fn items(&self, legs: &[(Leg, VectorField)]) -> Result<Vec<Row>, GatewayError> {
@@ -125,7 +125,7 @@ impl Resolver<'_> {
             return Ok(Vec::new());
         }
         let collection: &CollectionName = &self.description.name;
-        let rows = self.index.get(collection, &ids, Projection::WithVectors).await?;
+        let rows = self.index.get_found(collection, &ids, Projection::WithVectors).await?;
         match ids.into_iter().find(|id| rows.iter().all(|row| row.id != *id)) {
             None => Ok(rows),
             Some(item) => Err(GatewayError::NoItem {

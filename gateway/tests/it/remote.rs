@@ -18,6 +18,7 @@ use sightline_service::reason;
 use sightline_telemetry::Metrics;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::watch;
 use tonic::Code;
 use tonic_types::StatusExt;
 
@@ -152,6 +153,66 @@ async fn a_model_that_is_exchanged_behind_the_address_is_refused_by_name_from_th
         status.message().contains("newcomer") && status.message().contains("counter"),
         "{status}"
     );
+    gateway.end().await;
+    elsewhere.end().await;
+}
+
+/// One that never answers, and shows how many calls wait for it.
+#[derive(Debug)]
+struct Silent(watch::Sender<usize>);
+
+struct Waiting<'a>(&'a watch::Sender<usize>);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[async_trait]
+impl Encoder for Silent {
+    fn description(&self) -> Arc<ModelDescription> {
+        local("counter").description()
+    }
+
+    async fn encode_images(&self, _: &ModelDescription, _: Vec<Bytes>) -> Result<Vec<Encoded>, EncodeError> {
+        std::future::pending().await
+    }
+
+    async fn encode_texts(
+        &self,
+        _: &ModelDescription,
+        _: Vec<String>,
+        _: TextRole,
+    ) -> Result<Vec<Encoded>, EncodeError> {
+        self.0.send_modify(|count| *count += 1);
+        let _waiting = Waiting(&self.0);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_caller_s_deadline_ends_what_it_asked_of_an_encoder_elsewhere() {
+    let waiting = watch::Sender::new(0);
+    let mut waits = waiting.subscribe();
+    let elsewhere = World::with(Arc::new(Silent(waiting))).await;
+    let gateway = World::with(remote(&elsewhere).await).await;
+    gateway.fill(&described("stamps", &VectorField::ALL), &[]).await;
+    let mut client = gateway.search().await;
+    let mut asked = tonic::Request::new(v1::SearchRequest {
+        text: "apple".into(),
+        ..request("stamps")
+    });
+    asked.set_timeout(Duration::from_millis(500));
+    let call = tokio::spawn(async move { client.search(asked).await });
+    waits.wait_for(|count| *count == 1).await.unwrap();
+    let status = call.await.unwrap().unwrap_err();
+    assert!(
+        matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),
+        "{status}"
+    );
+    // Long before the five seconds that the gateway itself gives such a call, or never.
+    waits.wait_for(|count| *count == 0).await.unwrap();
     gateway.end().await;
     elsewhere.end().await;
 }

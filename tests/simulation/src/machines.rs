@@ -169,7 +169,7 @@ fn worker_config(name: String) -> SupervisorConfig {
     };
     let engine = EngineConfig {
         model: ModelConfig {
-            folder: "simulated".into(),
+            folder: Some("simulated".into()),
             name: model::name(),
             device: DeviceName::Cpu,
             precision: "f32".into(),

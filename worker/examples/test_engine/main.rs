@@ -41,7 +41,7 @@ struct TestParts;
 #[async_trait]
 impl OpenParts for TestParts {
     async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String> {
-        let folder = config.model.folder.clone();
+        let folder = config.model.folder.clone().ok_or("model.folder is needed")?;
         let index = sightline_index::open(&config.index, &sightline_index::OpenOptions::default()).await;
         let index = index.map_err(|error| error.to_string())?;
         let options = OpenOptions {

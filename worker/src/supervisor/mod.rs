@@ -178,7 +178,7 @@ impl Worker {
         shutdown: &CancellationToken,
         no_engine: &CancellationToken,
     ) -> Result<(), WorkerError> {
-        let queue_name = message::queues::shards(&model.name);
+        let queue_name = (!model.fields.is_empty()).then(|| message::queues::shards(&model.name));
         let config = &self.config;
         let (status, changed) = (Arc::clone(&self.status), Arc::clone(&self.changed));
         let shards = Arc::new(Shards {
@@ -197,7 +197,7 @@ impl Worker {
             turn: RwLock::new(()),
         });
         let stop_taking = shutdown.child_token();
-        let Some(mut queues) = self.consume(&shards, &queue_name, &stop_taking).await? else {
+        let Some(mut queues) = self.consume(&shards, queue_name.as_deref(), &stop_taking).await? else {
             return Ok(());
         };
         // Drained before the model was loaded, it never serves.
@@ -225,11 +225,11 @@ impl Worker {
     async fn consume(
         &self,
         shards: &Shards,
-        name: &str,
+        of_model: Option<&str>,
         stop: &CancellationToken,
     ) -> Result<Option<Queues>, QueueError> {
         loop {
-            let opened = Queues::open(shards.queue.as_ref(), name, self.config.prefetch);
+            let opened = Queues::open(shards.queue.as_ref(), of_model, self.config.prefetch);
             let error = tokio::select! {
                 biased;
                 opened = opened => match opened {

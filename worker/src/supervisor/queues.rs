@@ -1,4 +1,4 @@
-//! The queues that a worker takes from, as one: its model's, and that of the kinds that need no model.
+//! The queues that a worker takes from, as one: its model's, if it has one, and that of the kinds that need no model.
 
 use sightline_core::message::queues::SHARDS_ANY;
 use sightline_queue::{Consumer, Delivery, JobQueue, QueueError};
@@ -24,12 +24,12 @@ struct Source {
 #[derive(Debug)]
 pub(crate) struct Queues {
     first: Source,
-    second: Source,
+    second: Option<Source>,
 }
 
 impl Queues {
-    /// Makes sure that both are there, and starts taking.
-    pub(crate) async fn open(broker: &dyn JobQueue, of_model: &str, prefetch: u16) -> Result<Self, QueueError> {
+    /// Makes sure that they are there, and starts taking.
+    pub(crate) async fn open(broker: &dyn JobQueue, of_model: Option<&str>, prefetch: u16) -> Result<Self, QueueError> {
         let open = async |name: &str, prefetch| {
             broker.declare(name).await?;
             Ok::<_, QueueError>(Source {
@@ -37,22 +37,34 @@ impl Queues {
                 consumer: broker.consume(name, prefetch).await?,
             })
         };
+        let Some(of_model) = of_model else {
+            return Ok(Self {
+                first: open(SHARDS_ANY, prefetch).await?,
+                second: None,
+            });
+        };
         Ok(Self {
             first: open(of_model, prefetch).await?,
-            second: open(SHARDS_ANY, PREFETCH_ANY).await?,
+            second: Some(open(SHARDS_ANY, PREFETCH_ANY).await?),
         })
     }
 
-    /// The next delivery of either. Cancel-safe.
+    /// The next delivery of any. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<Taken, QueueError> {
+        let Some(second) = &mut self.second else {
+            return Ok(Taken {
+                queue: Arc::clone(&self.first.queue),
+                delivery: self.first.consumer.next().await?,
+            });
+        };
         let (queue, delivery) = tokio::select! {
             biased;
             delivery = self.first.consumer.next() => {
                 let queue = Arc::clone(&self.first.queue);
-                std::mem::swap(&mut self.first, &mut self.second);
+                std::mem::swap(&mut self.first, second);
                 (queue, delivery?)
             }
-            delivery = self.second.consumer.next() => (Arc::clone(&self.second.queue), delivery?),
+            delivery = second.consumer.next() => (Arc::clone(&second.queue), delivery?),
         };
         Ok(Taken { queue, delivery })
     }
@@ -60,7 +72,7 @@ impl Queues {
     /// Takes no more, and gives what was sent and not yet handed out.
     pub(crate) async fn stop(&mut self) -> Vec<Taken> {
         let mut left = Vec::new();
-        for source in [&mut self.first, &mut self.second] {
+        for source in [Some(&mut self.first), self.second.as_mut()].into_iter().flatten() {
             for delivery in source.consumer.stop().await {
                 let queue = Arc::clone(&source.queue);
                 left.push(Taken { queue, delivery });
@@ -87,7 +99,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_does_not_keep_the_other_waiting() {
         let broker = MemoryQueue::new(QueueOptions::default()).unwrap();
-        let mut queues = Queues::open(&broker, "m", 2).await.unwrap();
+        let mut queues = Queues::open(&broker, Some("m"), 2).await.unwrap();
         for id in ["a", "b", "c"] {
             broker.publish("m", message(id)).await.unwrap();
         }
@@ -114,7 +126,7 @@ mod tests {
         broker.declare("m").await.unwrap();
         broker.declare(SHARDS_ANY).await.unwrap();
         broker.publish(SHARDS_ANY, message("x")).await.unwrap();
-        let mut queues = Queues::open(&broker, "m", 2).await.unwrap();
+        let mut queues = Queues::open(&broker, Some("m"), 2).await.unwrap();
         let taken = tokio::time::timeout(std::time::Duration::from_secs(5), queues.next())
             .await
             .unwrap()

@@ -167,7 +167,7 @@ impl Bench {
         };
         let engine = EngineConfig {
             model: ModelConfig {
-                folder: self.folder.path().join("model"),
+                folder: Some(self.folder.path().join("model")),
                 name: model(),
                 device: DeviceName::Cpu,
                 precision: "f32".into(),

@@ -78,7 +78,7 @@ async fn a_worker_stores_documents_and_answers_calls_with_the_same_model_as_docu
     item.text = Some("the heart is enlarged".into());
     let message = bench.plan("texts", entries(vec![item])).await;
     let mut config = bench.config();
-    config.engine.model.folder = model_with_prompts();
+    config.engine.model.folder = Some(model_with_prompts());
     config.engine.embedding = Some(SocketConfig {
         path,
         max_image_bytes: 1 << 20,

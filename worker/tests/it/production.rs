@@ -35,7 +35,7 @@ async fn the_shipped_program_embeds_pictures_and_texts_with_a_model_folder() {
     items.push(bench.picture("broken.jpg", "no picture at all").await);
     let message = bench.plan("real", entries(items)).await;
     let mut config = bench.config();
-    config.engine.model.folder = model;
+    config.engine.model.folder = Some(model);
     config.engine.model.max_pixels = 1 << 27;
     config.engine.pipeline.max_object_bytes = 10 << 20;
     let program = env!("CARGO_BIN_EXE_sightline-worker").into();

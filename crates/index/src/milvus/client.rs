@@ -26,6 +26,25 @@ pub(super) enum Dialect {
     Lite,
 }
 
+/// Which writes a read sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Every write that has returned, of any process: costs up to two ticks of the server's clock, of 200 ms each.
+    Everyones,
+    /// Every write of this process, and those of others as soon as the server sees them by itself, within a tick or
+    /// two: costs no waiting.
+    Ours,
+}
+
+impl Freshness {
+    pub(super) fn level(self) -> ConsistencyLevel {
+        match self {
+            Self::Everyones => ConsistencyLevel::Strong,
+            Self::Ours => ConsistencyLevel::Session,
+        }
+    }
+}
+
 pub(super) struct Client {
     pub(super) sdk: ClientV2,
     pub(super) dialect: Dialect,
@@ -145,12 +164,13 @@ impl Client {
         expression: String,
         fields: &[&str],
         limit: Option<usize>,
+        freshness: Freshness,
     ) -> Result<QueryResults, Error> {
         let mut request = QueryRequest::builder()
             .collection_name(collection.as_str())
             .filter(expression)
             .output_fields(fields.iter().copied())
-            .consistency_level(ConsistencyLevel::Strong);
+            .consistency_level(freshness.level());
         if let Some(limit) = limit {
             request = request.limit(i64::try_from(limit).unwrap_or(i64::MAX));
         }

@@ -149,7 +149,10 @@ pub(super) async fn is_loaded(client: &Client, collection: &CollectionName) -> R
 }
 
 /// The text that was stored with a collection; none where there is no such collection.
-async fn stored_description(client: &Client, collection: &CollectionName) -> Result<Option<String>, IndexError> {
+pub(super) async fn stored_description(
+    client: &Client,
+    collection: &CollectionName,
+) -> Result<Option<String>, IndexError> {
     let call = async {
         let request = DescribeCollectionRequest::builder()
             .collection_name(collection.as_str())
@@ -164,7 +167,7 @@ async fn stored_description(client: &Client, collection: &CollectionName) -> Res
 }
 
 /// Reads a stored text; none where it is no document of ours.
-fn read(collection: &CollectionName, text: &str) -> Option<Result<CollectionDescription, IndexError>> {
+pub(super) fn read(collection: &CollectionName, text: &str) -> Option<Result<CollectionDescription, IndexError>> {
     use sightline_core::DocumentError;
     match CollectionDescription::from_bytes(text.as_bytes()) {
         Ok(description) => Some(Ok(description)),

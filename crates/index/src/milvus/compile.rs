@@ -1,6 +1,6 @@
 //! A whole filter as an expression, for servers that have `not` and for milvus-lite, which has not.
 
-use super::client::{Client, Dialect};
+use super::client::{Client, Dialect, Freshness};
 use super::error::index_error;
 use super::filter::{Expression, among, joined, leaf};
 use crate::IndexError;
@@ -66,7 +66,7 @@ async fn excluding(
             .checked()
             .map_err(|message| IndexError::refused("read rows", collection, message))?;
         let found = client
-            .query(collection, page, &["id"], Some(PAGE_IDS))
+            .query(collection, page, &["id"], Some(PAGE_IDS), Freshness::Everyones)
             .await
             .map_err(|error| index_error("read rows", Some(collection), &error))?;
         let Some(FieldData::VarChar { values, .. }) = found.get_output_field("id").map(FieldData::inner) else {

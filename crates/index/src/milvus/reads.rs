@@ -1,6 +1,6 @@
 //! Reading, counting, searching and deleting.
 
-use super::client::Client;
+use super::client::{Client, Freshness};
 use super::compile::compile;
 use super::error::{Meaning, index_error, meaning};
 use super::filter::{Expression, among};
@@ -8,7 +8,7 @@ use super::{collections, rows, schema};
 use crate::check::dimensions;
 use crate::{FieldHits, FieldSearch, IndexError, MAX_HITS, Projection, ScoredId};
 use milvus::v2::error::Error;
-use milvus::v2::prelude::{ConsistencyLevel, DeleteRequest, Ids, QueryResults, SearchRequest, SearchVectors};
+use milvus::v2::prelude::{DeleteRequest, Ids, QueryResults, SearchRequest, SearchVectors};
 use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
 use std::collections::HashMap;
@@ -43,14 +43,18 @@ async fn query(
     expression: String,
     fields: &[&str],
     limit: Option<usize>,
+    freshness: Freshness,
 ) -> Result<QueryResults, Error> {
-    let result = client.query(&description.name, expression.clone(), fields, limit).await;
+    let collection = &description.name;
+    let result = client
+        .query(collection, expression.clone(), fields, limit, freshness)
+        .await;
     match result {
         Err(error) if meaning(&error) == Meaning::NotLoaded => {
             collections::prepare(client, description)
                 .await
                 .map_err(|error| Error::Unexpected(error.to_string()))?;
-            client.query(&description.name, expression, fields, limit).await
+            client.query(collection, expression, fields, limit, freshness).await
         }
         other => other,
     }
@@ -91,12 +95,43 @@ pub(super) async fn get(
     ids: &[RowId],
     projection: Projection,
 ) -> Result<Vec<Row>, IndexError> {
+    let found = rows_of(client, description, ids, projection, Freshness::Everyones).await?;
+    Ok(in_order(ids, &found))
+}
+
+/// Reads rows that a search has shown. One that does not show is asked for again and waited for: it may be gone, and it
+/// may be one that another replica than the one that was searched has not seen yet.
+pub(super) async fn get_found(
+    client: &Client,
+    description: &CollectionDescription,
+    ids: &[RowId],
+    projection: Projection,
+) -> Result<Vec<Row>, IndexError> {
+    let mut found = rows_of(client, description, ids, projection, Freshness::Ours).await?;
+    let missing = ids.iter().filter(|id| !found.contains_key(*id));
+    let missing: Vec<RowId> = missing.cloned().collect();
+    found.extend(rows_of(client, description, &missing, projection, Freshness::Everyones).await?);
+    Ok(in_order(ids, &found))
+}
+
+fn in_order(ids: &[RowId], found: &HashMap<RowId, Row>) -> Vec<Row> {
+    ids.iter().filter_map(|id| found.get(id).cloned()).collect()
+}
+
+async fn rows_of(
+    client: &Client,
+    description: &CollectionDescription,
+    ids: &[RowId],
+    projection: Projection,
+    freshness: Freshness,
+) -> Result<HashMap<RowId, Row>, IndexError> {
     let mut found: HashMap<RowId, Row> = HashMap::with_capacity(ids.len());
     let mut rest = ids;
     let mut page = page_rows(description, projection).min(MAX_IDS);
     while !rest.is_empty() {
         let count = page.min(rest.len());
-        match read(client, description, names(&rest[..count]), None, projection).await? {
+        let named = names(&rest[..count]);
+        match read(client, description, named, None, projection, freshness).await? {
             Page::Rows(rows) => {
                 found.extend(rows.into_iter().map(|row| (row.id.clone(), row)));
                 rest = &rest[count..];
@@ -104,7 +139,7 @@ pub(super) async fn get(
             Page::TooLarge => page = smaller(description, page)?,
         }
     }
-    Ok(ids.iter().filter_map(|id| found.get(id).cloned()).collect())
+    Ok(found)
 }
 
 pub(super) async fn scan(
@@ -122,7 +157,15 @@ pub(super) async fn scan(
         let after = rows.last().map(|row| &row.id).or(after).map_or("", RowId::as_str);
         let from_here = format!("id > \"{after}\" and {condition}");
         let wanted = page.min(limit - rows.len());
-        match read(client, description, from_here, Some(wanted), projection).await? {
+        let reading = read(
+            client,
+            description,
+            from_here,
+            Some(wanted),
+            projection,
+            Freshness::Everyones,
+        );
+        match reading.await? {
             Page::Rows(mut found) => {
                 let is_last = found.len() < wanted;
                 found.sort_by(|a, b| a.id.cmp(&b.id));
@@ -148,10 +191,11 @@ async fn read(
     expression: String,
     limit: Option<usize>,
     projection: Projection,
+    freshness: Freshness,
 ) -> Result<Page, IndexError> {
     let dimensions = dimensions(description);
     let fields = rows::columns_of(&dimensions, projection);
-    match query(client, description, expression, &fields, limit).await {
+    match query(client, description, expression, &fields, limit, freshness).await {
         Ok(results) => rows::rows(&dimensions, projection, &results)
             .map(Page::Rows)
             .map_err(|message| IndexError::refused("read rows", &description.name, message)),
@@ -177,7 +221,15 @@ pub(super) async fn count(
         Some(_) => condition(client, description, "count rows", filter).await?,
         None => String::new(),
     };
-    query(client, description, expression, &["count(*)"], None)
+    let counted = query(
+        client,
+        description,
+        expression,
+        &["count(*)"],
+        None,
+        Freshness::Everyones,
+    );
+    counted
         .await
         .map(|results| results.get_row_count())
         .map_err(|error| index_error("count rows", Some(&description.name), &error))
@@ -225,9 +277,7 @@ async fn best(
             .filter(condition.clone())
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
             .extra_params(breadth.parameters.clone())
-            // Strong costs a tick of the server's clock, 200 ms. This sees every write of this process, and those of
-            // others as soon as the server does by itself, within a tick or two.
-            .consistency_level(ConsistencyLevel::Session)
+            .consistency_level(Freshness::Ours.level())
             .build()?;
         client.sdk.search(request).await
     };

@@ -3,9 +3,7 @@
 use super::SqliteIndex;
 use crate::conformance::fixture;
 use crate::{FieldSearch, IndexError, OpenOptions, Projection, VectorIndex, open};
-use proptest::prelude::*;
-use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField};
-use sightline_core::{IndexKind, Row, VectorField};
+use sightline_core::{IndexKind, VectorField};
 use std::sync::Arc;
 
 async fn open_file(path: &std::path::Path) -> Result<SqliteIndex, IndexError> {
@@ -100,83 +98,6 @@ async fn an_address_without_a_file_or_of_an_unknown_scheme_is_refused() {
         let error = open(address, &OpenOptions::default()).await.unwrap_err();
         assert!(matches!(error, IndexError::BadAddress { .. }), "{address}: {error}");
     }
-}
-
-fn any_filter() -> impl Strategy<Value = Filter> {
-    let names = [
-        "age",
-        "View Position",
-        "smoker",
-        "note",
-        "list",
-        "large",
-        "small",
-        "missing",
-        "\"",
-        "[0]",
-    ];
-    let name = prop::sample::select(names.to_vec()).prop_map(str::to_owned);
-    let text = prop_oneof![
-        prop::sample::select(fixture::HOSTILE.to_vec()).prop_map(str::to_owned),
-        Just("PA".to_owned()),
-        any::<String>(),
-    ];
-    let number = prop_oneof![
-        -10.0..250.0_f64,
-        (0..220_i32).prop_map(f64::from),
-        Just(9_007_199_254_740_993.0)
-    ];
-    let op = prop::sample::select(Comparison::ALL.to_vec());
-    let literal = prop_oneof![
-        text.clone().prop_map(Literal::Text),
-        number.prop_map(Literal::Number),
-        any::<bool>().prop_map(Literal::Bool),
-        Just(Literal::Number(1_700_000_000_100.0)),
-    ];
-    let field = prop_oneof![
-        prop::sample::select(TextField::ALL.to_vec()).prop_map(Field::Text),
-        prop::sample::select(vec![Field::HasImage, Field::HasText, Field::IndexedAt]),
-        name.clone().prop_map(Field::Attribute),
-    ];
-    let leaf = prop_oneof![
-        text.prop_map(Filter::HasLabel),
-        name.prop_map(Filter::HasAttribute),
-        (field, op, literal).prop_map(|(field, op, value)| Filter::Compare { field, op, value }),
-    ];
-    leaf.prop_recursive(4, 20, 3, |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::And),
-            prop::collection::vec(inner.clone(), 0..4).prop_map(Filter::Or),
-            inner.prop_map(|filter| Filter::Not(Box::new(filter))),
-        ]
-    })
-}
-
-#[test]
-fn any_filter_means_the_same_in_sql_as_in_memory() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let name = fixture::collection_name("c");
-    let mut rows: Vec<Row> = fixture::rows(220, &VectorField::ALL, 4);
-    rows.iter_mut().step_by(3).for_each(|row| row.image_embedding = None);
-    rows.iter_mut().step_by(5).for_each(|row| row.text_embedding = None);
-    let index = runtime.block_on(async {
-        let index = open_file(&folder.path().join("i.db")).await.unwrap();
-        let description = fixture::description(&name, &VectorField::ALL, 4, IndexKind::Flat);
-        index.create(&description).await.unwrap();
-        index.upsert(&name, &rows).await.unwrap();
-        Arc::new(index)
-    });
-    proptest!(|(filter in any_filter())| {
-        let found = runtime
-            .block_on(index.scan(&name, Some(&filter), None, 1000, Projection::Metadata))
-            .unwrap();
-        let expected = fixture::sorted_ids(rows.iter().filter(|row| filter.matches(row)));
-        prop_assert_eq!(fixture::sorted_ids(&found), expected);
-    });
 }
 
 #[tokio::test]
