@@ -12,7 +12,7 @@ export RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module -Cllvm-
 -Cllvm-args=-sanitizer-coverage-pc-table -Clink-dead-code"
 # Flags of a fuzzer are for the program alone, not for build scripts: those are told apart by --target.
 host=$(rustc -vV | sed -n 's/^host: //p')
-cargo build --locked --release --target "$host" --bin filter
+cargo build --release --target "$host" --bin filter
 program=$CARGO_TARGET_DIR/$host/release/filter
 found=$CARGO_TARGET_DIR/corpus; mkdir -p "$found" "$CARGO_TARGET_DIR/artifacts"
 if [ "${1:-}" = --keep ]; then
