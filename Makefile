@@ -5,6 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 SETUP := python3 deploy/setup/setup.py
+COMMA := ,
 DEV := python3 deploy/dev/dev.py
 # Gigabytes that .local and target come to, with Cargo's incremental builds.
 ROOM_FOR_DEMO := 4
@@ -229,6 +230,27 @@ bench-models: setup ## Our encoders against transformers, side by side (target/b
 	$(SETUP) --room $(ROOM_FOR_TORCH) python-torch
 	cargo build --locked -p sightline-models --example throughput
 	.local/venv-torch/bin/python bench/models/run.py $(if $(DEVICE),--device $(DEVICE))
+
+.PHONY: bench-ingest
+bench-ingest: setup-test ## From S3 to the index: our worker, a Python pipeline, the model alone (target/bench/ingest.json); ITEMS, ROUNDS; fetches torch, 5 GB
+	$(SETUP) --room $(ROOM_FOR_TORCH) python-clients python-torch s3
+	cargo build --locked --release --workspace --bin sightline-worker --bin sightline-coordinator --example throughput
+	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-torch/bin/python bench/ingest/run.py \
+		--items $(or $(ITEMS),640) --rounds $(or $(ROUNDS),3)
+
+.PHONY: bench-memory
+bench-memory: setup-test ## The worker's memory with huge and with many pictures (target/bench/memory.json); ITEMS; fetches torch, 5 GB
+	$(SETUP) --room $(ROOM_FOR_TORCH) python-clients python-torch s3
+	cargo build --locked --release --workspace --bin sightline-worker --bin sightline-coordinator
+	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-torch/bin/python bench/memory/run.py \
+		--items $(or $(ITEMS),50000)
+
+.PHONY: bench-scale
+bench-scale: setup-test ## 1 to 16 workers on one broker and index, with a stand-in for the model (target/bench/scale.json); WORKERS, ITEMS
+	$(SETUP) python-clients s3
+	cargo build --locked --release --workspace --bin sightline-coordinator --example stand_in_worker --example rate
+	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-clients/bin/python bench/scale/run.py \
+		--workers $(or $(WORKERS),1$(COMMA)2$(COMMA)4$(COMMA)8$(COMMA)16) --items $(or $(ITEMS),960)
 
 .PHONY: bench-query
 bench-query: setup-test ## Searches against Milvus called directly and brute force (target/bench/query.json); ITEMS, DIMENSION, QUERIES

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""The ingest that a good engineer writes in Python today: what Sightline's worker is measured beside.
+
+    pipeline.py MODEL_FOLDER S3_PREFIX COLLECTION [--precision bf16] [--pixels tensor] [--loaders 2] [--batch 32] [--compile]
+
+Objects are listed, then read, decoded and resized by the processes of a `DataLoader` while the model computes (inference
+mode, scaled-dot-product attention, `--precision` for weights and activations); rows go to Milvus by pymilvus, a batch being
+written while the next is computed. `--pixels pillow` resizes with Pillow; `--pixels tensor` with torch's own antialiased
+resize of 8-bit tensors, which is what torchvision's and transformers' fast processors call. One line of JSON tells items,
+seconds from the listing to the last row that Milvus has, processor seconds and the peak resident set; loading is not counted.
+"""
+
+import argparse
+import io
+import json
+import os
+import resource
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, List, Optional, Tuple
+
+import clients  # noqa: F401
+import boto3
+import numpy as np
+import torch
+import transformers
+from botocore.config import Config
+from PIL import Image
+from pymilvus import DataType, MilvusClient
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+EDGE = 224
+KINDS = {"f32": torch.float32, "bf16": torch.bfloat16}
+
+
+def s3() -> Any:
+    return boto3.client("s3", endpoint_url=os.environ["SIGHTLINE_TEST_S3_ENDPOINT"], config=Config(s3={"addressing_style": "path"}))
+
+
+def with_pillow(body: bytes) -> torch.Tensor:
+    picture = Image.open(io.BytesIO(body)).convert("RGB").resize((EDGE, EDGE), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+
+
+def with_tensor(body: bytes) -> torch.Tensor:
+    whole = torch.from_numpy(np.array(Image.open(io.BytesIO(body)).convert("RGB"))).permute(2, 0, 1).unsqueeze(0)
+    return functional.interpolate(whole, (EDGE, EDGE), mode="bicubic", antialias=True)[0]
+
+
+PIXELS = {"pillow": with_pillow, "tensor": with_tensor}
+
+
+class Objects(Dataset):
+    """Pictures of a bucket, as 8-bit tensors."""
+
+    def __init__(self, bucket: str, keys: List[str], pixels: str) -> None:
+        self._bucket, self._keys, self._pixels = bucket, keys, pixels
+        self._client: Optional[Any] = None
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, at: int) -> Tuple[int, torch.Tensor]:
+        if self._client is None:
+            # A connection of each process's own.
+            self._client = s3()
+        body = self._client.get_object(Bucket=self._bucket, Key=self._keys[at])["Body"].read()
+        return at, PIXELS[self._pixels](body)
+
+
+class Encoder:
+    """The model with its normalisation."""
+
+    def __init__(self, folder: Path, kind: torch.dtype, compiled: bool) -> None:
+        self._kind = kind
+        model = transformers.ViTModel.from_pretrained(folder, dtype=kind, attn_implementation="sdpa", add_pooling_layer=False)
+        self.width = model.config.hidden_size
+        self._model = torch.compile(model.eval()) if compiled else model.eval()
+
+    def __call__(self, pixels: torch.Tensor) -> np.ndarray:
+        ready = ((pixels.float() / 255 - 0.5) / 0.5).to(self._kind)
+        vectors = self._model(pixel_values=ready).last_hidden_state[:, 0].float()
+        return functional.normalize(vectors, dim=-1).numpy()
+
+
+def create(client: MilvusClient, collection: str, width: int) -> None:
+    schema = client.create_schema(auto_id=False)
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
+    schema.add_field("key", DataType.VARCHAR, max_length=1024)
+    schema.add_field("image_embedding", DataType.FLOAT_VECTOR, dim=width)
+    index = client.prepare_index_params()
+    index.add_index("image_embedding", index_type="FLAT", metric_type="IP")
+    client.create_collection(collection, schema=schema, index_params=index)
+
+
+def ingest(encode: Encoder, client: MilvusClient, bucket: str, prefix: str, options: argparse.Namespace) -> int:
+    pages = s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
+    keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+    loader = DataLoader(Objects(bucket, keys, options.pixels), batch_size=options.batch, num_workers=options.loaders,
+                        prefetch_factor=2 if options.loaders else None)
+    writing: List["Future[Any]"] = []
+    with ThreadPoolExecutor(2) as writer:
+        for numbers, pixels in loader:
+            rows = [{"id": f"{number:032x}", "key": keys[number], "image_embedding": vector}
+                    for number, vector in zip(numbers.tolist(), encode(pixels))]
+            writing.append(writer.submit(client.upsert, options.collection, rows))
+        for written in writing:
+            written.result()
+    return len(keys)
+
+
+def main(arguments: List[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("prefix", help="BUCKET/PREFIX")
+    parser.add_argument("collection")
+    parser.add_argument("--precision", choices=sorted(KINDS), default="f32")
+    parser.add_argument("--pixels", choices=sorted(PIXELS), default="pillow")
+    parser.add_argument("--loaders", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    bucket, _, prefix = options.prefix.partition("/")
+    client = MilvusClient(uri=os.environ["SIGHTLINE_TEST_MILVUS_URL"].replace("milvus://", "http://"))
+    with torch.inference_mode():
+        encode = Encoder(options.folder, KINDS[options.precision], options.compile)
+        create(client, options.collection, encode.width)
+        # What loading leaves to the first calls, compiling above all.
+        for _ in range(2):
+            encode(torch.zeros(options.batch, 3, EDGE, EDGE, dtype=torch.uint8))
+        before, started = spent(), time.monotonic()
+        items = ingest(encode, client, bucket, prefix, options)
+        seconds = time.monotonic() - started
+    print(json.dumps({
+        "items": items, "seconds": seconds, "processor_s": spent() - before,
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }))
+    return 0
+
+
+def spent() -> float:
+    """Processor seconds of this process and of those that it waited for."""
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

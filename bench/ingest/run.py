@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+"""From S3 to the index: our worker, the Python pipeline of `pipeline.py`, and the model alone, by turns.
+
+    deploy/dev/dev.py run rabbitmq milvus s3 -- .local/venv-torch/bin/python bench/ingest/run.py [--items 640] [--rounds 3]
+
+The same pictures (500 x 375 JPEG, made from a seed) on MinIO, the same ViT-B/16 (random weights, full size), threads and
+Milvus. Each round: the model alone on ready pictures (`throughput`), our worker, Python at both precisions; medians over the
+rounds. Before them every variant of the Python pipeline is tried on a quarter of the pictures; at each precision the fastest
+is the one that is compared. Then pictures that cost more to decode, with a model that costs nothing, against Pillow alone.
+
+Writes target/bench/ingest.json: the headline case at the top (`of_limit`: processor seconds an image of the model alone over
+those of supervisor and engine), other cases, variants and costs as objects of their own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Dict, List
+
+import clients
+import boto3
+import inputs
+import objects
+import usage
+from botocore.config import Config
+from fleet import Cost, Fleet
+from processes import BINARIES, Processes
+
+OUT = clients.REPOSITORY / "target/bench"
+WORK = OUT / "ingest"
+PIPELINE = Path(__file__).with_name("pipeline.py")
+# pixels, loaders, batch, compiled
+VARIANTS = [("pillow", 1, 32, False), ("pillow", 2, 32, False), ("tensor", 2, 32, False), ("pillow", 2, 8, False),
+            ("pillow", 2, 32, True)]
+# Pictures of a decode-bound case.
+DECODED = {"png_1024_grey": 400, "jpeg_12_megapixel": 80}
+TINY = "vit-tiny"
+MODEL = "vit-base-patch16"
+
+
+class Bench:
+    """What all measurements share."""
+
+    def __init__(self, options: argparse.Namespace, processes: Processes) -> None:
+        self.options, self.processes = options, processes
+        self.index = os.environ["SIGHTLINE_TEST_MILVUS_URL"]
+        self.bucket = os.environ["SIGHTLINE_TEST_S3_BUCKET"]
+        self.client = boto3.client("s3", endpoint_url=os.environ["SIGHTLINE_TEST_S3_ENDPOINT"],
+                                   config=Config(s3={"addressing_style": "path"}))
+
+    def ours(self, model: str, prefix: str, items: int, precision: str = "auto") -> Cost:
+        """A worker of its own, so that each round's peak is its own."""
+        fleet = Fleet(self.processes, self.index)
+        try:
+            threads = {"SIGHTLINE_MODEL__THREADS": str(self.options.threads), "SIGHTLINE_MODEL__PRECISION": precision}
+            name = f"{model}-{uuid.uuid4().hex[:8]}"
+            fleet.add_worker(inputs.folder_of(model, WORK / "models"), name, **threads)
+            fleet.ready()
+            dataset = {"name": "bench", "root": f"s3://{self.bucket}/{prefix}", "prefix": {}}
+            return fleet.run(dataset, name, items)
+        finally:
+            fleet.end()
+
+    def limit(self, precision: str) -> Dict[str, float]:
+        """The model alone on ready pictures: images a second, and processor seconds an image."""
+        options = self.options
+        command = [str(BINARIES / "examples/throughput"), str(inputs.folder_of(MODEL, WORK / "models")), "images", precision,
+                   "cpu", str(options.threads), str(options.batch), str(options.seconds)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            self._answer(process, "ready")
+            before, started = usage.processor_seconds(process.pid), time.monotonic()
+            rate = float(self._answer(process, "go"))
+            seconds, spent = time.monotonic() - started, usage.processor_seconds(process.pid) - before
+            process.stdin.close()
+        return {"images_per_s": rate, "processor_s": spent / (rate * seconds)}
+
+    @staticmethod
+    def _answer(process: "subprocess.Popen[str]", line: str) -> str:
+        process.stdin.write(f"{line}\n")
+        process.stdin.flush()
+        return process.stdout.readline()
+
+    def python(self, precision: str, variant: Any, prefix: str, items: int) -> Dict[str, float]:
+        pixels, loaders, batch, compiled = variant
+        command = [sys.executable, str(PIPELINE), str(inputs.folder_of(MODEL, WORK / "models")), f"{self.bucket}/{prefix}",
+                   f"python_{uuid.uuid4().hex[:12]}", "--precision", precision, "--pixels", pixels, "--loaders", str(loaders),
+                   "--batch", str(batch), "--threads", str(self.options.threads), *(["--compile"] if compiled else [])]
+        log = WORK / "logs/python.log"
+        with log.open("a") as said:
+            answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=said).stdout.splitlines()[-1])
+        if answer["items"] != items:
+            raise SystemExit(f"bench-ingest: Python found {answer['items']} of {items} pictures")
+        return {"images_per_s": items / answer["seconds"], "processor_s": answer["processor_s"] / items,
+                "peak_rss_mib": answer["peak_rss_mib"]}
+
+    def best(self, precision: str, prefix: str, items: int, report: Dict[str, Any]) -> Any:
+        """The fastest variant of the Python pipeline."""
+        rates = {}
+        for variant in VARIANTS[:self.options.variants]:
+            pixels, loaders, batch, compiled = variant
+            name = f"{precision} {pixels} loaders={loaders} batch={batch}{' compiled' if compiled else ''}"
+            try:
+                rates[variant] = self.python(precision, variant, prefix, items)["images_per_s"]
+            except subprocess.CalledProcessError:
+                report[name] = "ended with an error: see target/bench/ingest/logs/python.log"
+                continue
+            report[name] = round(rates[variant], 2)
+            tell(f"{name}: {rates[variant]:.2f}/s")
+        return max(rates, key=lambda variant: rates[variant])
+
+
+def tell(text: str) -> None:
+    print(f"bench-ingest: {text}", file=sys.stderr, flush=True)
+
+
+def headline(bench: Bench) -> Dict[str, Any]:
+    """The case that computes."""
+    options, native = bench.options, usage.bf16_native()
+    kind, few = inputs.KINDS["jpeg_500x375"], max(options.batch, options.items // 4)
+    files = inputs.pictures(kind)
+    for prefix, items in (("photos", options.items), ("photos-few", few)):
+        objects.put(bench.client, bench.bucket, prefix, files, items)
+    variants: Dict[str, Any] = {}
+    chosen = {precision: bench.best(precision, "photos-few", few, variants) for precision in ("f32", "bf16")}
+    default = "bf16" if native else "f32"
+    other = "f32" if native else "bf16"
+    rounds: List[Dict[str, Any]] = []
+    for number in range(options.rounds):
+        turn = {
+            "limit": bench.limit(default), "worker": bench.ours(MODEL, "photos", options.items),
+            f"python_{default}": bench.python(default, chosen[default], "photos", options.items),
+            f"limit_{other}": bench.limit(other), f"worker_{other}": bench.ours(MODEL, "photos", options.items, other),
+            f"python_{other}": bench.python(other, chosen[other], "photos", options.items),
+        }
+        rounds.append(turn)
+        tell(f"round {number + 1}: " + ", ".join(f"{name} {rate(found):.2f}/s" for name, found in turn.items()))
+    return summary(rounds, native, default, other, variants)
+
+
+def rate(found: Any) -> float:
+    return found.items / found.seconds if isinstance(found, Cost) else found["images_per_s"]
+
+
+def processor(found: Any) -> float:
+    """Processor seconds an image."""
+    return found.worker_s / found.items if isinstance(found, Cost) else found["processor_s"]
+
+
+def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str, variants: Dict[str, Any]) -> Dict[str, Any]:
+    def median(of: Any, name: str) -> float:
+        return statistics.median(of(turn[name]) for turn in rounds)
+
+    worker, middle = median(rate, "worker"), rounds[len(rounds) // 2]["worker"]
+    python = {kind: median(rate, f"python_{kind}") for kind in ("f32", "bf16")}
+    return {
+        "bf16_native": native,
+        "limit_images_per_s": round(median(rate, "limit"), 2),
+        "worker_images_per_s": round(worker, 2),
+        "python_f32_images_per_s": round(python["f32"], 2),
+        "python_bf16_images_per_s": round(python["bf16"], 2),
+        "of_limit": round(median(processor, "limit") / median(processor, "worker"), 3),
+        "of_limit_wall": round(worker / median(rate, "limit"), 3),
+        "times_python_default": round(worker / python["f32"], 2),
+        "times_python_equal": round(worker / python[default], 2),
+        "peak_rss_mib": round(max(sum(turn["worker"].peak_mib.values()) for turn in rounds), 1),
+        "worker": middle.report(),
+        f"{other}": {
+            "limit_images_per_s": round(median(rate, f"limit_{other}"), 2),
+            "worker_images_per_s": round(median(rate, f"worker_{other}"), 2),
+            "of_limit": round(median(processor, f"limit_{other}") / median(processor, f"worker_{other}"), 3),
+            "times_python_equal": round(median(rate, f"worker_{other}") / python[other], 2),
+        },
+        "python": {
+            "peak_rss_mib": round(median(lambda found: found["peak_rss_mib"], f"python_{default}"), 1),
+            "processor_ms_per_image": {kind: round(1000 * median(processor, f"python_{kind}"), 2) for kind in python},
+            "variants_images_per_s": variants,
+        },
+        "spread": {name: round(max(map(rate, found)) / min(map(rate, found)), 2)
+                   for name in rounds[0] for found in [[turn[name] for turn in rounds]]},
+    }
+
+
+def decoding(bench: Bench, name: str, items: int) -> Dict[str, Any]:
+    """A case that decodes: images per processor second of the whole worker, and of Pillow that decodes and resizes alone."""
+    files = inputs.pictures(inputs.KINDS[name])
+    objects.put(bench.client, bench.bucket, name, files, items)
+    costs, pillow = [], []
+    for _ in range(bench.options.rounds):
+        costs.append(bench.ours(TINY, name, items))
+        pillow.append(inputs.pillow_seconds(files, max(2, items // 4)))
+    ours, theirs = statistics.median(map(processor, costs)), statistics.median(pillow)
+    tell(f"{name}: {1 / ours:.1f} images a processor second, Pillow {1 / theirs:.1f}")
+    return {
+        "times_pillow_decode": round(theirs / ours, 2),
+        "images_per_processor_s": round(1 / ours, 1),
+        "pillow_images_per_processor_s": round(1 / theirs, 1),
+        "bytes_per_image": sum(map(len, files)) // len(files),
+        "worker": costs[len(costs) // 2].report(),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=640)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=15, help="of the model alone, a round")
+    parser.add_argument("--variants", type=int, default=len(VARIANTS), help="of the Python pipeline that are tried")
+    parser.add_argument("--decode-share", type=float, default=1, help="of the pictures of the cases that decode")
+    options = parser.parse_args()
+    (WORK / "logs").mkdir(parents=True, exist_ok=True)
+    with Processes(WORK / "logs") as processes:
+        bench = Bench(options, processes)
+        report = headline(bench)
+        for name, items in DECODED.items():
+            report[name] = decoding(bench, name, max(4, int(items * options.decode_share)))
+    (OUT / "ingest.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

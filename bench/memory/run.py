@@ -1,0 +1,126 @@
+#!/usr/bin/env python3
+"""The worker's memory over time: large pictures among small ones, and tens of thousands of small ones.
+
+    deploy/dev/dev.py run rabbitmq milvus s3 -- .local/venv-torch/bin/python bench/memory/run.py [--items 50000]
+
+The real worker with a tiny model, so that pictures come as fast as they are decoded; its own sizes. `large`: a few JPEGs of
+100 megapixels among small ones; the peak has to stay below what the worker had after its start and its two limits in bytes
+(`pipeline.fetched_bytes`, `pipeline.decode_bytes`). `flat`: the last quarter of the time holds at most a tenth more than the
+second one. Writes target/bench/memory.json with the resident set over time.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "bench/ingest"))
+import clients  # noqa: E402,F401
+import boto3  # noqa: E402
+import inputs  # noqa: E402
+import objects  # noqa: E402
+import usage  # noqa: E402
+from botocore.config import Config  # noqa: E402
+from fleet import Fleet  # noqa: E402
+from processes import Processes  # noqa: E402
+
+WORK = REPOSITORY / "target/bench/memory"
+MODEL = "vit-tiny"
+FETCHED_MIB = 256
+DECODE_MIB = 800
+# What the last quarter may hold beyond the second one.
+GROWTH = 1.1
+
+
+class Watch:
+    """The resident sets of a worker's processes, about once a second."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet, self._ended = fleet, threading.Event()
+        self.seen: List[Dict[str, float]] = []
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def _look(self) -> None:
+        while not self._ended.wait(1):
+            worker = self._fleet.workers[0].pid
+            engines = [usage.resident_mib(pid) for pid in usage.children(worker)]
+            self.seen.append({"s": round(time.monotonic() - self._started, 1), "engine_mib": round(sum(engines), 1),
+                              "supervisor_mib": round(usage.resident_mib(worker), 1)})
+
+    def end(self) -> List[Dict[str, float]]:
+        self._ended.set()
+        self._thread.join()
+        return self.seen
+
+
+def measure(processes: Processes, bucket: str, prefix: str, items: int) -> Dict[str, Any]:
+    fleet = Fleet(processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"])
+    try:
+        sizes = {"SIGHTLINE_PIPELINE__FETCHED_BYTES": str(FETCHED_MIB << 20),
+                 "SIGHTLINE_PIPELINE__DECODE_BYTES": str(DECODE_MIB << 20)}
+        fleet.add_worker(inputs.folder_of(MODEL, WORK / "models"), prefix, **sizes)
+        fleet.ready()
+        began = sum(fleet.peaks().values())
+        watch = Watch(fleet)
+        cost = fleet.run({"name": prefix, "root": f"s3://{bucket}/{prefix}", "prefix": {}}, prefix, items)
+        over_time = watch.end()
+    finally:
+        fleet.end()
+    return {
+        "items": items,
+        "images_per_s": round(items / cost.seconds, 1),
+        "after_start_mib": round(began, 1),
+        "peak_rss_mib": round(sum(cost.peak_mib.values()), 1),
+        "budget_mib": round(began + FETCHED_MIB + DECODE_MIB, 1),
+        "over_time": over_time,
+    }
+
+
+def growth(over_time: List[Dict[str, float]]) -> float:
+    """The last quarter's middle over that of the second."""
+    whole = [seen["engine_mib"] + seen["supervisor_mib"] for seen in over_time]
+    quarter = max(1, len(whole) // 4)
+    return round(statistics.median(whole[-quarter:]) / statistics.median(whole[quarter:2 * quarter]), 3)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--large", type=int, default=6)
+    options = parser.parse_args()
+    (WORK / "logs").mkdir(parents=True, exist_ok=True)
+    client = boto3.client("s3", endpoint_url=os.environ["SIGHTLINE_TEST_S3_ENDPOINT"],
+                          config=Config(s3={"addressing_style": "path"}))
+    bucket = os.environ["SIGHTLINE_TEST_S3_BUCKET"]
+    small = inputs.pictures(inputs.KINDS["jpeg_500x375"])[:100]
+    mixed = small * options.large
+    mixed[50::100] = inputs.pictures(inputs.KINDS["jpeg_100_megapixel"]) * options.large
+    objects.put(client, bucket, "large", mixed, len(mixed))
+    objects.put(client, bucket, "many", inputs.pictures(inputs.KINDS["jpeg_96x72"]), options.items)
+    with Processes(WORK / "logs") as processes:
+        report = {"large": measure(processes, bucket, "large", len(mixed)),
+                  "flat": measure(processes, bucket, "many", options.items)}
+    report["flat"]["growth"] = growth(report["flat"]["over_time"])
+    report["large"]["pictures_of_100_megapixels"] = options.large
+    (REPOSITORY / "target/bench/memory.json").write_text(json.dumps(report, indent=2) + "\n")
+    for case in report.values():
+        print(json.dumps({name: value for name, value in case.items() if name != "over_time"}))
+    wrong = [name for name, holds in {
+        "large pictures went beyond the budget": report["large"]["peak_rss_mib"] <= report["large"]["budget_mib"],
+        "many small pictures made it grow": report["flat"]["growth"] <= GROWTH,
+    }.items() if not holds]
+    for what in wrong:
+        print(f"bench-memory: {what}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+#!/usr/bin/env python3
+"""Workers side by side on one broker and one index, and what each of them takes at most.
+
+    deploy/dev/dev.py run rabbitmq milvus s3 -- .local/venv-clients/bin/python bench/scale/run.py [--workers 1,2,4,8,16]
+
+The workers are real but for their model (`worker/examples/stand_in_worker.rs`): a batch of 32 takes a fixed time, 1.6 s by
+default, which is what ViT-B/16 takes on two cores. Items are texts of a manifest, so that the object store has no part in
+it but plan and results. The rate of a run is that of its middle, from a tenth to nine tenths of its items, so that a short
+run's beginning and end count for nothing; `efficiency_by_workers` is the rate of n workers over n times that of one.
+
+Then the servers at their limit: workers without any computing, for rows a second into the index, and messages a second through
+the broker by `crates/queue/examples/rate.rs`; with whose processor time that was. Writes target/bench/scale.json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Dict, List, Tuple
+
+import boto3
+from botocore.config import Config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY / "bench/common"))
+import paper  # noqa: E402
+from fleet import Cost, Fleet  # noqa: E402
+from processes import BINARIES, Processes  # noqa: E402
+
+WORK = REPOSITORY / "target/bench/scale"
+BATCH = 32
+DIMENSION = 768
+# From here on a rate is as it should be.
+GOOD = 0.95
+
+
+class Middle:
+    """The items a second of a run's middle, from what its watchers see."""
+
+    def __init__(self, items: int) -> None:
+        self._items, self._seen = items, [(time.monotonic(), 0)]
+
+    def __call__(self, run: Dict[str, Any]) -> None:
+        self._seen.append((time.monotonic(), int(run["counts"]["indexed"])))
+
+    def rate(self) -> float:
+        inner = [seen for seen in self._seen if 0.1 <= seen[1] / self._items <= 0.9]
+        first, last = (inner[0], inner[-1]) if len(inner) > 1 else (self._seen[0], self._seen[-1])
+        return (last[1] - first[1]) / (last[0] - first[0])
+
+
+class Bench:
+    def __init__(self, processes: Processes, options: argparse.Namespace) -> None:
+        self._processes, self._options = processes, options
+        self._bucket = os.environ["SIGHTLINE_TEST_S3_BUCKET"]
+        self._client = boto3.client("s3", endpoint_url=os.environ["SIGHTLINE_TEST_S3_ENDPOINT"],
+                                    config=Config(s3={"addressing_style": "path"}))
+
+    def run(self, workers: int, items: int, milliseconds: int, shard: int) -> Tuple[float, Cost]:
+        """The rate of so many workers, and what it cost."""
+        root, model = f"scale-{uuid.uuid4().hex[:8]}", f"stand-in-{uuid.uuid4().hex[:8]}"
+        lines = "".join(json.dumps({"text": f"{root} item {at}"}) + "\n" for at in range(items))
+        self._client.put_object(Bucket=self._bucket, Key=f"{root}/items.jsonl", Body=lines.encode())
+        folder = WORK / model
+        folder.mkdir(parents=True)
+        told = {"dimension": DIMENSION, "batch_milliseconds": milliseconds}
+        (folder / "stand_in.json").write_text(json.dumps(told))
+        fleet = Fleet(self._processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"])
+        try:
+            for _ in range(workers):
+                fleet.add_worker(folder, model, "examples/stand_in_worker", SIGHTLINE_PIPELINE__BATCH_ITEMS=str(BATCH))
+            fleet.ready()
+            middle = Middle(items)
+            dataset = {"name": root, "root": f"s3://{self._bucket}/{root}", "manifest": {"path": "items.jsonl"}}
+            cost = fleet.run(dataset, model, items, middle, fields=["text_embedding"], shard_items=shard)
+        finally:
+            fleet.end()
+        return middle.rate(), cost
+
+    def scaling(self) -> Dict[str, Any]:
+        """The same work a worker, on more and more of them."""
+        options, cases = self._options, {}
+        for workers in options.workers:
+            rate, cost = self.run(workers, options.items * workers, options.milliseconds, 2 * BATCH)
+            first = cases.setdefault("one", rate / workers)
+            cases[workers] = {"rows_per_s": round(rate, 2), "efficiency": round(rate / workers / first, 3), **cores(cost)}
+            tell(f"{workers} workers: {json.dumps(cases[workers])}")
+        del cases["one"]
+        return cases
+
+    def index(self) -> Dict[str, Any]:
+        """Rows a second where nothing is computed."""
+        rate, cost = self.run(self._options.saturating, self._options.rows, 0, 512)
+        return {"workers": self._options.saturating, "rows_per_s": round(rate, 1), "dimension": DIMENSION, **cores(cost)}
+
+    def broker(self) -> Dict[str, Any]:
+        """Messages a second, of a shard's size, confirmed."""
+        command = [str(BINARIES / "examples/rate"), os.environ["SIGHTLINE_TEST_AMQP_URL"], str(self._options.messages), "400", "256"]
+        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
+def cores(cost: Cost) -> Dict[str, Any]:
+    """Whose processor time it was: cores busy, by process."""
+    spent = {"supervisors": cost.supervisor_s, "engines": cost.engine_s, "coordinator": cost.coordinator_s, **cost.servers_s}
+    return {"cores": {name: round(seconds / cost.seconds, 3) for name, seconds in spent.items()}}
+
+
+def tell(text: str) -> None:
+    print(f"bench-scale: {text}", file=sys.stderr, flush=True)
+
+
+def limit(cases: Dict[int, Dict[str, Any]]) -> str:
+    """What keeps the workers from scaling further, by whose processor time it was."""
+    late = [workers for workers, case in cases.items() if case["efficiency"] < GOOD]
+    if not late:
+        return f"none up to {max(cases)} workers"
+    used = cases[late[0]]["cores"]
+    name = max(used, key=lambda part: used[part])
+    whole = "the machine's cores, most of them for" if sum(used.values()) > 0.9 * (os.cpu_count() or 1) else "most time is of"
+    return f"from {late[0]} workers on {whole} {name}"
+
+
+def numbers(text: str) -> List[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=numbers, default=[1, 2, 4, 8, 16])
+    parser.add_argument("--items", type=int, default=960, help="of each worker")
+    parser.add_argument("--milliseconds", type=int, default=1600, help="that a batch takes")
+    parser.add_argument("--rows", type=int, default=40_000, help="where nothing is computed")
+    parser.add_argument("--saturating", type=int, default=4, help="workers that compute nothing")
+    parser.add_argument("--messages", type=int, default=20_000)
+    options = parser.parse_args()
+    with Processes(WORK / "logs") as processes:
+        bench = Bench(processes, options)
+        cases = bench.scaling()
+        report = {
+            "efficiency_by_workers": {str(workers): case["efficiency"] for workers, case in cases.items()},
+            "limit": limit(cases),
+            "batch_milliseconds": options.milliseconds,
+            "cases": {str(workers): case for workers, case in cases.items()},
+            "index": bench.index(),
+            "broker": bench.broker(),
+        }
+    (REPOSITORY / "target/bench/scale.json").write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+    print(paper.table(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
