@@ -2,7 +2,7 @@
 
 use crate::inspect::InspectArgs;
 use crate::servers::DEFAULT_SERVER;
-use crate::{apply, collections, import, ingest, items, runs, search, worker};
+use crate::{apply, collections, import, ingest, items, runs, search, top, worker};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -92,6 +92,8 @@ pub(crate) enum ClientCommand {
     /// A worker: what it does, and to stop it taking work.
     #[command(subcommand)]
     Worker(worker::WorkerCommand),
+    /// Show live which stage of workers is the one that the others wait for.
+    Top(top::TopArgs),
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::args::{Cli, ClientCommand, Command, ServerArgs};
 use crate::console::{Console, warn};
 use crate::error::{CliError, Outcome};
 use crate::servers::Servers;
-use crate::{apply, collections, import, ingest, items, runs, search, worker};
+use crate::{apply, collections, import, ingest, items, runs, search, top, worker};
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -66,6 +66,7 @@ fn client(command: ClientCommand, servers: &ServerArgs, console: Console) -> Out
             ClientCommand::Search(args) => search::run(&args, &servers, console).await,
             ClientCommand::Items(command) => items::run(command, &servers, console).await,
             ClientCommand::Collections(command) => collections::run(command, &servers, console).await,
+            ClientCommand::Top(args) => top::run(&args, &servers, console).await,
             ClientCommand::Worker(command) => worker::run(command, &servers, console).await,
         }
     });

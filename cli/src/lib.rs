@@ -40,6 +40,7 @@ mod sheet;
 pub mod standalone;
 mod statistics;
 mod text;
+mod top;
 mod watch;
 mod worker;
 

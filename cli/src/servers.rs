@@ -69,7 +69,21 @@ impl Servers {
 
     /// A worker.
     pub(crate) async fn worker(&self) -> Result<WorkerClient<TracedChannel>, CliError> {
-        let channel = connect("worker", &self.worker, &self.options).await?;
+        self.worker_at(&self.worker).await
+    }
+
+    /// The workers at these addresses; the one of the flags where none is given.
+    pub(crate) fn workers(&self, given: &[String]) -> Vec<String> {
+        if given.is_empty() {
+            vec![self.worker.clone()]
+        } else {
+            given.to_vec()
+        }
+    }
+
+    /// A worker by its address.
+    pub(crate) async fn worker_at(&self, url: &str) -> Result<WorkerClient<TracedChannel>, CliError> {
+        let channel = connect("worker", url, &self.options).await?;
         Ok(WorkerClient::new(channel).max_decoding_message_size(DEFAULT_MAX_MESSAGE_BYTES))
     }
 

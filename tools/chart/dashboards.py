@@ -31,6 +31,12 @@ _STAGES: List[Panel] = [
     ("Busy time of a stage per second of a worker", "percentunit",
      [(f"sum by (stage) (rate(sightline_worker_stage_busy_seconds_total{{{_WHERE}}}[$__rate_interval])) / on () group_left "
        f'count(up{{job="worker",{_WHERE}}} == 1)', "{{stage}}")]),
+    ("Places of a stage that are taken, mean of the workers", "percentunit",
+     [(f"avg by (stage) (sightline_worker_stage_utilisation_ratio{{{_WHERE}}})", "{{stage}}")]),
+    ("Devices that have something to compute, mean of a pool", "percentunit",
+     [(f"avg by (pool) (sightline_worker_device_busy_ratio{{{_WHERE}}})", "{{pool}}")]),
+    ("Items that wait for a stage", "short",
+     [(f"sum by (stage) (sightline_worker_stage_waiting_items{{{_WHERE}}})", "{{stage}}")]),
     ("Items in a stage", "short", [(f"sum by (stage) (sightline_worker_stage_items{{{_WHERE}}})", "{{stage}}")]),
     ("Items in a batch of the model, median and 95 %", "short",
      [(f"histogram_quantile({q}, sum by (le) (rate(sightline_worker_batch_items_bucket{{{_WHERE}}}[$__rate_interval])))",

@@ -53,8 +53,11 @@ pub struct ModelConfig {
     pub folder: Option<PathBuf>,
     /// Its name.
     pub name: ModelName,
-    /// Where it computes.
+    /// Where it computes, where `devices` names none.
     pub device: DeviceName,
+    /// The devices that one engine computes on: `auto` for every CUDA device, or numbers, `0,1`.
+    #[serde(default)]
+    pub devices: String,
     /// How numbers are held: `auto`, `f32`, `bf16`, `f16`.
     pub precision: String,
     /// Threads that the model computes with on a processor.
@@ -104,6 +107,8 @@ pub struct PipelineConfig {
     pub fetches: u32,
     /// Bytes of objects in memory at once that are not decoded yet.
     pub fetched_bytes: u64,
+    /// Bytes that pictures take at once while they are decoded; one that needs more than all of them is decoded alone.
+    pub decode_bytes: u64,
     /// Largest object that is read.
     pub max_object_bytes: u64,
     /// Threads that decode; 0 for as many as there are cores.
@@ -134,6 +139,7 @@ impl Default for PipelineConfig {
             max_items: 1024,
             fetches: 32,
             fetched_bytes: 256 << 20,
+            decode_bytes: 800 << 20,
             max_object_bytes: 256 << 20,
             decode_threads: 0,
             batch_items: 32,
@@ -164,6 +170,11 @@ impl PipelineConfig {
         check(
             (1 << 20..=1 << 40).contains(&self.fetched_bytes),
             "fetched_bytes",
+            "give at least 1 MiB",
+        );
+        check(
+            (1 << 20..=1 << 40).contains(&self.decode_bytes),
+            "decode_bytes",
             "give at least 1 MiB",
         );
         check(
@@ -307,6 +318,7 @@ mod tests {
                 folder: Some("m".into()),
                 name: ModelName::new("m").unwrap(),
                 device: DeviceName::Cpu,
+                devices: String::new(),
                 precision: "auto".into(),
                 threads: 1,
                 truncate_dim: None,

@@ -1,33 +1,44 @@
-//! The engine's model, from `sightline-models`.
+//! The engine's model, from `sightline-models`, on each of its devices.
 
-use crate::config::{DeviceName, ModelConfig};
+use crate::busy::{Busy, InDevice};
+use crate::config::ModelConfig;
+use crate::devices::Devices;
 use crate::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
 use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
-use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole};
-use sightline_pictures::{DecodeLimits, PreparedPicture};
+use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole, cuda_devices};
+use sightline_pictures::{DecodeLimits, PreparedPicture, picture};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Batches that may wait for the model: the engine has one ready while one is computed.
 const WAITING_BATCHES: usize = 2;
 
-/// How a configured model is opened.
+/// The devices of a configured model.
+///
+/// # Errors
+/// In words: what is no device.
+pub(crate) fn devices_of(config: &ModelConfig) -> Result<Vec<DeviceChoice>, String> {
+    Ok(Devices::parse(&config.devices, config.device)?.on(cuda_devices()))
+}
+
+/// How a configured model is opened on one of its devices.
 ///
 /// # Errors
 /// In words, when there is no folder, or the precision is none.
-pub(crate) fn model_options(config: &ModelConfig, waiting_batches: usize) -> Result<ModelOptions, String> {
+pub(crate) fn model_options(
+    config: &ModelConfig,
+    device: DeviceChoice,
+    waiting_batches: usize,
+) -> Result<ModelOptions, String> {
     Ok(ModelOptions {
         folder: config.folder.clone().ok_or("model.folder is needed")?,
         name: Some(config.name.clone()),
         load: LoadOptions {
-            device: match config.device {
-                DeviceName::Auto => DeviceChoice::Auto,
-                DeviceName::Cpu => DeviceChoice::Cpu,
-                DeviceName::Cuda => DeviceChoice::Cuda(0),
-            },
+            device,
             precision: config.precision.parse()?,
             threads: Some(config.threads).filter(|threads| *threads > 0),
             trusted_torchscript: config.trusted_torchscript.clone(),
@@ -41,9 +52,21 @@ pub(crate) fn model_options(config: &ModelConfig, waiting_batches: usize) -> Res
     })
 }
 
-/// A model from a folder, on a thread of its own.
+/// A device with a model of its own.
 #[derive(Debug)]
-pub(crate) struct FolderModel(Arc<RunnerModel>);
+struct Lane {
+    model: Arc<RunnerModel>,
+    busy: Busy,
+}
+
+/// A model from a folder, on a thread of its own for each device. A batch goes to the device that has the fewest.
+#[derive(Debug)]
+pub(crate) struct FolderModel {
+    first: Lane,
+    others: Vec<Lane>,
+    /// Held while a batch chooses its device.
+    choosing: Mutex<()>,
+}
 
 impl FolderModel {
     /// Loads the model and computes its own vectors of the built-in inputs.
@@ -51,34 +74,76 @@ impl FolderModel {
     /// # Errors
     /// In words: what is wrong with the folder or the device.
     pub(crate) async fn load(config: &ModelConfig) -> Result<Self, String> {
-        let opened = RunnerModel::open(model_options(config, WAITING_BATCHES)?).await;
-        let folder = config.folder.as_deref().unwrap_or(Path::new(""));
-        let model = opened.map_err(|error| format!("model {}: {error}", folder.display()))?;
-        Ok(Self(Arc::new(model)))
+        let mut devices = devices_of(config)?.into_iter();
+        let first = devices.next().ok_or("model.devices names no device")?;
+        let first = Lane::load(config, first).await?;
+        let mut others = Vec::new();
+        for device in devices {
+            others.push(Lane::load(config, device).await?);
+        }
+        Ok(Self {
+            first,
+            others,
+            choosing: Mutex::default(),
+        })
     }
 
-    /// The model itself, for others beside the pipeline.
+    /// The model itself, on the first device, for others beside the pipeline.
     pub(crate) fn shared(&self) -> Arc<RunnerModel> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.first.model)
+    }
+
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// The device with the fewest batches, the first of them; it has one more until the guard is dropped.
+    fn least_busy(&self) -> (&Lane, InDevice<'_>) {
+        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let fewest = self.lanes().min_by_key(|lane| lane.busy.batches());
+        let lane = fewest.unwrap_or(&self.first);
+        (lane, lane.busy.enter())
+    }
+}
+
+impl Lane {
+    async fn load(config: &ModelConfig, device: DeviceChoice) -> Result<Self, String> {
+        let opened = RunnerModel::open(model_options(config, device, WAITING_BATCHES)?).await;
+        let folder = config.folder.as_deref().unwrap_or(Path::new(""));
+        let model = opened.map_err(|error| format!("model {} on {device}: {error}", folder.display()))?;
+        Ok(Self {
+            model: Arc::new(model),
+            busy: Busy::default(),
+        })
     }
 }
 
 #[async_trait]
 impl EmbeddingModel for FolderModel {
     fn name(&self) -> &ModelName {
-        &self.0.description().model
+        &self.first.model.description().model
     }
 
     fn fields(&self) -> &BTreeMap<VectorField, FieldDescription> {
-        &self.0.description().fields
+        &self.first.model.description().fields
     }
 
     fn devices(&self) -> Vec<String> {
-        vec![self.0.runner().info().device.clone()]
+        self.lanes()
+            .map(|lane| lane.model.runner().info().device.clone())
+            .collect()
+    }
+
+    fn device_busy(&self) -> Vec<Duration> {
+        self.lanes().map(|lane| lane.busy.total()).collect()
+    }
+
+    fn decode_bytes(&self, bytes: &[u8]) -> u64 {
+        picture::estimated_bytes(bytes)
     }
 
     fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError> {
-        let prepared = self.0.prepare_picture(bytes).map_err(|error| InputError {
+        let prepared = self.first.model.prepare_picture(bytes).map_err(|error| InputError {
             reason: match &error {
                 PrepareError::NoSide(_) => FailureReason::NothingToEmbed,
                 PrepareError::Picture(error) => error.reason(),
@@ -92,11 +157,13 @@ impl EmbeddingModel for FolderModel {
         let prepared = batch.iter().map(|pixels| pixels.downcast::<PreparedPicture>().cloned());
         let prepared: Option<Vec<PreparedPicture>> = prepared.collect();
         let prepared = prepared.ok_or_else(|| ForwardError::Refused("a picture of another model".into()))?;
-        self.0.runner().encode_images(prepared).await.map_err(forward_error)
+        let (lane, _busy) = self.least_busy();
+        lane.model.runner().encode_images(prepared).await.map_err(forward_error)
     }
 
     async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
-        self.0
+        let (lane, _busy) = self.least_busy();
+        lane.model
             .runner()
             .encode_texts(batch, TextRole::Document)
             .await

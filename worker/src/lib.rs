@@ -5,7 +5,9 @@
 //! collection's; a worker that is told to end hands back what it cannot finish. Leaves to others: what a run consists
 //! of (`sightline-coordinator`), how vectors are made (`sightline-models`), how rows are kept (`sightline-index`).
 
+mod busy;
 pub mod config;
+mod devices;
 pub mod embedding;
 mod encoder;
 pub mod engine;

@@ -18,6 +18,9 @@ struct Args {
     /// The model that this worker serves: its folder, or hf:ORG/NAME[@REVISION].
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
+    /// The devices that it computes on: auto for every CUDA device, or their numbers, 0,1.
+    #[arg(long, value_name = "LIST")]
+    devices: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -50,7 +53,11 @@ fn main() -> ExitCode {
         None => run::<WorkerConfig, _, _, _>(
             info("sightline-worker"),
             &args.service,
-            flags(args.listen, args.model),
+            [
+                flags(args.listen, args.model),
+                flag("--devices", "model.devices", args.devices),
+            ]
+            .concat(),
             serve,
         ),
     }
@@ -65,10 +72,16 @@ fn info(name: &'static str) -> ServiceInfo {
 
 /// Flags that stand for keys of the configuration.
 fn flags(listen: Option<String>, model: Option<String>) -> Vec<(String, String, String)> {
-    let flag = |flag: &str, key: &str, value: Option<String>| value.map(|value| (flag.into(), key.into(), value));
-    let given = [
+    [
         flag("--listen", "listen.address", listen),
         flag("--model", "model.folder", model),
-    ];
-    given.into_iter().flatten().collect()
+    ]
+    .concat()
+}
+
+fn flag(flag: &str, key: &str, value: Option<String>) -> Vec<(String, String, String)> {
+    value
+        .map(|value| (flag.into(), key.into(), value))
+        .into_iter()
+        .collect()
 }

@@ -8,6 +8,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A picture as the model's network takes it. A clone shares it, so that a batch can be tried again in parts.
 #[derive(Clone)]
@@ -71,6 +72,17 @@ pub trait EmbeddingModel: Send + Sync + Debug {
 
     /// Devices that it computes on, for example `cpu`, `cuda:0`.
     fn devices(&self) -> Vec<String>;
+
+    /// How long each device had something to compute since the model was loaded, in the order of [`Self::devices`]; empty
+    /// where the model does not tell.
+    fn device_busy(&self) -> Vec<Duration> {
+        Vec::new()
+    }
+
+    /// About how many bytes preparing these bytes will take beside them; cheap.
+    fn decode_bytes(&self, bytes: &[u8]) -> u64 {
+        bytes.len() as u64
+    }
 
     /// Decodes and preprocesses one picture. Called on the engine's decode threads; it may take long.
     ///

@@ -2,6 +2,7 @@
 
 use crate::config::SupervisorConfig;
 use crate::config::{DatasetsConfig, DeviceName, EngineConfig, EngineTelemetry, ModelConfig, PipelineConfig};
+use crate::devices::Devices;
 use crate::embedding::EmbeddingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,8 +72,10 @@ pub struct ModelSettings {
     pub folder: Option<PathBuf>,
     /// Its name, which runs ask for; the folder's name where it is not given, or that on the hub.
     pub name: Option<String>,
-    /// Where it computes.
+    /// Where it computes, where `devices` is empty.
     pub device: DeviceName,
+    /// The devices that a worker computes on, a model on each: `auto` for every CUDA device, or their numbers, `0,1`.
+    pub devices: String,
     /// How numbers are held while it computes: `auto`, `f32`, `bf16` or `f16`. `auto` is bf16 where the device computes
     /// it natively, else f32.
     pub precision: String,
@@ -92,6 +95,7 @@ impl Default for ModelSettings {
             folder: None,
             name: None,
             device: DeviceName::Auto,
+            devices: String::new(),
             precision: Precision::Auto.to_string(),
             threads: 0,
             truncate_dim: None,
@@ -152,6 +156,9 @@ impl ModelSettings {
         if let Err(message) = self.precision.parse::<Precision>() {
             problems.note("precision", message);
         }
+        if let Err(message) = Devices::parse(&self.devices, self.device) {
+            problems.note("devices", message);
+        }
         if self.truncate_dim == Some(0) {
             problems.note("truncate_dim", "must be at least 1");
         }
@@ -172,6 +179,7 @@ impl ModelSettings {
                 None => ModelName::new(NO_MODEL).map_err(|error| error.to_string())?,
             },
             device: self.device,
+            devices: self.devices.clone(),
             precision: self.precision.clone(),
             threads: self.threads,
             truncate_dim: self.truncate_dim,

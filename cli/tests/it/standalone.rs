@@ -83,6 +83,17 @@ fn pictures_are_indexed_searched_listed_and_deleted() {
         "{collection}"
     );
     let status = server.run(&["worker", "status", "--json"]).json().remove(0);
+    let top = server
+        .run(&["top", "--readings", "2", "--interval", "1", "--json"])
+        .json();
+    let upsert = &top[1]["stages"][3];
+    assert_eq!(
+        (&upsert["name"], &upsert["waiting"]),
+        (&"upsert".into(), &0.into()),
+        "{top:?}"
+    );
+    assert_eq!(top[1]["limited_by"], "no work", "{top:?}");
+    assert_eq!(top[1]["devices"][0]["name"], "cpu", "{top:?}");
     assert_eq!(status["state"], "SERVING", "{status}");
     let refused = server.run(&["collections", "delete", "patterns"]);
     assert!(refused.code == 2 && refused.err.contains("--yes"), "{}", refused.err);

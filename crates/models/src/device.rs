@@ -44,13 +44,19 @@ impl fmt::Display for DeviceChoice {
     }
 }
 
+/// How many CUDA devices libtorch sees.
+#[must_use]
+pub fn cuda_devices() -> usize {
+    if Cuda::is_available() {
+        usize::try_from(Cuda::device_count()).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
 impl DeviceChoice {
     pub(crate) fn resolve(self) -> Result<Device, ModelError> {
-        let there = if Cuda::is_available() {
-            usize::try_from(Cuda::device_count()).unwrap_or(0)
-        } else {
-            0
-        };
+        let there = cuda_devices();
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Auto if there == 0 => Ok(Device::Cpu),

@@ -31,7 +31,7 @@ mod weights;
 mod testing;
 
 pub use canary::{CanaryError, canaries, check};
-pub use device::DeviceChoice;
+pub use device::{DeviceChoice, cuda_devices};
 pub use encoder::{Embedding, ImageEncoder, LoadOptions, LoadedModel, TextEncoder, TextRole, load};
 pub use error::ModelError;
 pub use precision::Precision;

@@ -4,6 +4,7 @@ mod codec;
 mod convert;
 mod dicom;
 mod error;
+mod estimate;
 mod facts;
 mod format;
 mod jpeg;
@@ -18,6 +19,7 @@ mod webp;
 mod tests;
 
 pub use error::DecodeError;
+pub use estimate::estimated_bytes;
 pub use facts::Facts;
 pub use format::Format;
 pub use limits::DecodeLimits;

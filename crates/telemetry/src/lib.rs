@@ -33,4 +33,7 @@ pub mod metric {
     pub use prometheus_client::metrics::family::Family;
     pub use prometheus_client::metrics::gauge::Gauge;
     pub use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
+    /// A number that rises and falls, with a fraction: shares between 0 and 1.
+    pub type Ratio = Gauge<f64, std::sync::atomic::AtomicU64>;
 }

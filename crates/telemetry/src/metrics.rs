@@ -1,7 +1,7 @@
 //! The metrics of a process, without globals.
 
 use crate::error::MetricsError;
-use crate::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram};
+use crate::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram, Ratio};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::family::MetricConstructor;
@@ -110,6 +110,14 @@ impl Metrics {
     /// # Errors
     /// Where the name breaks the convention or is taken by another type.
     pub fn gauges<L: Labels>(&self, name: &str, help: &str) -> Result<Family<L, Gauge>, MetricsError> {
+        self.get_or_register(name, help, Family::default)
+    }
+
+    /// Shares by their labels, `sightline_<name>`.
+    ///
+    /// # Errors
+    /// Where the name breaks the convention or is taken by another type.
+    pub fn ratios<L: Labels>(&self, name: &str, help: &str) -> Result<Family<L, Ratio>, MetricsError> {
         self.get_or_register(name, help, Family::default)
     }
 

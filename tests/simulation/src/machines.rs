@@ -172,6 +172,7 @@ fn worker_config(name: String) -> SupervisorConfig {
             folder: Some("simulated".into()),
             name: model::name(),
             device: DeviceName::Cpu,
+            devices: String::new(),
             precision: "f32".into(),
             threads: 1,
             truncate_dim: None,

@@ -1,7 +1,7 @@
 //! `sightline-worker encoder`: a model and the `Embedding` service, and nothing else. It needs no broker and no index.
 
 use super::EmbeddingConfig;
-use crate::encoder::model_options;
+use crate::encoder::{devices_of, model_options};
 use crate::settings::ModelSettings;
 use anyhow::Context as _;
 use schemars::JsonSchema;
@@ -110,7 +110,10 @@ pub async fn serve_encoder(mut config: EncoderConfig, context: Context) -> anyho
         };
         config.model.folder = Some(folder.context("model.folder")?);
     }
-    let options = model_options(&config.model.engine().map_err(anyhow::Error::msg)?, WAITING_BATCHES);
+    let model = config.model.engine().map_err(anyhow::Error::msg)?;
+    let device = devices_of(&model).map_err(anyhow::Error::msg)?;
+    let device = device.first().copied().unwrap_or_default();
+    let options = model_options(&model, device, WAITING_BATCHES);
     let options = options.map_err(anyhow::Error::msg)?;
     let Some(model) = context.shutdown.run_until_cancelled(RunnerModel::open(options)).await else {
         return Ok(());

@@ -2,7 +2,8 @@
 
 use super::around::Decoding;
 use super::fail;
-use super::stages::Stages;
+use super::room::Room;
+use super::stages::{Stages, Waiting};
 use crate::journal::{JournalStage, Slot};
 use crate::model::{EmbeddingModel, InputError, Pixels};
 use bytes::Bytes;
@@ -29,6 +30,7 @@ pub(crate) struct DecodeJob {
     key: ItemKey,
     bytes: Bytes,
     slot: Arc<Slot>,
+    waiting: Waiting,
     reply: oneshot::Sender<Decoded>,
 }
 
@@ -37,6 +39,7 @@ pub(crate) struct DecodeJob {
 pub(crate) struct Decoder {
     model: Arc<dyn EmbeddingModel>,
     stages: Arc<Stages>,
+    room: Arc<Room>,
 }
 
 /// Where pictures are decoded.
@@ -56,10 +59,12 @@ impl DecodePool {
         waiting: u32,
         model: &Arc<dyn EmbeddingModel>,
         stages: &Arc<Stages>,
+        room: &Arc<Room>,
     ) -> std::io::Result<Self> {
         let decoder = Decoder {
             model: Arc::clone(model),
             stages: Arc::clone(stages),
+            room: Arc::clone(room),
         };
         if decoding == Decoding::Tasks {
             return Ok(Self::Tasks(decoder));
@@ -75,13 +80,20 @@ impl DecodePool {
         Ok(Self::Threads(jobs))
     }
 
-    /// Decodes one picture. None where the pool is gone or its thread died.
-    pub(crate) async fn decode(&self, key: &ItemKey, bytes: Bytes, slot: &Arc<Slot>) -> Option<Decoded> {
+    /// Decodes one picture, which has been `waiting` for it. None where the pool is gone or its thread died.
+    pub(crate) async fn decode(
+        &self,
+        key: &ItemKey,
+        bytes: Bytes,
+        slot: &Arc<Slot>,
+        waiting: Waiting,
+    ) -> Option<Decoded> {
         let (reply, decoded) = oneshot::channel();
         let job = DecodeJob {
             key: key.clone(),
             bytes,
             slot: Arc::clone(slot),
+            waiting,
             reply,
         };
         match self {
@@ -105,13 +117,16 @@ impl Decoder {
     }
 
     fn decode(&self, job: DecodeJob) {
+        // Waited for before the stage is entered, or a picture that waits for a large one would count as hung.
+        let room = self.room.take(estimate(self.model.as_ref(), &job.bytes));
         job.slot.enter(JournalStage::Decode);
+        drop(job.waiting);
         let stage = self.stages.enter(JournalStage::Decode, 1);
         fail::point(&job.key, JournalStage::Decode, &job.slot);
         let pixels = prepare(self.model.as_ref(), &job.bytes);
         let content_hash = sha256_hex(&job.bytes);
         let took_us = stage.share_us();
-        drop(stage);
+        drop((stage, room));
         job.slot.enter(JournalStage::Queued);
         // A work that is over does not wait for its pictures.
         let _sent = job.reply.send(Decoded {
@@ -134,6 +149,11 @@ fn prepare(model: &dyn EmbeddingModel, bytes: &[u8]) -> Result<Pixels, InputErro
             message,
         })
     })
+}
+
+/// Nothing where the header makes it panic: decoding says so in words.
+fn estimate(model: &dyn EmbeddingModel, bytes: &[u8]) -> u64 {
+    catch_unwind(AssertUnwindSafe(|| model.decode_bytes(bytes))).unwrap_or(0)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

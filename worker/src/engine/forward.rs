@@ -1,17 +1,17 @@
 //! Batches for the model: filled across shards, halved where the device's memory is too small.
 
-use super::batcher::{BatchLimits, Batcher};
+use super::batcher::BatchLimits;
 use super::fail;
-use super::stages::Stages;
+use super::fit::Fit;
+use super::stages::{Stages, Waiting};
 use crate::journal::{JournalStage, Slot};
 use crate::model::{Embedding, EmbeddingModel, ForwardError, Pixels};
 use async_trait::async_trait;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Batches at once: one that is computed, one that is ready when it ends.
-const BATCHES_AT_ONCE: usize = 2;
+/// Batches of a device at once: one that is computed, one that is ready when it ends.
+const BATCHES_A_DEVICE: usize = 2;
 
 /// A vector and the microseconds that were spent on it; or why there is none.
 pub(crate) type Embedded = Result<(Embedding, u64), ForwardError>;
@@ -49,6 +49,8 @@ struct ForwardJob<I> {
     input: I,
     urgent: bool,
     slot: Arc<Slot>,
+    /// Until it is in a batch for the first time.
+    waiting: Option<Waiting>,
     reply: oneshot::Sender<Embedded>,
 }
 
@@ -56,14 +58,20 @@ struct ForwardJob<I> {
 #[derive(Debug)]
 pub(crate) struct Forward<I> {
     jobs: mpsc::Sender<ForwardJob<I>>,
+    stages: Arc<Stages>,
 }
 
 impl<I: Clone + Send + Sync + 'static> Forward<I> {
-    /// Starts to fill batches.
-    pub(crate) fn start(side: impl Side<Input = I>, limits: BatchLimits, stages: &Arc<Stages>) -> Self {
+    /// Starts to fill batches for so many devices.
+    pub(crate) fn start(side: impl Side<Input = I>, limits: BatchLimits, devices: usize, stages: &Arc<Stages>) -> Self {
+        let at_once = devices.max(1) * BATCHES_A_DEVICE;
+        stages.set_places(JournalStage::Forward, at_once);
         let (jobs, queue) = mpsc::channel(limits.items.max(1));
-        tokio::spawn(fill(Arc::new(side), queue, limits, Arc::clone(stages)));
-        Self { jobs }
+        tokio::spawn(fill(Arc::new(side), queue, limits, at_once, Arc::clone(stages)));
+        Self {
+            jobs,
+            stages: Arc::clone(stages),
+        }
     }
 
     /// Computes one vector, in a batch with others. None where the engine is ending.
@@ -73,6 +81,7 @@ impl<I: Clone + Send + Sync + 'static> Forward<I> {
             input,
             urgent,
             slot: Arc::clone(slot),
+            waiting: Some(self.stages.wait(JournalStage::Forward)),
             reply,
         };
         self.jobs.send(job).await.ok()?;
@@ -80,35 +89,40 @@ impl<I: Clone + Send + Sync + 'static> Forward<I> {
     }
 }
 
+/// Fills batches. One that is due goes as soon as a device can take it, and becomes fuller until then.
 async fn fill<S: Side>(
     side: Arc<S>,
     mut queue: mpsc::Receiver<ForwardJob<S::Input>>,
     limits: BatchLimits,
+    at_once: usize,
     stages: Arc<Stages>,
 ) {
-    let permits = Arc::new(Semaphore::new(BATCHES_AT_ONCE));
-    let fits = Arc::new(AtomicUsize::new(limits.items));
-    let mut batcher = Batcher::new(limits);
+    let permits = Arc::new(Semaphore::new(at_once));
+    let fit = Arc::new(Fit::new(limits.items));
+    let mut batch = Vec::new();
+    let mut deadline = None;
+    let mut due = false;
     loop {
-        let due = batcher.deadline();
-        let ready = tokio::select! {
+        let full = batch.len() >= fit.size();
+        tokio::select! {
             biased;
-            job = queue.recv() => {
+            job = queue.recv(), if !full => {
                 let Some(job) = job else { return };
-                let urgent = job.urgent;
-                batcher.push(job, 0, urgent, tokio::time::Instant::now())
+                due |= job.urgent;
+                deadline.get_or_insert(tokio::time::Instant::now() + limits.linger);
+                batch.push(job);
             }
-            () = sleep_until(due) => vec![batcher.take()],
-        };
-        for batch in ready {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                return;
-            };
-            let (side, fits, stages) = (Arc::clone(&side), Arc::clone(&fits), Arc::clone(&stages));
-            tokio::spawn(async move {
-                compute(side.as_ref(), batch, &fits, &stages).await;
-                drop(permit);
-            });
+            permit = Arc::clone(&permits).acquire_owned(), if full || due => {
+                let Ok(permit) = permit else { return };
+                let batch = std::mem::take(&mut batch);
+                (deadline, due) = (None, false);
+                let (side, fit, stages) = (Arc::clone(&side), Arc::clone(&fit), Arc::clone(&stages));
+                tokio::spawn(async move {
+                    compute(side.as_ref(), batch, &fit, &stages).await;
+                    drop(permit);
+                });
+            }
+            () = sleep_until(deadline), if !due => due = true,
         }
     }
 }
@@ -122,16 +136,17 @@ pub(crate) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 }
 
 /// Computes a batch; in halves where it is too large for the device or the model refuses it as a whole.
-async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fits: &AtomicUsize, stages: &Stages) {
+async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fit: &Fit, stages: &Stages) {
     let mut waiting = vec![batch];
     while let Some(mut batch) = waiting.pop() {
-        let size = fits.load(Ordering::Relaxed).max(1);
+        let size = fit.size();
         if batch.len() > size {
             let rest = batch.split_off(size);
             waiting.push(rest);
         }
-        for job in &batch {
+        for job in &mut batch {
             job.slot.enter(JournalStage::Forward);
+            drop(job.waiting.take());
         }
         let stage = stages.enter(JournalStage::Forward, batch.len());
         stages.batch(batch.len());
@@ -145,6 +160,7 @@ async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fits: &Ato
         drop(stage);
         let error = match result {
             Ok(vectors) => {
+                fit.worked(batch.len());
                 for (job, vector) in batch.into_iter().zip(vectors) {
                     answer(job, Ok((vector, share_us)));
                 }
@@ -160,7 +176,7 @@ async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fits: &Ato
                     message,
                     "the device's memory is too small: halving the batch"
                 );
-                fits.fetch_min(half, Ordering::Relaxed);
+                fit.too_large(batch.len());
             }
             let rest = batch.split_off(half);
             waiting.push(rest);
@@ -187,4 +203,68 @@ fn answer<I>(job: ForwardJob<I>, embedded: Embedded) {
     job.slot.enter(JournalStage::Queued);
     // A work that is over does not wait for its vectors.
     let _sent = job.reply.send(embedded);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipc::ItemAt;
+    use crate::journal::Journal;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    const LINGER: Duration = Duration::from_millis(20);
+
+    /// Computes when it is let, and notes the sizes of its batches.
+    struct Gated {
+        sizes: Arc<Mutex<Vec<usize>>>,
+        gate: Arc<Semaphore>,
+    }
+
+    #[async_trait]
+    impl Side for Gated {
+        type Input = u32;
+
+        async fn embed(&self, batch: Vec<u32>) -> Result<Vec<Embedding>, ForwardError> {
+            self.sizes.lock().unwrap().push(batch.len());
+            self.gate.acquire().await.unwrap().forget();
+            Ok(batch.iter().map(|_| Ok(vec![1.0])).collect())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_waits_for_the_device_becomes_fuller_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::create(&folder.path().join("journal"), 16).unwrap();
+        let (sizes, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));
+        let side = Gated {
+            sizes: Arc::clone(&sizes),
+            gate: Arc::clone(&gate),
+        };
+        let limits = BatchLimits {
+            items: 4,
+            bytes: u64::MAX,
+            linger: LINGER,
+        };
+        let stages = Arc::new(Stages::default());
+        let forward = Arc::new(Forward::start(side, limits, 1, &stages));
+        let mut asked = Vec::new();
+        // The first two wait for nobody and take the device's two places; the others are due soon, but find none.
+        for number in 0..8 {
+            let (forward, journal) = (Arc::clone(&forward), Arc::clone(&journal));
+            asked.push(tokio::spawn(async move {
+                let slot = journal.enter(ItemAt { work: 1, index: number }).await.unwrap();
+                forward.embed(number, false, &Arc::new(slot)).await.unwrap().unwrap()
+            }));
+            tokio::time::sleep(2 * LINGER).await;
+        }
+        assert_eq!(*sizes.lock().unwrap(), [1, 1]);
+        assert_eq!(stages.report().0[&JournalStage::Forward].waiting, 6);
+        gate.add_permits(4);
+        for embedded in asked {
+            assert_eq!(embedded.await.unwrap().0.unwrap(), [1.0]);
+        }
+        assert_eq!(*sizes.lock().unwrap(), [1, 1, 4, 2]);
+        assert_eq!(stages.report().0[&JournalStage::Forward].waiting, 0);
+    }
 }

@@ -4,7 +4,7 @@ use super::fail;
 use super::forward::Embedded;
 use super::lookup::{Existing, LookedUp};
 use super::pipeline::Pipeline;
-use super::stages::ItemTimes;
+use super::stages::{ItemTimes, Waiting};
 use super::upsert::UpsertError;
 use super::work::Work;
 use crate::ipc::Interruption;
@@ -119,18 +119,20 @@ impl Passage<'_> {
             );
             return Err(failed(FailureReason::ObjectTooLarge, message));
         }
+        let waiting = self.pipeline.stages.wait(JournalStage::Fetch);
         // Held until the picture is decoded: the encoded bytes are in memory for so long.
         let room = self.pipeline.room_for(image.size).await.ok_or_else(ending)?;
-        let bytes = self.fetch(item, image).await?;
+        let bytes = self.fetch(item, image, waiting).await?;
         if bytes.is_empty() {
             return Err(failed(FailureReason::EmptyObject, "the object has no bytes"));
         }
+        let waiting = self.pipeline.stages.wait(JournalStage::Decode);
         // Held until the vector is there: pictures as tensors are large.
         let _tensor = self.pipeline.tensors.acquire().await.map_err(|_| ending())?;
         let decoded = self
             .pipeline
             .decode
-            .decode(&item.key, bytes, &self.slot)
+            .decode(&item.key, bytes, &self.slot, waiting)
             .await
             .ok_or_else(ending)?;
         drop(room);
@@ -146,12 +148,13 @@ impl Passage<'_> {
         Ok((self.checked(VectorField::Image, embedded)?, decoded.content_hash))
     }
 
-    async fn fetch(&mut self, item: &Item, image: &ObjectRef) -> Result<Bytes, Stopped> {
+    async fn fetch(&mut self, item: &Item, image: &ObjectRef, waiting: Waiting) -> Result<Bytes, Stopped> {
         let pipeline = self.pipeline;
         let store = self.open_store().await?;
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
         self.slot.enter(JournalStage::Fetch);
         fail::point(&item.key, JournalStage::Fetch, &self.slot);
+        drop(waiting);
         let stage = pipeline.stages.enter(JournalStage::Fetch, 1);
         let etag = Some(image.etag.as_str()).filter(|etag| !etag.is_empty());
         let result = pipeline

@@ -78,7 +78,8 @@ impl Life<'_> {
                 }
                 _ = report.tick() => {
                     let (stages, batches) = pipeline.stages.report();
-                    outbox.send(Note::Frame(FromEngine::Stages { stages, batches })).await;
+                    let load = pipeline.load();
+                    outbox.send(Note::Frame(FromEngine::Stages { stages, batches, load })).await;
                 }
                 frame = inbox.recv() => match frame {
                     Some(ToEngine::Stop) | None => return Ok(Ending::Told),

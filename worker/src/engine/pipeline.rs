@@ -9,13 +9,14 @@ use super::item::{Passage, Stopped};
 use super::lease::Lease;
 use super::lookup::{Existing, LOOKUP_ROWS, LookedUp, look_up};
 use super::retry::RetryPolicy;
+use super::room::Room;
 use super::stages::{ItemTimes, Stages};
 use super::upsert::{UpsertOptions, Upserts};
 use super::work::Work;
 use super::{Datasets, EngineParts};
 use crate::config::PipelineConfig;
-use crate::ipc::{ItemAt, WorkItem};
-use crate::journal::{Journal, Slot};
+use crate::ipc::{EngineLoad, ItemAt, WorkItem};
+use crate::journal::{Journal, JournalStage, Slot};
 use crate::model::{EmbeddingModel, Pixels};
 use sightline_core::collection::preprocessing;
 use sightline_core::{Clock, VectorField};
@@ -48,6 +49,7 @@ pub(crate) struct Pipeline {
     journal: Arc<Journal>,
     bytes: Semaphore,
     byte_blocks: u32,
+    decode_room: Arc<Room>,
     fatal: mpsc::Sender<String>,
 }
 
@@ -90,23 +92,35 @@ impl Pipeline {
         } else {
             config.decode_threads
         };
+        stages.set_places(JournalStage::Fetch, count(config.fetches));
+        stages.set_places(JournalStage::Decode, count(decode_threads));
+        let decode_room = Arc::new(Room::new(config.decode_bytes));
+        let devices = model.devices().len().max(1);
         let byte_blocks = u32::try_from(config.fetched_bytes.div_ceil(BLOCK_BYTES))
             .unwrap_or(u32::MAX)
             .max(1);
         Ok(Self {
-            decode: DecodePool::start(around.decoding, decode_threads, config.max_items, &model, &stages)?,
-            images: Forward::start(ImageSide(Arc::clone(&model)), batches, &stages),
-            texts: Forward::start(TextSide(Arc::clone(&model)), batches, &stages),
+            decode: DecodePool::start(
+                around.decoding,
+                decode_threads,
+                config.max_items,
+                &model,
+                &stages,
+                &decode_room,
+            )?,
+            images: Forward::start(ImageSide(Arc::clone(&model)), batches, devices, &stages),
+            texts: Forward::start(TextSide(Arc::clone(&model)), batches, devices, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
             index: parts.index,
             datasets: parts.datasets,
             retry,
             clock: around.clock,
             fetches: Semaphore::new(count(config.fetches)),
-            // One batch is computed, one is ready, one is being filled, and the threads decode.
-            tensors: Semaphore::new(count(config.batch_items) * 3 + count(decode_threads)),
+            // A device has a batch that is computed and one that is ready; one is being filled, and the threads decode.
+            tensors: Semaphore::new(count(config.batch_items) * (2 * devices + 1) + count(decode_threads)),
             bytes: Semaphore::new(count(byte_blocks)),
             byte_blocks,
+            decode_room,
             blocks: Blocks::default(),
             model,
             journal,
@@ -122,6 +136,18 @@ impl Pipeline {
             .unwrap_or(u32::MAX)
             .clamp(1, self.byte_blocks);
         self.bytes.acquire_many(blocks).await.ok()
+    }
+
+    /// What all stages share.
+    pub(crate) fn load(&self) -> EngineLoad {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let free = self.bytes.available_permits() as u64;
+        EngineLoad {
+            elapsed_us: self.stages.elapsed_us(),
+            device_busy_us: self.model.device_busy().into_iter().map(micros).collect(),
+            bytes_in_flight: u64::from(self.byte_blocks).saturating_sub(free) * BLOCK_BYTES + self.decode_room.taken(),
+            bytes_limit: u64::from(self.byte_blocks) * BLOCK_BYTES + self.decode_room.limit(),
+        }
     }
 
     /// Length of a field's vectors; none where the model has no such field.

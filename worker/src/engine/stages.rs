@@ -3,22 +3,34 @@
 use crate::ipc::{BatchSize, StageReport};
 use crate::journal::JournalStage;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
 #[derive(Debug, Default)]
 struct Counters {
-    in_flight: AtomicU64,
-    done: AtomicU64,
-    busy_us: AtomicU64,
+    places: u64,
+    waiting: u64,
+    in_flight: u64,
+    done: u64,
+    /// Groups of items that are inside, and the sum of their times of entry.
+    inside: u32,
+    entered: Duration,
+    busy: Duration,
+}
+
+impl Counters {
+    /// Time spent inside, with that of those who are still there.
+    fn busy(&self, now: Duration) -> Duration {
+        self.busy + (now * self.inside).saturating_sub(self.entered)
+    }
 }
 
 /// The counters of all stages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stages {
-    counters: [Counters; JournalStage::WORKING.len()],
+    started: Instant,
+    counters: [Mutex<Counters>; JournalStage::WORKING.len()],
     batches: Mutex<BTreeMap<u32, u64>>,
 }
 
@@ -28,24 +40,67 @@ pub(crate) type ItemTimes = BTreeMap<JournalStage, u64>;
 /// Items that are in a stage until this is dropped.
 #[derive(Debug)]
 pub(crate) struct InStage<'a> {
-    counters: Option<&'a Counters>,
+    stages: &'a Stages,
+    stage: JournalStage,
     items: u64,
     since: Instant,
 }
 
+/// An item that waits for a stage until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    stages: Arc<Stages>,
+    stage: JournalStage,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            counters: Default::default(),
+            batches: Mutex::default(),
+        }
+    }
+}
+
 impl Stages {
-    /// So many items enter a stage together.
+    fn counters(&self, stage: JournalStage) -> Option<MutexGuard<'_, Counters>> {
+        let place = JournalStage::WORKING.iter().position(|working| *working == stage)?;
+        let counters = self.counters.get(place)?;
+        Some(counters.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A stage can do so much at once: threads, requests, batches.
+    pub(crate) fn set_places(&self, stage: JournalStage, places: usize) {
+        if let Some(mut counters) = self.counters(stage) {
+            counters.places = places as u64;
+        }
+    }
+
+    /// An item begins to wait for a stage.
+    pub(crate) fn wait(self: &Arc<Self>, stage: JournalStage) -> Waiting {
+        if let Some(mut counters) = self.counters(stage) {
+            counters.waiting += 1;
+        }
+        Waiting {
+            stages: Arc::clone(self),
+            stage,
+        }
+    }
+
+    /// So many items enter a stage together, in one of its places.
     pub(crate) fn enter(&self, stage: JournalStage, items: usize) -> InStage<'_> {
-        let place = JournalStage::WORKING.iter().position(|working| *working == stage);
-        let counters = place.and_then(|place| self.counters.get(place));
-        let items = items as u64;
-        if let Some(counters) = counters {
-            counters.in_flight.fetch_add(items, Ordering::Relaxed);
+        let (items, since) = (items as u64, Instant::now());
+        if let Some(mut counters) = self.counters(stage) {
+            counters.in_flight += items;
+            counters.inside += 1;
+            counters.entered += since - self.started;
         }
         InStage {
-            counters,
+            stages: self,
+            stage,
             items,
-            since: Instant::now(),
+            since,
         }
     }
 
@@ -60,17 +115,26 @@ impl Stages {
             .or_default() += 1;
     }
 
+    /// Microseconds since the stages began.
+    pub(crate) fn elapsed_us(&self) -> u64 {
+        micros(self.started.elapsed())
+    }
+
     /// All counters, and the sizes of batches since the last call.
     pub(crate) fn report(&self) -> (BTreeMap<JournalStage, StageReport>, Vec<BatchSize>) {
-        let report = |counters: &Counters| StageReport {
-            in_flight: counters.in_flight.load(Ordering::Relaxed),
-            done: counters.done.load(Ordering::Relaxed),
-            busy_us: counters.busy_us.load(Ordering::Relaxed),
+        let now = self.started.elapsed();
+        let report = |stage| {
+            let counters = self.counters(stage)?;
+            let report = StageReport {
+                places: counters.places,
+                waiting: counters.waiting,
+                in_flight: counters.in_flight,
+                done: counters.done,
+                busy_us: micros(counters.busy(now)),
+            };
+            Some((stage, report))
         };
-        let stages = JournalStage::WORKING
-            .into_iter()
-            .zip(self.counters.iter().map(report))
-            .collect();
+        let stages = JournalStage::WORKING.into_iter().filter_map(report).collect();
         let batches = std::mem::take(&mut *self.batches.lock().unwrap_or_else(PoisonError::into_inner));
         (
             stages,
@@ -96,10 +160,21 @@ impl InStage<'_> {
 
 impl Drop for InStage<'_> {
     fn drop(&mut self) {
-        if let Some(counters) = self.counters {
-            counters.in_flight.fetch_sub(self.items, Ordering::Relaxed);
-            counters.done.fetch_add(self.items, Ordering::Relaxed);
-            counters.busy_us.fetch_add(micros(self.elapsed()), Ordering::Relaxed);
+        if let Some(mut counters) = self.stages.counters(self.stage) {
+            let entered = self.since - self.stages.started;
+            counters.in_flight = counters.in_flight.saturating_sub(self.items);
+            counters.done += self.items;
+            counters.inside = counters.inside.saturating_sub(1);
+            counters.entered = counters.entered.saturating_sub(entered);
+            counters.busy += self.since.elapsed();
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(mut counters) = self.stages.counters(self.stage) {
+            counters.waiting = counters.waiting.saturating_sub(1);
         }
     }
 }
@@ -112,23 +187,57 @@ fn micros(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
+    fn of(stages: &Stages, stage: JournalStage) -> StageReport {
+        stages.report().0[&stage].clone()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn items_are_in_flight_until_they_leave_and_then_done() {
         let stages = Stages::default();
+        stages.set_places(JournalStage::Forward, 2);
         let batch = stages.enter(JournalStage::Forward, 4);
         tokio::time::advance(Duration::from_micros(400)).await;
         assert_eq!(batch.share_us(), 100);
-        assert_eq!(stages.report().0[&JournalStage::Forward].in_flight, 4);
+        assert_eq!(of(&stages, JournalStage::Forward).in_flight, 4);
         drop(batch);
-        let report = stages.report().0[&JournalStage::Forward].clone();
+        let report = of(&stages, JournalStage::Forward);
         assert_eq!(
             report,
             StageReport {
+                places: 2,
+                waiting: 0,
                 in_flight: 0,
                 done: 4,
                 busy_us: 400
             }
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_still_inside_is_busy_time_already_and_counts_once() {
+        let stages = Stages::default();
+        tokio::time::advance(Duration::from_millis(7)).await;
+        let first = stages.enter(JournalStage::Decode, 1);
+        tokio::time::advance(Duration::from_micros(300)).await;
+        let second = stages.enter(JournalStage::Decode, 1);
+        tokio::time::advance(Duration::from_micros(100)).await;
+        assert_eq!(of(&stages, JournalStage::Decode).busy_us, 500);
+        drop(first);
+        assert_eq!(of(&stages, JournalStage::Decode).busy_us, 500);
+        tokio::time::advance(Duration::from_micros(50)).await;
+        drop(second);
+        tokio::time::advance(Duration::from_micros(50)).await;
+        assert_eq!(of(&stages, JournalStage::Decode).busy_us, 550);
+    }
+
+    #[test]
+    fn an_item_waits_until_it_is_taken() {
+        let stages = Arc::new(Stages::default());
+        let waiting = stages.wait(JournalStage::Upsert);
+        assert_eq!(of(&stages, JournalStage::Upsert).waiting, 1);
+        assert_eq!(of(&stages, JournalStage::Fetch).waiting, 0);
+        drop(waiting);
+        assert_eq!(of(&stages, JournalStage::Upsert).waiting, 0);
     }
 
     #[test]

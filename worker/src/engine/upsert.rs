@@ -4,7 +4,7 @@ use super::batcher::{BatchLimits, Batcher};
 use super::forward::sleep_until;
 use super::lease::Lease;
 use super::retry::RetryPolicy;
-use super::stages::Stages;
+use super::stages::{Stages, Waiting};
 use crate::journal::{JournalStage, Slot};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, VectorIndex};
@@ -43,6 +43,8 @@ struct UpsertJob {
     urgent: bool,
     slot: Arc<Slot>,
     span: Span,
+    /// Until it is written for the first time.
+    waiting: Option<Waiting>,
     reply: oneshot::Sender<Upserted>,
 }
 
@@ -50,6 +52,7 @@ struct UpsertJob {
 #[derive(Debug)]
 pub(crate) struct Upserts {
     jobs: mpsc::Sender<UpsertJob>,
+    stages: Arc<Stages>,
 }
 
 struct Writer {
@@ -61,6 +64,7 @@ struct Writer {
 impl Upserts {
     /// Starts to fill batches.
     pub(crate) fn start(index: Arc<dyn VectorIndex>, options: UpsertOptions, stages: &Arc<Stages>) -> Self {
+        stages.set_places(JournalStage::Upsert, options.writes);
         let (jobs, queue) = mpsc::channel(options.limits.items.max(1));
         tokio::spawn(fill(
             Arc::new(Writer {
@@ -70,7 +74,10 @@ impl Upserts {
             }),
             queue,
         ));
-        Self { jobs }
+        Self {
+            jobs,
+            stages: Arc::clone(stages),
+        }
     }
 
     /// Writes one row, in a batch with others. None where the engine is ending.
@@ -88,6 +95,7 @@ impl Upserts {
             urgent,
             slot: Arc::clone(slot),
             span: Span::current(),
+            waiting: Some(self.stages.wait(JournalStage::Upsert)),
             reply,
         };
         self.jobs.send(job).await.ok()?;
@@ -142,8 +150,9 @@ impl Writer {
             let Some(first) = batch.first() else { continue };
             let collection = first.collection.clone();
             let span = tracing::info_span!(parent: &first.span, "upsert", %collection, rows = batch.len());
-            for job in &batch {
+            for job in &mut batch {
                 job.slot.enter(JournalStage::Upsert);
+                drop(job.waiting.take());
             }
             let stage = self.stages.enter(JournalStage::Upsert, batch.len());
             let rows = last_of_each(&batch);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of the frames.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// A shard in hand, numbered by the supervisor; a number is never used twice.
 pub type WorkId = u64;
@@ -103,12 +103,30 @@ pub enum Interruption {
 /// What a stage of the pipeline did.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct StageReport {
+    /// What it can do at once: requests, threads, batches, writes.
+    pub places: u64,
+    /// Items that wait for it.
+    pub waiting: u64,
     /// Items in it now.
     pub in_flight: u64,
     /// Items that went through it since the engine started.
     pub done: u64,
-    /// Microseconds spent in it since the engine started, summed over its threads.
+    /// Microseconds spent in it since the engine started, summed over its places.
     pub busy_us: u64,
+}
+
+/// What all stages share.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EngineLoad {
+    /// Microseconds since the stages began: what their busy times are shares of.
+    pub elapsed_us: u64,
+    /// Microseconds that each device had something to compute, in the order of the greeting; empty where the model
+    /// does not tell.
+    pub device_busy_us: Vec<u64>,
+    /// Bytes of objects and of pictures that are being decoded, in memory now.
+    pub bytes_in_flight: u64,
+    /// Most bytes of them.
+    pub bytes_limit: u64,
 }
 
 /// So many batches of a size since the last report.
@@ -205,6 +223,8 @@ pub enum FromEngine {
         stages: BTreeMap<JournalStage, StageReport>,
         /// Sizes of the batches since the last report.
         batches: Vec<BatchSize>,
+        /// What they share.
+        load: EngineLoad,
     },
 }
 

@@ -345,8 +345,8 @@ impl Host {
                 self.close(work);
                 Ok(())
             }
-            EngineEvent::Frame(FromEngine::Stages { stages, batches }) => {
-                self.status.stages(stages, &batches);
+            EngineEvent::Frame(FromEngine::Stages { stages, batches, load }) => {
+                self.status.stages(stages, &batches, load);
                 Ok(())
             }
         }

@@ -10,6 +10,7 @@ mod death;
 mod host;
 mod host_state;
 mod imports;
+mod load;
 mod process;
 mod quarantine;
 mod queues;

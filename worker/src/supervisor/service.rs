@@ -4,7 +4,7 @@ use super::status::{Phase, Snapshot, Status};
 use crate::journal::JournalStage;
 use sightline_core::Timestamp;
 use sightline_proto::v1;
-use sightline_proto::v1::worker_status::{ShardInHand, Stage, State};
+use sightline_proto::v1::worker_status::{Device, ShardInHand, Stage, State};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response};
@@ -18,6 +18,10 @@ pub struct WorkerService {
 
 fn count(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn seconds(micros: u64) -> f64 {
+    std::time::Duration::from_micros(micros).as_secs_f64()
 }
 
 fn timestamp(time: Timestamp) -> prost_types::Timestamp {
@@ -48,7 +52,15 @@ impl WorkerService {
             name: stage.as_str().into(),
             in_flight: count(report.in_flight),
             done: count(report.done),
-            busy_seconds: std::time::Duration::from_micros(report.busy_us).as_secs_f64(),
+            busy_seconds: seconds(report.busy_us),
+            waiting: count(report.waiting),
+            places: count(report.places),
+        };
+        let load = &snapshot.load;
+        let names = model.map(|model| model.devices.as_slice()).unwrap_or_default();
+        let device = |(at, busy_us): (usize, &u64)| Device {
+            name: names.get(at).cloned().unwrap_or_default(),
+            busy_seconds: seconds(*busy_us),
         };
         let shard = |shard: &super::status::Shard| ShardInHand {
             run: format!("runs/{}", shard.run),
@@ -71,6 +83,10 @@ impl WorkerService {
             last_suspects: snapshot.last_suspects.clone(),
             last_engine_death: snapshot.last_death.clone(),
             waiting_for: snapshot.waiting_for.clone().unwrap_or_default(),
+            engine_seconds: seconds(load.elapsed_us),
+            device_load: load.device_busy_us.iter().enumerate().map(device).collect(),
+            bytes_in_flight: count(load.bytes_in_flight),
+            bytes_limit: count(load.bytes_limit),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What the worker does at the moment, for people, for the API and for metrics.
 
 use super::host::LoadedModel;
-use crate::ipc::{BatchSize, StageReport};
+use super::load::LoadMeters;
+use crate::ipc::{BatchSize, EngineLoad, StageReport};
 use crate::journal::JournalStage;
 use sightline_core::{Clock, Outcome, RunId, ShardId, Timestamp};
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram, exponential_buckets};
@@ -32,6 +33,7 @@ pub(crate) struct Snapshot {
     pub(crate) phase: Phase,
     pub(crate) model: Option<LoadedModel>,
     pub(crate) stages: BTreeMap<JournalStage, StageReport>,
+    pub(crate) load: EngineLoad,
     pub(crate) shards: BTreeMap<u64, Shard>,
     pub(crate) restarts: u64,
     pub(crate) last_suspects: Vec<String>,
@@ -63,6 +65,7 @@ struct Meters {
     failures: Family<FailureLabels, Counter>,
     busy: Family<StageLabels, Counter>,
     in_flight: Family<StageLabels, Gauge>,
+    load: LoadMeters,
     shards: Gauge,
     restarts: Counter,
     batches: Histogram,
@@ -102,6 +105,7 @@ impl Status {
                 "Time spent in a stage, summed over its threads",
             )?,
             in_flight: metrics.gauges("worker_stage_items", "Items in a stage")?,
+            load: LoadMeters::new(metrics)?,
             shards: metrics.gauge("worker_shards", "Shards in hand")?,
             restarts: metrics.counter("worker_engine_restarts", "Deaths of the engine")?,
             batches: metrics.histogram(
@@ -114,6 +118,7 @@ impl Status {
             phase: Phase::Starting,
             model: None,
             stages: BTreeMap::new(),
+            load: EngineLoad::default(),
             shards: BTreeMap::new(),
             restarts: 0,
             last_suspects: Vec::new(),
@@ -162,12 +167,21 @@ impl Status {
         snapshot.last_suspects = suspects;
         // A new engine counts from nothing.
         snapshot.stages.clear();
+        snapshot.load = EngineLoad::default();
         drop(snapshot);
         self.meters.restarts.inc();
     }
 
-    pub(super) fn stages(&self, stages: BTreeMap<JournalStage, StageReport>, batches: &[BatchSize]) {
+    pub(super) fn stages(&self, stages: BTreeMap<JournalStage, StageReport>, batches: &[BatchSize], load: EngineLoad) {
         let mut snapshot = self.read();
+        let devices = snapshot
+            .model
+            .as_ref()
+            .map(|model| model.devices.clone())
+            .unwrap_or_default();
+        self.meters
+            .load
+            .observe((&snapshot.stages, &snapshot.load), (&stages, &load), &devices);
         for (stage, report) in &stages {
             let labels = StageLabels { stage: stage.as_str() };
             let before = snapshot.stages.get(stage).map_or(0, |before| before.busy_us);
@@ -179,6 +193,7 @@ impl Status {
             self.meters.in_flight.get_or_create(&labels).set(in_flight);
         }
         snapshot.stages = stages;
+        snapshot.load = load;
         drop(snapshot);
         for batch in batches {
             for _ in 0..batch.batches {

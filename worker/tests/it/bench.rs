@@ -170,6 +170,7 @@ impl Bench {
                 folder: Some(self.folder.path().join("model")),
                 name: model(),
                 device: DeviceName::Cpu,
+                devices: String::new(),
                 precision: "f32".into(),
                 threads: 1,
                 truncate_dim: None,

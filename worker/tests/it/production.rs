@@ -8,7 +8,7 @@ use sightline_worker::{ENGINE_COMMAND, EngineCommand};
 use std::path::Path;
 
 #[tokio::test]
-async fn the_shipped_program_embeds_pictures_and_texts_with_a_model_folder() {
+async fn the_shipped_program_embeds_pictures_and_texts_with_a_model_folder_on_two_devices() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     let model = own.join("../.local/models/sightline-demo");
     assert!(
@@ -37,6 +37,7 @@ async fn the_shipped_program_embeds_pictures_and_texts_with_a_model_folder() {
     let mut config = bench.config();
     config.engine.model.folder = Some(model);
     config.engine.model.max_pixels = 1 << 27;
+    config.engine.model.devices = "cpu,cpu".into();
     config.engine.pipeline.max_object_bytes = 10 << 20;
     let program = env!("CARGO_BIN_EXE_sightline-worker").into();
 
@@ -63,6 +64,8 @@ async fn the_shipped_program_embeds_pictures_and_texts_with_a_model_folder() {
     assert!((dot(&vector("baseline.jpg"), &vector("twin")) - 1.0).abs() < 1e-5);
     assert!(dot(&vector("baseline.jpg"), &vector("webp.webp")) < 0.999);
     assert!(rows.iter().all(|row| row.text_embedding.is_some()));
-    assert_eq!(worker.service.status().devices, ["cpu"]);
+    let status = worker.service.status();
+    assert_eq!(status.devices, ["cpu", "cpu"]);
+    assert_eq!(status.bytes_limit, (256 << 20) + (800 << 20));
     worker.end().await.unwrap();
 }
