@@ -250,7 +250,7 @@ bench-scale: setup-test ## 1 to 16 workers on one broker and index, with a stand
 	$(SETUP) python-clients s3
 	cargo build --locked --release --workspace --bin sightline-coordinator --example stand_in_worker --example rate
 	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-clients/bin/python bench/scale/run.py \
-		--workers $(or $(WORKERS),1$(COMMA)2$(COMMA)4$(COMMA)8$(COMMA)16) --items $(or $(ITEMS),960)
+		--workers $(or $(WORKERS),1$(COMMA)2$(COMMA)4$(COMMA)8$(COMMA)16) --items $(or $(ITEMS),3200)
 
 .PHONY: bench-query
 bench-query: setup-test ## Searches against Milvus called directly and brute force (target/bench/query.json); ITEMS, DIMENSION, QUERIES

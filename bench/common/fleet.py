@@ -76,7 +76,7 @@ class Fleet:
             worker.address()
             worker.wait_for(r"(taking shards)")
 
-    def run(self, dataset: Dict[str, Any], model: str, expected: int, seen: Any = lambda run: None, **spec: Any) -> Cost:
+    def run(self, dataset: Dict[str, Any], model: str, expected: int, **spec: Any) -> Cost:
         """Does a run into a collection of its own; every item has to be indexed."""
         whole = {"kind": "EMBED", "dataset": dataset, "collection": f"collections/bench_{uuid.uuid4().hex[:12]}",
                  "model": model, "fields": ["image_embedding"], **spec}
@@ -84,7 +84,6 @@ class Fleet:
         run = self._api.CreateRun(spec=whole, request_id=uuid.uuid4().hex)
         for update in self._api.WatchRun(name=run["name"], timeout=LIMIT_SECONDS):
             run = update["run"]
-            seen(run)
         seconds, after = time.monotonic() - started, self._times()
         if run["state"] != "SUCCEEDED" or int(run["counts"]["indexed"]) != expected:
             raise SystemExit(f"bench: the run ended {run['state']} with {run['counts']}, {expected} were expected")

@@ -2,7 +2,7 @@
 //! one batch at a time, and a vector is drawn from a digest of its input. So many of them can share one machine, and what
 //! is measured is everything around the model.
 //!
-//! The model's folder holds `stand_in.json`: `{"dimension": 768, "batch_milliseconds": 1600}`. Everything else is
+//! The model's folder holds `stand_in.json`: `{"dimension": 768, "batch_milliseconds": 400}`. Everything else is
 //! configured as `sightline-worker` is.
 //!
 //! An example, so that it is part of no build but the benchmark's.
