@@ -213,13 +213,16 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=15, help="of the model alone, a round")
     parser.add_argument("--variants", type=int, default=len(VARIANTS), help="of the Python pipeline that are tried")
+    parser.add_argument("--cases", default="headline," + ",".join(DECODED), help="which are measured")
     parser.add_argument("--decode-share", type=float, default=1, help="of the pictures of the cases that decode")
     options = parser.parse_args()
     (WORK / "logs").mkdir(parents=True, exist_ok=True)
     with Processes(WORK / "logs") as processes:
         bench = Bench(options, processes)
-        report = headline(bench)
+        report = headline(bench) if "headline" in options.cases.split(",") else {}
         for name, items in DECODED.items():
+            if name not in options.cases.split(","):
+                continue
             report[name] = decoding(bench, name, max(4, int(items * options.decode_share)))
     (OUT / "ingest.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
