@@ -29,7 +29,8 @@ impl Planner {
                 root: dataset.root.clone(),
                 source,
             })?;
-        let reader = Reader::new(Arc::clone(&store), dataset.source.clone(), ReaderOptions::default());
+        let reader = Reader::new(Arc::clone(&store), dataset.source.clone(), ReaderOptions::default())
+            .with_tables(Arc::clone(&self.tables));
         let mut shards = ShardWriter::new(&self.state, document, self.options.shard_bytes, &self.room);
         let mut cursor = link.start_after.clone();
         let next = loop {

@@ -7,7 +7,7 @@ use crate::shard_writer::WriteRoom;
 use crate::tracker::Tracker;
 use futures::future::try_join_all;
 use sightline_core::{Clock, PlanMessage, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
-use sightline_datasets::DatasetError;
+use sightline_datasets::{DatasetError, OpenTables};
 use sightline_index::{IndexError, LazyIndex};
 use sightline_objects::{ObjectError, Stores};
 use sightline_queue::{JobQueue, QueueError};
@@ -136,6 +136,8 @@ pub(crate) struct Planner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: PlannerOptions,
     pub(crate) room: WriteRoom,
+    /// Of the links that were followed last: the next ones mostly go on where these ended.
+    pub(crate) tables: Arc<OpenTables>,
 }
 
 impl Planner {
@@ -151,6 +153,7 @@ impl Planner {
             clock: Arc::clone(&seams.clock),
             options,
             room: WriteRoom::new(options.writing_bytes),
+            tables: Arc::default(),
         }
     }
 

@@ -25,7 +25,7 @@ pub(crate) struct TextPlace {
 }
 
 /// Between two rows of a Parquet file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ParquetPlace {
     /// Row group, from 0.

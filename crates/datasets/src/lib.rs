@@ -39,3 +39,4 @@ pub use kind::is_picture;
 pub use pin::pin_again;
 pub use reader::{Page, Reader, ReaderOptions, read_page};
 pub use split::{Part, Parts, Split};
+pub use table::OpenTables;

@@ -1,7 +1,7 @@
 //! One page of a dataset.
 
 use crate::split::{self, Parts, Split};
-use crate::{DatasetError, clip_retrieval, embeddings, nih, prefix, table};
+use crate::{DatasetError, OpenTables, clip_retrieval, embeddings, nih, prefix, table};
 use sightline_core::plan::Range;
 use sightline_core::{ManifestEntry, Source};
 use sightline_objects::{ListHint, ObjectStore};
@@ -49,6 +49,7 @@ pub struct Reader {
     pub(crate) options: ReaderOptions,
     /// What the page of a prefix that was read last told of the next.
     pub(crate) hint: Arc<Mutex<ListHint>>,
+    pub(crate) tables: Arc<OpenTables>,
 }
 
 impl Reader {
@@ -60,7 +61,14 @@ impl Reader {
             source,
             options,
             hint: Arc::default(),
+            tables: Arc::default(),
         }
+    }
+
+    /// The same reader, which goes on with tables that readers before it left open.
+    #[must_use]
+    pub fn with_tables(self, tables: Arc<OpenTables>) -> Self {
+        Self { tables, ..self }
     }
 
     /// Reads at most `limit` entries (at least 1) of a range. The page may hold fewer, even none, and still have a

@@ -2,7 +2,9 @@
 
 mod csv_rows;
 mod jsonl_rows;
+mod open_tables;
 mod parquet_rows;
+mod remote;
 mod window;
 
 use crate::columns::{Imported, Mapping};
@@ -10,6 +12,7 @@ use crate::cursor::{FileCursor, TextPlace};
 use crate::entry::Draft;
 use crate::pin::pin;
 use crate::{DatasetError, Page, Reader};
+pub use open_tables::OpenTables;
 use sightline_core::ManifestFormat;
 use sightline_core::run::Columns;
 use window::Window;

@@ -5,17 +5,23 @@ use parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use sightline_core::plan::Range;
 use sightline_core::{ManifestEntry, ManifestFormat};
-use sightline_datasets::{DatasetError, ReaderOptions};
+use sightline_datasets::{DatasetError, OpenTables, Page, Reader, ReaderOptions};
+use sightline_objects::ObjectStore;
 use std::sync::Arc;
 
 /// Row groups of (image, caption, age); an empty caption is a null.
 fn file(groups: &[&[(&str, &str, i64)]]) -> Vec<u8> {
+    file_with(groups, WriterProperties::new())
+}
+
+fn file_with(groups: &[&[(&str, &str, i64)]], properties: WriterProperties) -> Vec<u8> {
     let schema =
         "message m { REQUIRED BYTE_ARRAY image (UTF8); OPTIONAL BYTE_ARRAY caption (UTF8); REQUIRED INT64 age; }";
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let mut bytes = Vec::new();
-    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::new())).unwrap();
+    let mut writer = SerializedFileWriter::new(&mut bytes, schema, Arc::new(properties)).unwrap();
     for group in groups {
         let mut rows = writer.next_row_group().unwrap();
         let images: Vec<ByteArray> = group.iter().map(|row| row.0.as_bytes().to_vec().into()).collect();
@@ -106,4 +112,75 @@ async fn a_file_that_is_no_parquet_or_is_cut_is_an_error_that_says_so() {
         assert!(matches!(error, DatasetError::Unreadable { .. }), "{path}: {error}");
         assert!(!error.is_retryable());
     }
+}
+
+const ROWS: usize = 600;
+
+/// A table of texts with two row groups of many pages each.
+async fn many_pages() -> Arc<Store> {
+    let names: Vec<String> = (0..ROWS).map(|row| format!("text {row}")).collect();
+    let rows: Vec<(&str, &str, i64)> = names.iter().map(|name| ("", name.as_str(), 1)).collect();
+    let (first, second) = rows.split_at(ROWS / 2);
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_write_batch_size(10)
+        .set_data_page_row_count_limit(10);
+    Store::counting(&[("m.parquet", &file_with(&[first, second], properties.build()))]).await
+}
+
+/// One page, read as any link's is: by a reader of its own, which shares no more than the tables.
+async fn page(store: &Arc<Store>, tables: &Arc<OpenTables>, cursor: Option<&str>, limit: usize) -> Page {
+    let store: Arc<dyn ObjectStore> = Arc::<Store>::clone(store);
+    let source = manifest("m.parquet", ManifestFormat::Parquet);
+    let reader = Reader::new(store, source, ReaderOptions::default()).with_tables(Arc::clone(tables));
+    reader.page(&Range::default(), cursor, limit).await.unwrap()
+}
+
+async fn in_pages(store: &Arc<Store>, tables: &Arc<OpenTables>, limit: usize) -> Vec<ManifestEntry> {
+    let (mut entries, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = page(store, tables, cursor.as_deref(), limit).await;
+        entries.extend(page.entries);
+        cursor = page.next;
+        if cursor.is_none() {
+            return entries;
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_that_follow_each_other_read_and_decode_a_row_group_once() {
+    let store = many_pages().await;
+    let whole = in_pages(&store, &Arc::default(), ROWS).await;
+    let at_once = store.ranges();
+    assert_eq!(whole.len(), ROWS);
+    for limit in [7, 100, 299] {
+        assert_eq!(in_pages(&store, &Arc::default(), limit).await, whole);
+        assert_eq!(store.ranges(), at_once, "{limit} a page");
+    }
+    // Nothing may be kept: every page reads all that lies before it in its row group.
+    assert_eq!(in_pages(&store, &Arc::new(OpenTables::new(8, 0)), 100).await, whole);
+    assert!(store.ranges() > at_once * 3 / 2, "tables were kept beyond the bound");
+}
+
+#[tokio::test]
+async fn runs_that_read_one_table_side_by_side_and_a_cursor_that_is_used_again_get_their_own_rows() {
+    let store = many_pages().await;
+    let whole = in_pages(&store, &Arc::default(), ROWS).await;
+    let tables = Arc::default();
+    let (mut ahead, mut behind) = (
+        page(&store, &tables, None, 90).await,
+        page(&store, &tables, None, 40).await,
+    );
+    let (mut first, mut second) = (ahead.entries.clone(), behind.entries.clone());
+    while let (Some(one), Some(other)) = (&ahead.next, &behind.next) {
+        ahead = page(&store, &tables, Some(one), 90).await;
+        let again = page(&store, &Arc::default(), Some(other), 40).await;
+        behind = page(&store, &tables, Some(other), 40).await;
+        assert_eq!(again, behind);
+        first.extend(ahead.entries.clone());
+        second.extend(behind.entries.clone());
+    }
+    assert_eq!(first, whole);
+    assert_eq!(second, whole[..second.len()]);
 }

@@ -7,17 +7,28 @@ use sightline_core::{ManifestEntry, ManifestFormat, Outcome, Source};
 use sightline_datasets::{DatasetError, Page, Reader, ReaderOptions};
 use sightline_objects::{ListPage, ListRequest, LocalStore, ObjectError, ObjectMeta, ObjectStore};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
-/// A store in which looking at some keys fails.
+/// A store in which looking at some keys fails, and which counts the ranges that are read.
 #[derive(Debug)]
 pub(crate) struct Store {
     inner: LocalStore,
+    ranges: AtomicUsize,
     _dir: TempDir,
 }
 
 impl Store {
     pub(crate) async fn with(files: &[(&str, &[u8])]) -> Arc<dyn ObjectStore> {
+        Self::counting(files).await
+    }
+
+    /// Ranges that were read since the last call.
+    pub(crate) fn ranges(&self) -> usize {
+        self.ranges.swap(0, Ordering::Relaxed)
+    }
+
+    pub(crate) async fn counting(files: &[(&str, &[u8])]) -> Arc<Self> {
         let dir = tempfile::tempdir().unwrap();
         let inner = LocalStore::open(dir.path()).await.unwrap();
         for (key, body) in files {
@@ -25,7 +36,11 @@ impl Store {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, body).unwrap();
         }
-        Arc::new(Self { inner, _dir: dir })
+        Arc::new(Self {
+            inner,
+            ranges: AtomicUsize::new(0),
+            _dir: dir,
+        })
     }
 }
 
@@ -43,6 +58,7 @@ impl ObjectStore for Store {
         range: std::ops::Range<u64>,
         etag: Option<&str>,
     ) -> Result<Bytes, ObjectError> {
+        self.ranges.fetch_add(1, Ordering::Relaxed);
         self.inner.get_range(key, range, etag).await
     }
     async fn head(&self, key: &str) -> Result<ObjectMeta, ObjectError> {
