@@ -227,6 +227,7 @@ fn api_dataset(dataset: &DatasetSpec) -> v1::Dataset {
             folder: folder.clone(),
             normalize: *normalize,
         }),
+        Source::Webdataset { prefix } => Api::Webdataset(v1::WebdatasetSource { prefix: prefix.clone() }),
     };
     v1::Dataset {
         name: dataset.name.to_string(),

@@ -285,7 +285,8 @@ impl Mirror<'_> {
             format!("{} holds no item at all: is it the root that was meant?", dataset.root)
         } else if named.unnamed > 0 {
             format!(
-                "{} rows of the table cannot be understood, so that the keys of their items are not known: mend them",
+                "{} rows of the table cannot be understood, or tars be read, so that the keys of their items are not known: mend \
+                 them",
                 named.unnamed
             )
         } else if self.spec.max_share.is_exceeded(rows, of) {

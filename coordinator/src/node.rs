@@ -128,7 +128,7 @@ impl Planner {
         cursor: String,
     ) -> Result<(Vec<Link>, Option<Link>), PlanError> {
         let spec = &document.spec;
-        if spec.selection.is_some() || !matches!(spec.dataset.source, Source::Prefix {}) {
+        if spec.selection.is_some() || !spec.dataset.source.has_ranges() {
             let next = Link {
                 start_after: Some(cursor),
                 ..link.clone()

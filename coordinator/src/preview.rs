@@ -237,10 +237,10 @@ impl Counts {
 
 /// The ending of an item's picture, in small letters.
 fn kind_of(item: &Item) -> String {
-    let Some(image) = &item.image else {
+    if item.image.is_none() {
         return TEXT.to_owned();
-    };
-    let name = image.key.rsplit('/').next().unwrap_or_default();
+    }
+    let name = item.picture_path().rsplit('/').next().unwrap_or_default();
     let ending = name.rsplit_once('.').map_or(OTHER, |(_, ending)| ending);
     ending.to_ascii_lowercase()
 }

@@ -220,7 +220,7 @@ fn source(source: Option<&v1::dataset::Source>, fields: &[VectorField], wrong: &
         None => {
             wrong.add(
                 "spec.dataset.source",
-                "is required: one of prefix, nih_boxes, manifest, embeddings, clip_retrieval",
+                "is required: one of prefix, nih_boxes, manifest, embeddings, clip_retrieval, webdataset",
             );
             None
         }
@@ -243,6 +243,12 @@ fn source(source: Option<&v1::dataset::Source>, fields: &[VectorField], wrong: &
         }
         Some(Api::Embeddings(embeddings)) => import_request::embeddings(embeddings, fields, wrong),
         Some(Api::ClipRetrieval(clip)) => Some(import_request::clip_retrieval(clip, fields, wrong)),
+        Some(Api::Webdataset(tars)) => {
+            check_path("spec.dataset.webdataset.prefix", &tars.prefix, wrong);
+            Some(Source::Webdataset {
+                prefix: tars.prefix.clone(),
+            })
+        }
         Some(Api::Manifest(manifest)) => {
             let field = "spec.dataset.manifest";
             check_path("spec.dataset.manifest.path", &manifest.path, wrong);

@@ -4,10 +4,12 @@ use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use sightline_core::digest::sha256_hex;
+use sightline_core::tar_path;
 use sightline_model_folder::Resample;
 use sightline_objects::{ObjectError, ObjectStore, Stores};
 use sightline_pictures::resize::{Window, resize};
 use sightline_pictures::{DecodeLimits, Picture, picture};
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -80,9 +82,10 @@ impl Thumbnails {
     /// meant. In S3 nothing is encoded, so the border does not matter.
     async fn read(&self, path: &str, content_hash: &str) -> Result<Bytes, ThumbnailError> {
         let mut last = ThumbnailError::Path(path.chars().take(200).collect());
-        for (root, key) in borders(path) {
+        let (object, part) = tar_path::read(path).map_or((path, None), |(tar, bytes)| (tar, Some(bytes)));
+        for (root, key) in borders(object) {
             let found = match self.stores.open(root).await {
-                Ok(store) => self.read_object(&*store, key, content_hash).await,
+                Ok(store) => self.read_object(&*store, key, part.clone(), content_hash).await,
                 Err(error) => Err(error.into()),
             };
             match found {
@@ -101,16 +104,21 @@ impl Thumbnails {
         &self,
         store: &dyn ObjectStore,
         key: &str,
+        part: Option<Range<u64>>,
         content_hash: &str,
     ) -> Result<Bytes, ThumbnailError> {
         let meta = store.head(key).await?;
-        if meta.size > self.max_object_bytes {
+        let size = part.as_ref().map_or(meta.size, |part| part.end - part.start);
+        if size > self.max_object_bytes {
             return Err(ThumbnailError::TooLarge {
-                bytes: meta.size,
+                bytes: size,
                 limit: self.max_object_bytes,
             });
         }
-        let bytes = store.get(key, Some(&meta.etag)).await?;
+        let bytes = match part {
+            Some(part) => store.get_range(key, part, Some(&meta.etag)).await?,
+            None => store.get(key, Some(&meta.etag)).await?,
+        };
         if !content_hash.is_empty() && sha256_hex(&bytes) != content_hash {
             return Err(ThumbnailError::Changed);
         }

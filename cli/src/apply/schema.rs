@@ -128,7 +128,7 @@ mod tests {
         let text = spec["properties"]["model"]["description"].as_str().unwrap();
         assert!(text.starts_with("The model, as the workers name it."), "{text}");
         let dataset = &spec["properties"]["dataset"];
-        assert_eq!(dataset["oneOf"].as_array().unwrap().len(), 5);
+        assert_eq!(dataset["oneOf"].as_array().unwrap().len(), 6);
         assert_eq!(
             dataset["properties"]["manifest"]["properties"]["columns"]["properties"]["attributes"]["type"],
             "array"

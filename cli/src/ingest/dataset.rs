@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-/// Where items come from. Without `--manifest` and `--nih-boxes`: every picture below the root.
+/// Where items come from. Without `--manifest`, `--nih-boxes` and `--webdataset`: every picture below the root.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Dataset")]
 pub(crate) struct DatasetArgs {
@@ -33,6 +33,9 @@ pub(crate) struct DatasetArgs {
     /// A file with a description for each label: a TOML or JSON table of texts, in which {label} stands for the label.
     #[arg(long, value_name = "FILE", requires = "nih_boxes")]
     pub(crate) descriptions: Option<PathBuf>,
+    /// WebDataset: the tars whose keys below the root start with this, `train/` or `train/0000` say; `.` for all.
+    #[arg(long, value_name = "PREFIX", conflicts_with_all = ["manifest", "nih_boxes"])]
+    pub(crate) webdataset: Option<String>,
 }
 
 impl DatasetArgs {
@@ -64,6 +67,11 @@ impl DatasetArgs {
                     .unwrap_or_default(),
                 descriptions: descriptions.unwrap_or_default(),
             }));
+        }
+        if let Some(prefix) = &self.webdataset {
+            let below = prefix.strip_prefix("./").unwrap_or(prefix);
+            let prefix = if below == "." { "" } else { below }.to_owned();
+            return Ok(Source::Webdataset(v1::WebdatasetSource { prefix }));
         }
         let Some(manifest) = &self.manifest else {
             return Ok(Source::Prefix(v1::PrefixSource {}));

@@ -21,3 +21,4 @@ mod pair;
 mod pictures;
 mod program;
 mod standalone;
+mod tars;

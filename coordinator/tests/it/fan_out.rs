@@ -9,12 +9,12 @@ use sightline_queue::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-fn id(run: &v1::Run) -> RunId {
+pub(crate) fn id(run: &v1::Run) -> RunId {
     RunId::new(run.name.trim_start_matches("runs/")).unwrap()
 }
 
 /// The nodes that count, as they were frozen.
-async fn nodes(fixture: &Fixture, run: &RunId) -> Vec<PlanNode> {
+pub(crate) async fn nodes(fixture: &Fixture, run: &RunId) -> Vec<PlanNode> {
     let complete = fixture.state.plan_complete(run).await.unwrap().unwrap();
     let mut nodes = Vec::new();
     for (link, digest) in &complete.nodes {
@@ -24,7 +24,7 @@ async fn nodes(fixture: &Fixture, run: &RunId) -> Vec<PlanNode> {
 }
 
 /// How often each key is in a shard of the tree.
-async fn keys(fixture: &Fixture, run: &RunId) -> BTreeMap<String, usize> {
+pub(crate) async fn keys(fixture: &Fixture, run: &RunId) -> BTreeMap<String, usize> {
     let mut keys = BTreeMap::new();
     for shard in nodes(fixture, run).await.into_iter().flat_map(|node| node.shards) {
         for entry in fixture.state.manifest(run, &shard.id).await.unwrap().entries {

@@ -18,6 +18,7 @@ mod preview;
 mod retry;
 mod rollups;
 mod silent_broker;
+mod tars;
 mod verify;
 
 use bytes::Bytes;

@@ -19,6 +19,18 @@ pub struct ObjectRef {
     pub size: u64,
 }
 
+/// A file within a tar, as it was found when the run was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TarMember {
+    /// Its path within the tar.
+    pub path: String,
+    /// Bytes of the tar before its content.
+    pub offset: u64,
+    /// Bytes of its content.
+    pub size: u64,
+}
+
 /// A finding's box in the source picture, in pixels from the top left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,6 +140,9 @@ pub struct Item {
     /// Its picture, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ObjectRef>,
+    /// Where in that object its picture lies, where the object is a tar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<TarMember>,
     /// Report or caption, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -161,6 +176,7 @@ impl Item {
         Self {
             key,
             image: None,
+            member: None,
             text: None,
             image_id: None,
             uid: None,
@@ -172,6 +188,23 @@ impl Item {
         }
     }
 
+    /// Path of its picture, below the dataset's root or within a tar; "" where it has none.
+    #[must_use]
+    pub fn picture_path(&self) -> &str {
+        match (&self.member, &self.image) {
+            (Some(member), _) => &member.path,
+            (None, Some(object)) => &object.key,
+            (None, None) => "",
+        }
+    }
+
+    /// Bytes of its picture as it is stored.
+    #[must_use]
+    pub fn picture_bytes(&self) -> u64 {
+        let whole = || self.image.as_ref().map_or(0, |object| object.size);
+        self.member.as_ref().map_or_else(whole, |member| member.size)
+    }
+
     /// What "unchanged" means: the digest of the object's version, the text, labels, boxes, attributes, and of how a
     /// picture is made into a tensor (`preprocessing`: any text that identifies it). 32 hexadecimal digits.
     #[must_use]
@@ -179,7 +212,10 @@ impl Item {
         let image = self
             .image
             .as_ref()
-            .map(|object| format!("{}\n{}", object.etag, object.size))
+            .map(|object| match &self.member {
+                None => format!("{}\n{}", object.etag, object.size),
+                Some(TarMember { offset, size, .. }) => format!("{}\n{}\n{offset}\n{size}", object.etag, object.size),
+            })
             .unwrap_or_default();
         // Serialising a map with string keys and finite numbers cannot fail; an empty text would only re-embed.
         let json = |value: serde_json::Result<String>| value.unwrap_or_default();
@@ -231,6 +267,14 @@ mod tests {
         let mut changed = item.clone();
         changed.text = Some(String::new());
         assert_ne!(before, changed.source_digest("p1"), "no text and an empty text differ");
+        let within = |offset| {
+            let mut within = item.clone();
+            let path = "a.png".to_owned();
+            within.member = Some(TarMember { path, offset, size: 1 });
+            within.source_digest("p1")
+        };
+        assert_ne!(before, within(512));
+        assert_ne!(within(512), within(1024), "two pictures of one tar differ");
         item.line = Some(7);
         assert_eq!(
             before,

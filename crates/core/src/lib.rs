@@ -24,6 +24,7 @@ pub mod rollup;
 pub mod row;
 pub mod run;
 pub mod split;
+pub mod tar_path;
 pub mod vector;
 
 pub use clock::{Clock, SystemClock, Timestamp};
@@ -31,7 +32,7 @@ pub use collection::{CollectionDescription, FieldDescription, IndexKind, VectorF
 pub use document::DocumentError;
 pub use fingerprint::{Canary, Fingerprint, VectorSpace};
 pub use ids::{CollectionName, DatasetName, IdError, ItemKey, LinkId, ModelName, RowId, RunId, ShardId};
-pub use item::{BoundingBox, Item, NumberType, ObjectRef, StoredVector};
+pub use item::{BoundingBox, Item, NumberType, ObjectRef, StoredVector, TarMember};
 pub use manifest::{Manifest, ManifestEntry};
 pub use message::{DoneReport, MessageError, PlanMessage, ShardMessage, WorkerReport};
 pub use mirror::{MirrorDone, MirrorPlan, MirroredRow, MirroredRows};

@@ -42,11 +42,11 @@ impl ManifestEntry {
         Self::Ended(ItemOutcome { key, line, outcome })
     }
 
-    /// Bytes of the object that it names.
+    /// Bytes of the picture that it names.
     #[must_use]
     pub fn object_bytes(&self) -> u64 {
         match self {
-            Self::Item(item) => item.image.as_ref().map_or(0, |object| object.size),
+            Self::Item(item) => item.picture_bytes(),
             Self::Ended(_) => 0,
         }
     }

@@ -68,6 +68,8 @@ reasons! {
         IndexRefused = "index_refused",
         /// A mistake of ours: please report it.
         Internal = "internal",
+        /// A tar cannot be read, or not to its end. Its key stands for all that it holds from there on.
+        UnreadableTar = "unreadable_tar",
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::ids::{DatasetName, RowId, RunId};
 use crate::item::{BoundingBox, Item};
+use crate::tar_path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ pub struct Row {
     pub uid: String,
     /// Last part of the image's path.
     pub filename: String,
-    /// Where the picture lies: the dataset's root and the object's key.
+    /// Where the picture lies: the dataset's root and the object's key; within a tar, see [`tar_path`].
     pub image_path: String,
     /// Report or caption; "" where there was none.
     pub report_text: String,
@@ -100,12 +101,13 @@ impl Row {
         source_digest: String,
         indexed_at: Timestamp,
     ) -> Result<Self, RowTooLarge> {
-        let path = item
-            .image
-            .as_ref()
-            .map(|object| object.key.as_str())
-            .unwrap_or_default();
-        let filename = path.rsplit('/').next().unwrap_or_default();
+        let filename = item.picture_path().rsplit('/').next().unwrap_or_default();
+        let url = |key: &str| format!("{}/{key}", root.trim_end_matches('/'));
+        let image_path = match (&item.image, &item.member) {
+            (Some(tar), Some(member)) => tar_path::write(&url(&tar.key), member),
+            (Some(object), None) if !object.key.is_empty() => url(&object.key),
+            _ => String::new(),
+        };
         let text = item.text.as_deref().unwrap_or_default();
         let cut = cut_text(text, MAX_TEXT_BYTES);
         let mut attributes = item.attributes.clone();
@@ -121,11 +123,7 @@ impl Row {
                 .unwrap_or_else(|| cut_text(filename, MAX_ID_BYTES).to_owned()),
             uid: item.uid.clone().unwrap_or_default(),
             filename: cut_text(filename, MAX_FILENAME_BYTES).to_owned(),
-            image_path: if path.is_empty() {
-                String::new()
-            } else {
-                format!("{}/{path}", root.trim_end_matches('/'))
-            },
+            image_path,
             report_text: cut.to_owned(),
             labels: item.labels.clone(),
             boxes: item.boxes.clone(),

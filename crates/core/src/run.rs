@@ -138,9 +138,21 @@ pub enum Source {
         #[serde(default)]
         normalize: bool,
     },
+    /// WebDataset: tars whose files, as far as their names are the same up to the first dot, are a sample.
+    Webdataset {
+        /// What the keys of the tars start with, "" for all below the root.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        prefix: String,
+    },
 }
 
 impl Source {
+    /// Whether what is left of it can be cut into ranges of keys that are planned side by side.
+    #[must_use]
+    pub fn has_ranges(&self) -> bool {
+        matches!(self, Self::Prefix {} | Self::Webdataset { .. })
+    }
+
     /// Whether its items bring vectors that were made elsewhere.
     #[must_use]
     pub fn has_vectors(&self) -> bool {

@@ -16,7 +16,7 @@ use sightline_core::{
     MirrorDone, MirrorPlan, MirrorSpec, MirroredRow, MirroredRows, ModelName, NumberType, ObjectRef, Outcome,
     OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp, RollUpSums, RowId, RunDocument,
     RunId, RunSpec, ShardId, ShardMessage, ShardResult, ShardSplit, Share, SkipReason, Source, StopDocument,
-    StopReason, StoredVector, Timestamp, VectorField, VectorSpace, VectorsAt,
+    StopReason, StoredVector, TarMember, Timestamp, VectorField, VectorSpace, VectorsAt,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -235,6 +235,15 @@ fn run_documents_of_imports_are_frozen() {
         normalize: false,
     };
     assert_frozen("run-v1-clip-retrieval.json", &import_of(clip_retrieval));
+}
+
+#[test]
+fn run_documents_over_tars_are_frozen() {
+    let mut document = import_of(Source::Webdataset {
+        prefix: "train/".into(),
+    });
+    document.spec.kind = JobKind::Embed;
+    assert_frozen("run-v1-webdataset.json", &document);
 }
 
 #[test]
@@ -467,6 +476,39 @@ fn manifests_of_imports_are_frozen() {
     assert_eq!(manifest.encode().0, id);
     assert_eq!(
         Manifest::decode(&id, &sample("manifest-v1-import.jsonl.gz")).unwrap(),
+        manifest
+    );
+}
+
+#[test]
+fn manifests_of_tars_are_frozen() {
+    let mut item = Item::new(key("train/0.tar/000.jpg"));
+    item.image = Some(ObjectRef {
+        key: "train/0.tar".into(),
+        etag: "e-1".into(),
+        size: 10_240,
+    });
+    item.member = Some(TarMember {
+        path: "000.jpg".into(),
+        offset: 1536,
+        size: 5,
+    });
+    (item.text, item.uid) = (Some("a red apple".into()), Some("000".into()));
+    item.labels = vec!["7".into()];
+    item.attributes.insert("width".into(), 3.into());
+    let damaged = Outcome::failed(FailureReason::UnreadableTar, "cut short");
+    let manifest = Manifest {
+        run: run(),
+        kind: JobKind::Embed,
+        entries: vec![
+            ManifestEntry::Item(item),
+            ManifestEntry::ended(key("train/1.tar"), None, damaged),
+        ],
+    };
+    let id = ShardId::new("ac8c2072c9641e0119cbc1cf4c9fd01ebb6e1ca39c960c9d2aeb163460245a1c").unwrap();
+    assert_eq!(manifest.encode().0, id);
+    assert_eq!(
+        Manifest::decode(&id, &sample("manifest-v1-webdataset.jsonl.gz")).unwrap(),
         manifest
     );
 }

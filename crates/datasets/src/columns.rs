@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 const KEY: &[&str] = &["key"];
 const IMAGE: &[&str] = &["image", "image_path", "path", "file", "file_name", "filename", "url"];
-const TEXT: &[&str] = &["text", "caption", "report", "report_text"];
-const IMAGE_ID: &[&str] = &["image_id"];
-const UID: &[&str] = &["uid"];
-const LABELS: &[&str] = &["labels", "label"];
+pub(crate) const TEXT: &[&str] = &["text", "caption", "report", "report_text"];
+pub(crate) const IMAGE_ID: &[&str] = &["image_id"];
+pub(crate) const UID: &[&str] = &["uid"];
+pub(crate) const LABELS: &[&str] = &["labels", "label"];
 
 /// Which of a table's columns means what, by position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -199,7 +199,7 @@ fn usual_column(header: &[String], usual: &[&str]) -> Result<Option<usize>, Stri
 }
 
 /// A value as a text; none where there is none.
-fn text_of(value: &Value) -> Result<Option<String>, &'static str> {
+pub(crate) fn text_of(value: &Value) -> Result<Option<String>, &'static str> {
     match value {
         Value::Null => Ok(None),
         Value::String(text) if text.trim().is_empty() => Ok(None),
@@ -236,7 +236,7 @@ fn numbers_of(value: &Value) -> Result<Option<Vec<f32>>, String> {
 }
 
 /// Labels, each once, in order.
-fn labels_of(value: &Value) -> Result<Vec<String>, String> {
+pub(crate) fn labels_of(value: &Value) -> Result<Vec<String>, String> {
     let mut labels: Vec<String> = Vec::new();
     let mut add = |label: &str| {
         let label = label.trim();
@@ -262,7 +262,7 @@ fn labels_of(value: &Value) -> Result<Vec<String>, String> {
 }
 
 /// A value as an attribute keeps it.
-fn attribute(value: Value, from_text: bool) -> Option<Value> {
+pub(crate) fn attribute(value: Value, from_text: bool) -> Option<Value> {
     let flat = |value: &Value| !matches!(value, Value::Array(_) | Value::Object(_));
     match value {
         Value::Null => None,

@@ -54,13 +54,15 @@ impl Draft {
     }
 }
 
-/// Whether an entry stands for a row of a table that could not be understood so far that its item's key is known.
+/// Whether an entry stands for what could not be understood so far that the keys of its items are known: a row of a table,
+/// or what is left of a tar.
 #[must_use]
 pub fn is_unnamed(entry: &ManifestEntry) -> bool {
     let ManifestEntry::Ended(ended) = entry else {
         return false;
     };
-    ended.line.is_some_and(|line| ended.key == line_key(line))
+    let is_tar = matches!(&ended.outcome, Outcome::Failed { reason, .. } if *reason == FailureReason::UnreadableTar);
+    is_tar || ended.line.is_some_and(|line| ended.key == line_key(line))
 }
 
 /// The key of a row that has none.

@@ -15,6 +15,10 @@
 //! All others are attributes. A value of a CSV file that is written as JSON writes a number is a number (`007` is not);
 //! JSONL and Parquet keep their types. Empty values and nulls are left out; what is nested is kept as JSON text.
 //!
+//! # Tars
+//! Of a WebDataset no more than headers, and the small files that say something of pictures, are looked at; what a picture
+//! is, its place in the tar says. A tar that cannot be read to its end fails by its own key.
+//!
 //! # Vectors that were made elsewhere
 //! A table's rows and the rows of the arrays beside it belong together by their place. Before the first page is given,
 //! their numbers are compared. Pictures are named, not looked up.
@@ -32,6 +36,7 @@ mod prefix;
 mod reader;
 mod split;
 mod table;
+mod webdataset;
 
 pub use entry::is_unnamed;
 pub use error::DatasetError;

@@ -75,13 +75,14 @@ pub async fn pin_again(
     entries: Vec<ManifestEntry>,
     lookups: usize,
 ) -> Result<Vec<ManifestEntry>, DatasetError> {
-    let arrays = arrays_now(store, &entries).await?;
-    let arrays = &arrays;
+    let shared = Shared::now(store, &entries).await?;
+    let shared = &shared;
     stream::iter(entries)
         .map(|entry| async move {
             match entry {
                 ManifestEntry::Ended(ended) => Ok(ManifestEntry::Ended(ended)),
-                ManifestEntry::Item(item) if !item.vectors.is_empty() => Ok(with_arrays(item, arrays)),
+                ManifestEntry::Item(item) if !item.vectors.is_empty() => Ok(shared.with_arrays(item)),
+                ManifestEntry::Item(item) if item.member.is_some() => Ok(shared.with_tar(item)),
                 ManifestEntry::Item(item) => as_it_is_now(store, item).await,
             }
         })
@@ -90,56 +91,87 @@ pub async fn pin_again(
         .await
 }
 
-/// The arrays that entries take vectors from, as they are now; none for one that is gone.
-async fn arrays_now(
-    store: &dyn ObjectStore,
-    entries: &[ManifestEntry],
-) -> Result<HashMap<String, Option<ObjectRef>>, DatasetError> {
-    let mut arrays = HashMap::new();
-    for entry in entries {
-        let ManifestEntry::Item(item) = entry else { continue };
-        for vector in item.vectors.values() {
+/// Objects that hold something of many entries, arrays and tars, as they are now; none for one that is gone.
+struct Shared(HashMap<String, Option<ObjectRef>>);
+
+impl Shared {
+    async fn now(store: &dyn ObjectStore, entries: &[ManifestEntry]) -> Result<Self, DatasetError> {
+        let mut objects = HashMap::new();
+        for entry in entries {
+            let ManifestEntry::Item(item) = entry else { continue };
+            let arrays = item.vectors.values().filter_map(|vector| match vector {
+                StoredVector::Row { array, .. } => Some(array),
+                StoredVector::Inline { .. } | StoredVector::Missing { .. } => None,
+            });
+            let tar = item.image.as_ref().filter(|_| item.member.is_some());
+            for object in arrays.chain(tar) {
+                if objects.contains_key(&object.key) {
+                    continue;
+                }
+                let now = match store.head(&object.key).await {
+                    Ok(meta) => Some(ObjectRef {
+                        key: object.key.clone(),
+                        etag: meta.etag,
+                        size: meta.size,
+                    }),
+                    Err(ObjectError::NotFound { .. }) => None,
+                    Err(source) => {
+                        return Err(DatasetError::Store {
+                            what: format!("object {:?}", object.key),
+                            source,
+                        });
+                    }
+                };
+                objects.insert(object.key.clone(), now);
+            }
+        }
+        Ok(Self(objects))
+    }
+
+    fn of(&self, key: &str) -> Option<&ObjectRef> {
+        self.0.get(key).and_then(Option::as_ref)
+    }
+
+    fn with_arrays(&self, mut item: Item) -> ManifestEntry {
+        for vector in item.vectors.values_mut() {
             let StoredVector::Row { array, .. } = vector else {
                 continue;
             };
-            if arrays.contains_key(&array.key) {
-                continue;
-            }
-            let now = match store.head(&array.key).await {
-                Ok(meta) => Some(ObjectRef {
-                    key: array.key.clone(),
-                    etag: meta.etag,
-                    size: meta.size,
-                }),
-                Err(ObjectError::NotFound { .. }) => None,
-                Err(source) => {
-                    return Err(DatasetError::Store {
-                        what: format!("array {:?}", array.key),
-                        source,
-                    });
+            match self.of(&array.key) {
+                Some(now) => *array = now.clone(),
+                None => {
+                    let message = format!("the array {:?} was deleted since the item was planned first", array.key);
+                    return skipped(&item, SkipReason::Gone, message);
                 }
-            };
-            arrays.insert(array.key.clone(), now);
+            }
+        }
+        ManifestEntry::Item(item)
+    }
+
+    /// Where in another tar the picture lies is not known without reading that from its beginning.
+    fn with_tar(&self, item: Item) -> ManifestEntry {
+        let Some(tar) = &item.image else {
+            return ManifestEntry::Item(item);
+        };
+        match self.of(&tar.key) {
+            Some(now) if now == tar => ManifestEntry::Item(item),
+            Some(_) => {
+                let message = format!(
+                    "the tar {:?} was replaced since: ingest the dataset again to read it",
+                    tar.key
+                );
+                skipped(&item, SkipReason::Changed, message)
+            }
+            None => {
+                let message = format!("the tar {:?} was deleted since the item was planned first", tar.key);
+                skipped(&item, SkipReason::Gone, message)
+            }
         }
     }
-    Ok(arrays)
 }
 
-fn with_arrays(mut item: Item, arrays: &HashMap<String, Option<ObjectRef>>) -> ManifestEntry {
-    for vector in item.vectors.values_mut() {
-        let StoredVector::Row { array, .. } = vector else {
-            continue;
-        };
-        match arrays.get(&array.key).and_then(Option::as_ref) {
-            Some(now) => *array = now.clone(),
-            None => {
-                let message = format!("the array {:?} was deleted since the item was planned first", array.key);
-                let outcome = Outcome::skipped(SkipReason::Gone, message);
-                return ManifestEntry::ended(item.key.clone(), item.line, outcome);
-            }
-        }
-    }
-    ManifestEntry::Item(item)
+fn skipped(item: &Item, reason: SkipReason, message: String) -> ManifestEntry {
+    ManifestEntry::ended(item.key.clone(), item.line, Outcome::skipped(reason, message))
 }
 
 async fn as_it_is_now(store: &dyn ObjectStore, mut item: Item) -> Result<ManifestEntry, DatasetError> {

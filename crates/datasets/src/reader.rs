@@ -1,7 +1,7 @@
 //! One page of a dataset.
 
 use crate::split::{self, Parts, Split};
-use crate::{DatasetError, OpenTables, clip_retrieval, embeddings, nih, prefix, table};
+use crate::{DatasetError, OpenTables, clip_retrieval, embeddings, nih, prefix, table, webdataset};
 use sightline_core::plan::Range;
 use sightline_core::{ManifestEntry, Source};
 use sightline_objects::{ListHint, ObjectStore};
@@ -114,11 +114,12 @@ impl Reader {
             Source::ClipRetrieval { folder, fields, .. } => {
                 clip_retrieval::page(self, folder, fields, start_after, limit).await
             }
+            Source::Webdataset { prefix } => webdataset::page(self, prefix, range, start_after, limit).await,
         }
     }
 
     /// Cuts what a range holds behind `after` (a page's `next`) into parts that can be read side by side; none where
-    /// it has no folders to cut at, or the dataset is a file. The parts and what is left of the range cover it, each
+    /// it has no folders or tars to cut at, or the dataset is a file. The parts and what is left of the range cover it, each
     /// key once. It costs a folded listing for each folder above `after`, and a short listing for each part.
     ///
     /// # Errors
@@ -126,6 +127,7 @@ impl Reader {
     pub async fn split(&self, range: &Range, after: &str, parts: Parts) -> Result<Option<Split>, DatasetError> {
         match &self.source {
             Source::Prefix {} => split::split(self, range, after, parts).await,
+            Source::Webdataset { prefix } => webdataset::split(self, prefix, range, after, parts).await,
             Source::NihBoxes { .. }
             | Source::Manifest { .. }
             | Source::Embeddings { .. }

@@ -218,6 +218,12 @@ impl ObjectStore for RecordedStore {
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, ObjectError> {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("ranges.log"));
+        let line = format!("{key} {}-{}", range.start, range.end);
+        writeln!(log.expect("the folder is writable"), "{line}").expect("the folder is writable");
         self.inner.get_range(key, range, etag).await
     }
 

@@ -4,6 +4,7 @@ use super::fail;
 use super::forward::Embedded;
 use super::lookup::{Existing, LookedUp};
 use super::pipeline::Pipeline;
+use super::spans::Span;
 use super::stages::{ItemTimes, Waiting};
 use super::upsert::UpsertError;
 use super::work::Work;
@@ -31,6 +32,8 @@ pub(crate) struct Passage<'a> {
     pub(crate) pipeline: &'a Pipeline,
     pub(crate) work: &'a Work,
     pub(crate) slot: Arc<Slot>,
+    /// What its picture is read with, where that lies in a tar.
+    pub(crate) span: Option<Arc<Span>>,
     /// Whether nothing follows that a batch could wait for.
     pub(crate) urgent: bool,
     pub(crate) times: ItemTimes,
@@ -112,17 +115,21 @@ impl Passage<'_> {
 
     async fn embed_image(&mut self, item: &Item, image: &ObjectRef) -> Result<(Vec<f32>, String), Stopped> {
         let limit = self.pipeline.config.max_object_bytes;
-        if image.size > limit {
-            let message = format!(
-                "the object has {} bytes, more than the {limit} that are read",
-                image.size
-            );
+        let size = item.picture_bytes();
+        if size > limit {
+            let message = format!("the object has {size} bytes, more than the {limit} that are read");
             return Err(failed(FailureReason::ObjectTooLarge, message));
         }
-        let waiting = self.pipeline.stages.wait(JournalStage::Fetch);
-        // Held until the picture is decoded: the encoded bytes are in memory for so long.
-        let room = self.pipeline.room_for(image.size).await.ok_or_else(ending)?;
-        let bytes = self.fetch(item, image, waiting).await?;
+        // Either is held until the picture is decoded: the encoded bytes are in memory for so long.
+        let span = self.span.take();
+        let (bytes, room) = match &span {
+            Some(span) => (self.fetch_member(item, span).await?, None),
+            None => {
+                let waiting = self.pipeline.stages.wait(JournalStage::Fetch);
+                let room = self.pipeline.room_for(size).await.ok_or_else(ending)?;
+                (self.fetch(item, image, waiting).await?, Some(room))
+            }
+        };
         if bytes.is_empty() {
             return Err(failed(FailureReason::EmptyObject, "the object has no bytes"));
         }
@@ -135,7 +142,7 @@ impl Passage<'_> {
             .decode(&item.key, bytes, &self.slot, waiting)
             .await
             .ok_or_else(ending)?;
-        drop(room);
+        drop((room, span));
         self.took(JournalStage::Decode, decoded.took_us);
         let pixels = decoded.pixels.map_err(|error| failed(error.reason, error.message))?;
         fail::point(&item.key, JournalStage::Forward, &self.slot);

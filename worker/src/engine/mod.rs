@@ -20,6 +20,7 @@ mod pipeline;
 mod process;
 mod retry;
 mod room;
+mod spans;
 mod stages;
 mod stored;
 mod tasks;

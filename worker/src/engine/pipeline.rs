@@ -10,6 +10,7 @@ use super::lease::Lease;
 use super::lookup::{Existing, LOOKUP_ROWS, LookedUp, look_up};
 use super::retry::RetryPolicy;
 use super::room::Room;
+use super::spans::{Group, Span, SpanLimits, grouped};
 use super::stages::{ItemTimes, Stages};
 use super::upsert::{UpsertOptions, Upserts};
 use super::work::Work;
@@ -23,7 +24,7 @@ use sightline_core::{Clock, VectorField};
 use sightline_index::VectorIndex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tracing::Instrument;
 
 /// Bytes are counted in blocks, since a semaphore's permits are few.
@@ -47,9 +48,12 @@ pub(crate) struct Pipeline {
     pub(crate) blocks: Blocks,
     model: Arc<dyn EmbeddingModel>,
     journal: Arc<Journal>,
-    bytes: Semaphore,
+    bytes: Arc<Semaphore>,
     byte_blocks: u32,
     decode_room: Arc<Room>,
+    spans: SpanLimits,
+    /// Held by who takes places for several items that enter together: two such would wait for each other's.
+    together: Mutex<()>,
     fatal: mpsc::Sender<String>,
 }
 
@@ -118,9 +122,11 @@ impl Pipeline {
             fetches: Semaphore::new(count(config.fetches)),
             // A device has a batch that is computed and one that is ready; one is being filled, and the threads decode.
             tensors: Semaphore::new(count(config.batch_items) * (2 * devices + 1) + count(decode_threads)),
-            bytes: Semaphore::new(count(byte_blocks)),
+            bytes: Arc::new(Semaphore::new(count(byte_blocks))),
             byte_blocks,
             decode_room,
+            spans: SpanLimits::new(config.fetched_bytes, count(config.max_items)),
+            together: Mutex::new(()),
             blocks: Blocks::default(),
             model,
             journal,
@@ -131,11 +137,11 @@ impl Pipeline {
     }
 
     /// Waits for room for an object's bytes. One larger than all the room takes all of it.
-    pub(crate) async fn room_for(&self, bytes: u64) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn room_for(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK_BYTES))
             .unwrap_or(u32::MAX)
             .clamp(1, self.byte_blocks);
-        self.bytes.acquire_many(blocks).await.ok()
+        Arc::clone(&self.bytes).acquire_many_owned(blocks).await.ok()
     }
 
     /// What all stages share.
@@ -183,23 +189,40 @@ impl Pipeline {
             items = rest;
             let last = items.is_empty();
             let to_do = self.settle(work, looked_up).await;
-            let count = to_do.len();
-            for (at, item) in to_do.into_iter().enumerate() {
-                let place = ItemAt {
-                    work: work.id,
-                    index: item.item.index,
-                };
-                let Some(slot) = self.journal.enter(place).await else {
+            let mut left = to_do.len();
+            for Group { items, span } in grouped(to_do, self.spans) {
+                let Some(slots) = self.places(work, &items).await else {
                     return;
                 };
-                let hurry = urgent && last && at + 1 == count;
-                tokio::spawn(
-                    Arc::clone(self)
-                        .pass(Arc::clone(work), item, slot, hurry)
-                        .instrument(work.span.clone()),
-                );
+                for (item, slot) in items.into_iter().zip(slots) {
+                    left -= 1;
+                    let hurry = urgent && last && left == 0;
+                    tokio::spawn(
+                        Arc::clone(self)
+                            .pass(Arc::clone(work), item, slot, span.clone(), hurry)
+                            .instrument(work.span.clone()),
+                    );
+                }
             }
         }
+    }
+
+    /// Places for all items of a group.
+    async fn places(&self, work: &Work, items: &[LookedUp]) -> Option<Vec<Slot>> {
+        let _alone = if items.len() > 1 {
+            Some(self.together.lock().await)
+        } else {
+            None
+        };
+        let mut slots = Vec::with_capacity(items.len());
+        for item in items {
+            let place = ItemAt {
+                work: work.id,
+                index: item.item.index,
+            };
+            slots.push(self.journal.enter(place).await?);
+        }
+        Some(slots)
     }
 
     /// Ends the items whose rows are there already; gives back the others.
@@ -214,12 +237,13 @@ impl Pipeline {
         to_do
     }
 
-    async fn pass(self: Arc<Self>, work: Arc<Work>, item: LookedUp, slot: Slot, urgent: bool) {
+    async fn pass(self: Arc<Self>, work: Arc<Work>, item: LookedUp, slot: Slot, span: Option<Arc<Span>>, urgent: bool) {
         let index = item.item.index;
         let mut passage = Passage {
             pipeline: &self,
             work: &work,
             slot: Arc::new(slot),
+            span,
             urgent,
             times: ItemTimes::new(),
         };

@@ -34,7 +34,7 @@ pub(crate) fn fields_of_import(
 pub(crate) fn imported(run: &RunDocument, fields: &BTreeMap<VectorField, FieldDescription>) -> Imported {
     let normalize = match &run.spec.dataset.source {
         Source::Embeddings { normalize, .. } | Source::ClipRetrieval { normalize, .. } => *normalize,
-        Source::Prefix {} | Source::NihBoxes { .. } | Source::Manifest { .. } => false,
+        Source::Prefix {} | Source::NihBoxes { .. } | Source::Manifest { .. } | Source::Webdataset { .. } => false,
     };
     let field = |(field, described): (&VectorField, &FieldDescription)| {
         let imported = ImportedField {

@@ -152,6 +152,12 @@ impl Bench {
         log.map_or(0, |log| log.lines().count())
     }
 
+    /// Parts of objects that the engine has read so far.
+    pub(crate) fn ranges(&self) -> usize {
+        let log = std::fs::read_to_string(self.folder.path().join("model/ranges.log"));
+        log.map_or(0, |log| log.lines().count())
+    }
+
     pub(crate) fn config(&self) -> SupervisorConfig {
         let pipeline = PipelineConfig {
             max_items: 16,

@@ -14,3 +14,4 @@ mod embedding;
 mod imports;
 mod items;
 mod production;
+mod tars;

@@ -9,6 +9,7 @@ fn args(root: &str) -> DatasetArgs {
         nih_boxes: None,
         images: None,
         descriptions: None,
+        webdataset: None,
     }
 }
 
@@ -109,4 +110,17 @@ fn descriptions_are_read_from_toml_and_from_json_in_any_language() {
             .to_string()
             .contains("table of texts")
     );
+}
+
+#[test]
+fn tars_are_those_that_start_with_a_prefix_and_a_dot_means_all() {
+    for (given, prefix) in [(".", ""), ("./train/", "train/"), ("train/0000", "train/0000")] {
+        let dataset = DatasetArgs {
+            webdataset: Some(given.into()),
+            ..args("s3://bucket/d")
+        };
+        let source = dataset.to_api().unwrap().source.unwrap();
+        let expected = v1::WebdatasetSource { prefix: prefix.into() };
+        assert_eq!(source, v1::dataset::Source::Webdataset(expected), "{given}");
+    }
 }

@@ -11,3 +11,5 @@ mod manifests;
 mod parquet_files;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod webdataset;
