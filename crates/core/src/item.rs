@@ -142,7 +142,7 @@ pub struct Item {
     pub image: Option<ObjectRef>,
     /// Where in that object its picture lies, where the object is a tar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub member: Option<TarMember>,
+    pub member: Option<Box<TarMember>>,
     /// Report or caption, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -212,7 +212,7 @@ impl Item {
         let image = self
             .image
             .as_ref()
-            .map(|object| match &self.member {
+            .map(|object| match self.member.as_deref() {
                 None => format!("{}\n{}", object.etag, object.size),
                 Some(TarMember { offset, size, .. }) => format!("{}\n{}\n{offset}\n{size}", object.etag, object.size),
             })
@@ -270,7 +270,7 @@ mod tests {
         let within = |offset| {
             let mut within = item.clone();
             let path = "a.png".to_owned();
-            within.member = Some(TarMember { path, offset, size: 1 });
+            within.member = Some(Box::new(TarMember { path, offset, size: 1 }));
             within.source_digest("p1")
         };
         assert_ne!(before, within(512));

@@ -488,11 +488,11 @@ fn manifests_of_tars_are_frozen() {
         etag: "e-1".into(),
         size: 10_240,
     });
-    item.member = Some(TarMember {
+    item.member = Some(Box::new(TarMember {
         path: "000.jpg".into(),
         offset: 1536,
         size: 5,
-    });
+    }));
     (item.text, item.uid) = (Some("a red apple".into()), Some("000".into()));
     item.labels = vec!["7".into()];
     item.attributes.insert("width".into(), 3.into());

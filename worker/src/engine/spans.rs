@@ -95,7 +95,7 @@ pub(crate) fn grouped(items: Vec<LookedUp>, limits: SpanLimits) -> Vec<Group> {
 }
 
 fn place(item: &Item) -> Option<(&ObjectRef, &TarMember)> {
-    item.image.as_ref().zip(item.member.as_ref())
+    item.image.as_ref().zip(item.member.as_deref())
 }
 
 impl Span {
@@ -191,7 +191,7 @@ mod tests {
             size: 1 << 40,
         });
         let path = index.to_string();
-        item.member = (size > 0).then_some(TarMember { path, offset, size });
+        item.member = (size > 0).then(|| Box::new(TarMember { path, offset, size }));
         LookedUp {
             item: WorkItem { index, item },
             digest: String::new(),

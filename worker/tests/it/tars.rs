@@ -28,7 +28,7 @@ async fn tar(bench: &Bench, key: &str, pictures: &[String]) -> Vec<Item> {
             etag: meta.etag.clone(),
             size: meta.size,
         });
-        item.member = Some(member);
+        item.member = Some(Box::new(member));
         item
     };
     members.into_iter().map(item).collect()

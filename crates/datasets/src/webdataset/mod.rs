@@ -12,12 +12,12 @@ mod walk;
 pub(crate) use split::split;
 
 use crate::kind::extension;
-use crate::{DatasetError, Page, Reader, prefix};
+use crate::{DatasetError, Page, Reader};
 use sample::Samples;
 use serde::{Deserialize, Serialize};
 use sightline_core::plan::Range;
 use sightline_core::{FailureReason, ItemKey, ManifestEntry, Outcome, SkipReason};
-use sightline_objects::{ListPage, MAX_LIST_LIMIT, ObjectError, ObjectMeta};
+use sightline_objects::{ListPage, ListRequest, ObjectError, ObjectMeta};
 use std::collections::HashSet;
 use walk::{Broken, Tar, Walk, unpack};
 
@@ -212,11 +212,20 @@ fn is_tar(key: &str) -> bool {
 
 /// Objects of a range of a dataset's keys.
 async fn list(reader: &Reader, prefix: &str, range: &Range, behind: Option<String>) -> Result<ListPage, DatasetError> {
-    let range = Range {
-        prefix: prefix.to_owned(),
-        until: range.until.clone(),
+    let request = ListRequest {
+        start_after: behind,
+        ..ListRequest::all(prefix)
     };
-    prefix::list(reader, &range, behind, MAX_LIST_LIMIT, false).await
+    let listed = reader.store.list(&request).await;
+    let mut page = listed.map_err(|source| DatasetError::Store {
+        what: format!("listing of {:?}", reader.store.root()),
+        source,
+    })?;
+    if let Some(until) = &range.until {
+        page.objects.retain(|object| object.key <= *until);
+        page.next = page.next.filter(|next| next < until);
+    }
+    Ok(page)
 }
 
 /// What an object that is no tar is to a run; none for the empty objects that stand for folders.

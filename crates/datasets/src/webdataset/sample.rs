@@ -284,11 +284,11 @@ fn picture(tar: &Tar, file: &Member, said: &Item) -> ManifestEntry {
         etag: tar.etag.clone(),
         size: tar.size,
     });
-    item.member = Some(TarMember {
+    item.member = Some(Box::new(TarMember {
         path: file.path.clone(),
         offset: file.offset,
         size: file.size,
-    });
+    }));
     ManifestEntry::Item(item)
 }
 
