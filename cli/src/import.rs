@@ -180,6 +180,7 @@ fn dataset(args: &ImportArgs) -> Result<v1::Dataset, CliError> {
         }),
     };
     Ok(v1::Dataset {
+        dicom: None,
         name,
         source: Some(source),
         root,

@@ -1,6 +1,7 @@
 //! From the domain to the API's answers.
 
 use crate::progress::{RunSnapshot, RunState};
+use sightline_core::dicom::{DicomSpec, FrameChoice};
 use sightline_core::run::Columns;
 use sightline_core::{
     DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, RunSpec, Share, Source, Timestamp,
@@ -233,6 +234,26 @@ fn api_dataset(dataset: &DatasetSpec) -> v1::Dataset {
         name: dataset.name.to_string(),
         root: dataset.root.clone(),
         source: Some(source),
+        dicom: dataset.dicom.as_ref().map(api_dicom),
+    }
+}
+
+fn api_dicom(dicom: &DicomSpec) -> v1::dataset::Dicom {
+    use v1::dataset::dicom::Frame;
+    // No words would be the usual ones.
+    let none = || vec!["none".to_owned()];
+    v1::dataset::Dicom {
+        tags: if dicom.tags.is_empty() {
+            none()
+        } else {
+            dicom.tags.clone()
+        },
+        frame: match dicom.frame {
+            FrameChoice::First => Frame::First,
+            FrameChoice::Middle => Frame::Middle,
+            FrameChoice::Reject => Frame::Reject,
+        }
+        .into(),
     }
 }
 

@@ -138,7 +138,7 @@ async fn there(
     // Without a choice, workers fill what the model has, which is what the collection was made with.
     let all: Vec<_> = collection.fields.keys().copied().collect();
     let filled = if spec.fields.is_empty() { &all } else { &spec.fields };
-    let preprocessing = preprocessing(&collection.fields, filled);
+    let preprocessing = preprocessing(&collection.fields, filled) + &spec.reading();
     let mut there = There::default();
     for some in entries.chunks(LOOKUP_ROWS) {
         let id = |entry: &ManifestEntry| RowId::of_item(&spec.dataset.name, entry.key());

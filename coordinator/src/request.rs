@@ -2,6 +2,7 @@
 
 use crate::import_request;
 use sightline_core::collection::IndexChoice;
+use sightline_core::dicom::{DicomSpec, FrameChoice};
 use sightline_core::run::Columns;
 use sightline_core::{
     CollectionName, DatasetName, DatasetSpec, Fingerprint, IndexKind, JobKind, ManifestFormat, MirrorSpec, ModelName,
@@ -207,11 +208,30 @@ fn dataset(dataset: Option<&v1::Dataset>, fields: &[VectorField], wrong: &mut Vi
         );
     }
     let source = source(dataset.source.as_ref(), fields, wrong);
+    let dicom = dataset.dicom.as_ref().and_then(|spec| dicom(spec, wrong));
+    if dicom.is_some() && source.as_ref().is_some_and(Source::has_vectors) {
+        wrong.add(
+            "spec.dataset.dicom",
+            "is not for runs of kind IMPORT, which read no pictures: leave it out",
+        );
+    }
     Some(DatasetSpec {
         name: name?,
         root: dataset.root.clone(),
         source: source?,
+        dicom: dicom.filter(|dicom| *dicom != DicomSpec::default()),
     })
+}
+
+fn dicom(dicom: &v1::dataset::Dicom, wrong: &mut Violations) -> Option<DicomSpec> {
+    use v1::dataset::dicom::Frame;
+    let frame = match dicom.frame() {
+        Frame::Unspecified | Frame::First => FrameChoice::First,
+        Frame::Middle => FrameChoice::Middle,
+        Frame::Reject => FrameChoice::Reject,
+    };
+    let words = dicom.tags.iter().map(String::as_str);
+    wrong.take("spec.dataset.dicom.tags", DicomSpec::of_words(words, frame))
 }
 
 fn source(source: Option<&v1::dataset::Source>, fields: &[VectorField], wrong: &mut Violations) -> Option<Source> {

@@ -13,25 +13,27 @@ from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 WHITE = 255.0
 
 
-def shown(path: str | BinaryIO) -> np.ndarray:
-    """[H, W, 3] u8: the first frame."""
+def shown(path: str | BinaryIO, frame: int = 0) -> np.ndarray:
+    """[H, W, 3] u8: one frame, counted from 0."""
     file = pydicom.dcmread(path)
-    pixels = pixel_array(file, index=0)
+    # Of one bit a sample, a frame may begin within a byte, where pydicom cannot read it alone.
+    alone = file.BitsAllocated > 1 or frame == 0
+    pixels = pixel_array(file, index=frame) if alone else pixel_array(file)[frame]
     if file.PhotometricInterpretation == "PALETTE COLOR":
         colours = apply_color_lut(pixels, file)
         return (colours >> 8 if colours.dtype == np.uint16 else colours).astype(np.uint8)
     if pixels.ndim == 3:
         return (pixels >> (file.BitsStored - 8)).astype(np.uint8)
-    shades = np.clip(_shades(file, pixels), 0, WHITE)
+    shades = np.clip(_shades(file, pixels, frame), 0, WHITE)
     if file.PhotometricInterpretation == "MONOCHROME1":
         shades = WHITE - shades
     return np.repeat(np.floor(shades + 0.5).astype(np.uint8)[..., None], 3, axis=-1)
 
 
-def _shades(file: Dataset, pixels: np.ndarray) -> np.ndarray:
+def _shades(file: Dataset, pixels: np.ndarray, frame: int) -> np.ndarray:
     """From black, 0, to white, 255, unrounded."""
     for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
-        file.update(_of_first_frame(file, name))
+        file.update(_of_frame(file, name, frame))
     rescaled = "ModalityLUTSequence" in file or ("RescaleSlope" in file and "RescaleIntercept" in file)
     values = apply_modality_lut(pixels, file).astype(np.float64)
     if "VOILUTSequence" in file:
@@ -46,11 +48,11 @@ def _shades(file: Dataset, pixels: np.ndarray) -> np.ndarray:
     return (values - low) / (high - low) * WHITE if high > low else values * 0
 
 
-def _of_first_frame(file: Dataset, name: str) -> Dataset:
-    """What a newer multi-frame file says of its first frame, or else of all."""
-    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
-        if groups in file and name in file[groups].value[0]:
-            return file[groups].value[0][name].value[0]
+def _of_frame(file: Dataset, name: str, frame: int) -> Dataset:
+    """What a newer multi-frame file says of a frame, or else of all."""
+    for groups, item in (("PerFrameFunctionalGroupsSequence", frame), ("SharedFunctionalGroupsSequence", 0)):
+        if groups in file and item < len(file[groups].value) and name in file[groups].value[item]:
+            return file[groups].value[item][name].value[0]
     return Dataset()
 
 

@@ -3,7 +3,7 @@
 use crate::busy::{Busy, InDevice};
 use crate::config::ModelConfig;
 use crate::devices::Devices;
-use crate::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
+use crate::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels, Prepared, Reading};
 use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
@@ -142,15 +142,21 @@ impl EmbeddingModel for FolderModel {
         picture::estimated_bytes(bytes)
     }
 
-    fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError> {
-        let prepared = self.first.model.prepare_picture(bytes).map_err(|error| InputError {
+    fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError> {
+        let model = &self.first.model;
+        let content = model.read_picture(bytes, &reading.dicom);
+        let prepared = content.and_then(|content| Ok((model.prepared(&content.picture)?, content.tags)));
+        let (picture, tags) = prepared.map_err(|error| InputError {
             reason: match &error {
                 PrepareError::NoSide(_) => FailureReason::NothingToEmbed,
                 PrepareError::Picture(error) => error.reason(),
             },
             message: error.to_string(),
-        });
-        prepared.map(Pixels::new)
+        })?;
+        Ok(Prepared {
+            pixels: Pixels::new(picture),
+            tags,
+        })
     }
 
     async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {

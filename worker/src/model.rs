@@ -2,8 +2,9 @@
 //! their own.
 
 use async_trait::async_trait;
+use serde_json::Value;
 use sightline_core::vector::VectorError;
-use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
+use sightline_core::{DicomSpec, FailureReason, FieldDescription, ModelName, VectorField};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
@@ -13,6 +14,32 @@ use std::time::Duration;
 /// A picture as the model's network takes it. A clone shares it, so that a batch can be tried again in parts.
 #[derive(Clone)]
 pub struct Pixels(Arc<dyn Any + Send + Sync>);
+
+/// What is taken from pictures' files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// From DICOM files.
+    pub dicom: DicomSpec,
+}
+
+/// A picture's file that was read.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The picture as the model takes it.
+    pub pixels: Pixels,
+    /// What the file says of itself, where that was asked for: attributes of its item.
+    pub tags: BTreeMap<String, Value>,
+}
+
+impl From<Pixels> for Prepared {
+    /// Of a file that says nothing of itself.
+    fn from(pixels: Pixels) -> Self {
+        Self {
+            pixels,
+            tags: BTreeMap::new(),
+        }
+    }
+}
 
 /// An input that cannot be embedded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +115,7 @@ pub trait EmbeddingModel: Send + Sync + Debug {
     ///
     /// # Errors
     /// When the bytes are no picture, or one beyond the limits.
-    fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError>;
+    fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError>;
 
     /// Computes the vectors of pictures.
     ///

@@ -108,6 +108,7 @@ impl Pictures {
             name: self.dataset.clone(),
             root: self.root.clone(),
             source: Some(source),
+            dicom: None,
         };
         v1::RunSpec {
             kind: v1::JobKind::Embed.into(),

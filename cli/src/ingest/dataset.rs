@@ -1,7 +1,7 @@
 //! The dataset of a run from the arguments.
 
 use crate::error::CliError;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use sightline_proto::v1;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +36,24 @@ pub(crate) struct DatasetArgs {
     /// WebDataset: the tars whose keys below the root start with this, `train/` or `train/0000` say; `.` for all.
     #[arg(long, value_name = "PREFIX", conflicts_with_all = ["manifest", "nih_boxes"])]
     pub(crate) webdataset: Option<String>,
+    /// Tags of DICOM files that become attributes: usual (all that identify nobody; the default), technical, none, and
+    /// keywords such as PatientID.
+    #[arg(long, value_name = "TAG,…", value_delimiter = ',')]
+    pub(crate) dicom_tags: Vec<String>,
+    /// Which frame of a DICOM file with several is the picture; with reject such an item fails. The first by default.
+    #[arg(long, value_name = "FRAME")]
+    pub(crate) dicom_frame: Option<FrameArg>,
+}
+
+/// Which frame of several is the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FrameArg {
+    /// The first.
+    First,
+    /// The one in the middle.
+    Middle,
+    /// None: the item fails.
+    Reject,
 }
 
 impl DatasetArgs {
@@ -49,7 +67,22 @@ impl DatasetArgs {
         Ok(v1::Dataset {
             name,
             source: Some(self.source(&root)?),
+            dicom: self.dicom(),
             root,
+        })
+    }
+
+    fn dicom(&self) -> Option<v1::dataset::Dicom> {
+        use v1::dataset::dicom::Frame;
+        let frame = match self.dicom_frame {
+            None if self.dicom_tags.is_empty() => return None,
+            None | Some(FrameArg::First) => Frame::First,
+            Some(FrameArg::Middle) => Frame::Middle,
+            Some(FrameArg::Reject) => Frame::Reject,
+        };
+        Some(v1::dataset::Dicom {
+            tags: self.dicom_tags.iter().map(|tag| tag.trim().to_owned()).collect(),
+            frame: frame.into(),
         })
     }
 

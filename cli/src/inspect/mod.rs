@@ -9,6 +9,7 @@ use crate::hub::HubArgs;
 use clap::Args;
 use output::Folder;
 use report::Report;
+use sightline_core::DicomSpec;
 use sightline_model_folder::ModelFolder;
 use sightline_pictures::{DecodeLimits, Preprocessor, picture};
 use std::path::{Path, PathBuf};
@@ -79,7 +80,7 @@ fn preprocessor(folder: &Path) -> Result<Preprocessor, CliError> {
 
 fn look(image: &Path, preprocessor: Option<&Preprocessor>) -> Report {
     let found = read(image).and_then(|bytes| {
-        picture::examine(&bytes, &DecodeLimits::default()).map_err(|error| report::Problem {
+        picture::read(&bytes, &DecodeLimits::default(), &DicomSpec::default()).map_err(|error| report::Problem {
             reason: error.reason().as_str().to_owned(),
             message: error.to_string(),
         })

@@ -1,7 +1,8 @@
 //! What was found of one picture.
 
 use serde_json::{Value, json};
-use sightline_pictures::{Facts, Picture, Preprocessor};
+use sightline_pictures::{Content, Facts, Picture, Preprocessor};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Why a picture cannot be shown.
@@ -18,6 +19,8 @@ pub(super) struct Problem {
 pub(super) struct Found {
     pub(super) facts: Facts,
     pub(super) picture: Picture,
+    /// What a DICOM says of itself, as it becomes attributes.
+    pub(super) tags: BTreeMap<String, Value>,
     /// The network's input: its shape, and the numbers.
     pub(super) pixels: Option<([usize; 3], Vec<f32>)>,
     /// What is done to it, in order.
@@ -34,12 +37,9 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(
-        image: &Path,
-        found: Result<(Facts, Picture), Problem>,
-        preprocessor: Option<&Preprocessor>,
-    ) -> Self {
-        let prepared = |(facts, picture): (Facts, Picture)| {
+    pub(super) fn new(image: &Path, found: Result<Content, Problem>, preprocessor: Option<&Preprocessor>) -> Self {
+        let prepared = |content: Content| {
+            let Content { facts, picture, tags } = content;
             let mut steps: Vec<String> = facts.steps.iter().map(|step| (*step).to_owned()).collect();
             let pixels = match preprocessor {
                 Some(preprocessor) => {
@@ -51,6 +51,7 @@ impl Report {
             Ok(Found {
                 facts,
                 picture,
+                tags,
                 pixels,
                 steps,
             })
@@ -74,6 +75,7 @@ impl Report {
                 "mode": found.facts.mode,
                 "orientation": found.facts.orientation,
                 "steps": found.steps,
+                "tags": found.tags,
                 "decoded": {"width": found.picture.width(), "height": found.picture.height()},
                 "pixels": found.pixels.as_ref().map(|(shape, _)| shape),
                 "files": files,
@@ -101,6 +103,7 @@ impl Report {
             facts.orientation
         )];
         lines.extend(found.steps.iter().map(|step| format!("  {step}")));
+        lines.extend(found.tags.iter().map(|(name, value)| format!("  {name} = {value}")));
         lines.extend(self.files.iter().map(|file| format!("  -> {}", file.display())));
         Some(lines.join("\n"))
     }

@@ -116,6 +116,7 @@ fn flat(fixture: &Fixture, name: &str, files: usize) -> v1::RunSpec {
         name: name.into(),
         root: format!("file://{}", folder.display()),
         source: Some(v1::dataset::Source::Prefix(v1::PrefixSource {})),
+        dicom: None,
     };
     v1::RunSpec {
         dataset: Some(dataset),

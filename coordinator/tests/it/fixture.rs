@@ -132,6 +132,7 @@ impl Fixture {
                 name: "pictures".into(),
                 root: format!("file://{}", self.folder.path().join("dataset").display()),
                 source: Some(v1::dataset::Source::Prefix(v1::PrefixSource {})),
+                dicom: None,
             }),
             collection: "collections/pictures".into(),
             model: "test-model".into(),

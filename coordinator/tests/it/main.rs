@@ -15,6 +15,7 @@ mod limits;
 mod lost_links;
 mod mirror;
 mod preview;
+mod reading;
 mod retry;
 mod rollups;
 mod silent_broker;

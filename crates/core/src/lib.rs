@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod collection;
+pub mod dicom;
 pub mod digest;
 pub mod document;
 pub mod filter;
@@ -29,6 +30,7 @@ pub mod vector;
 
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use collection::{CollectionDescription, FieldDescription, IndexKind, VectorField};
+pub use dicom::{DicomSpec, FrameChoice};
 pub use document::DocumentError;
 pub use fingerprint::{Canary, Fingerprint, VectorSpace};
 pub use ids::{CollectionName, DatasetName, IdError, ItemKey, LinkId, ModelName, RowId, RunId, ShardId};

@@ -52,6 +52,8 @@ reasons! {
         ImageTooLarge = "image_too_large",
         /// Decoding went over a limit of memory, scans or time.
         DecodeLimit = "decode_limit",
+        /// The picture has several frames, and the dataset takes files of one.
+        SeveralFrames = "several_frames",
         /// A manifest's row cannot be understood.
         InvalidRow = "invalid_row",
         /// Another row of the same shard has this key.

@@ -140,6 +140,21 @@ impl Row {
         Ok(row)
     }
 
+    /// Adds attributes that its own do not name already, as far as there is room for them.
+    pub fn add_attributes(&mut self, more: BTreeMap<String, Value>) {
+        let json_len =
+            |value: &BTreeMap<String, Value>| serde_json::to_vec(value).map_or(usize::MAX, |json| json.len());
+        let mut taken = json_len(&self.attributes);
+        for (name, value) in more {
+            // Its braces are what a comma takes, and one byte to spare.
+            let with = taken.saturating_add(json_len(&BTreeMap::from([(name.clone(), value.clone())])));
+            if with <= MAX_JSON_BYTES && !self.attributes.contains_key(&name) {
+                self.attributes.insert(name, value);
+                taken = with;
+            }
+        }
+    }
+
     fn check(&self) -> Result<(), RowTooLarge> {
         let check = |field, unit, actual, limit| {
             if actual > limit {
@@ -209,6 +224,26 @@ mod tests {
         let row = row_of(&item).unwrap();
         assert_eq!(row.report_text.len(), 65_535);
         assert_eq!(row.attributes[TEXT_CUT_ATTRIBUTE], true);
+    }
+
+    #[test]
+    fn added_attributes_leave_the_items_own_alone_and_never_make_a_row_too_large() {
+        let mut item = Item::new(ItemKey::new("k").unwrap());
+        item.attributes.insert("Modality".into(), "chest".into());
+        item.attributes
+            .insert("big".into(), "x".repeat(MAX_JSON_BYTES - 100).into());
+        let mut row = row_of(&item).unwrap();
+        let more = [
+            ("Long", "y".repeat(80)),
+            ("Modality", "CR".into()),
+            ("Rows", "7".into()),
+        ];
+        let more = more.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        row.add_attributes(BTreeMap::from(more));
+        assert_eq!(row.attributes["Modality"], "chest");
+        assert_eq!(row.attributes["Rows"], "7");
+        assert_eq!(row.attributes.get("Long"), None);
+        row.check().unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use crate::collection::{IndexKind, VectorField};
+use crate::dicom::DicomSpec;
 use crate::document::Document;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{CollectionName, DatasetName, ModelName, RunId};
@@ -186,6 +187,17 @@ pub struct DatasetSpec {
     pub root: String,
     /// Where items come from.
     pub source: Source,
+    /// What is taken from DICOM files; the usual where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dicom: Option<DicomSpec>,
+}
+
+impl DatasetSpec {
+    /// What is taken from DICOM files.
+    #[must_use]
+    pub fn dicom(&self) -> DicomSpec {
+        self.dicom.clone().unwrap_or_default()
+    }
 }
 
 /// Which outcomes of another run are tried again.
@@ -305,6 +317,13 @@ impl RunSpec {
     /// run behind such a one does not wait for more.
     pub const DEFAULT_WINDOW_SHARDS: u32 = 16;
 
+    /// What of the specification decides what an item's row looks like, beside the item itself and the models: part of
+    /// its [`crate::Item::source_digest`].
+    #[must_use]
+    pub fn reading(&self) -> String {
+        self.dataset.dicom().identity()
+    }
+
     /// Whether a run has something to be looked at after its planning: limits, and the deleting of rows.
     #[must_use]
     pub fn is_watched(&self) -> bool {
@@ -374,6 +393,15 @@ impl Document for StopDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_run_takes_from_dicoms_is_frozen() {
+        let frozen = include_bytes!("../tests/frozen/run-v1-dicom.json");
+        let document = RunDocument::from_bytes(frozen).unwrap();
+        let dicom = DicomSpec::of_words(["Modality", "PatientID"], crate::FrameChoice::Middle);
+        assert_eq!(document.spec.dataset.dicom, dicom.ok());
+        assert_eq!(document.to_bytes(), frozen);
+    }
 
     #[test]
     fn a_share_is_exceeded_by_more_than_it_and_not_by_as_much() {

@@ -6,7 +6,7 @@
 //! that row's failure, with its line. A manifest that is replaced while it is read is an error, never a mixture.
 //! Leaves to others: what happens with the items (`sightline-worker`), and waiting when a store is away.
 //!
-//! What a file is, is told by its name: `jpg jpeg png webp tif tiff bmp gif`, in any case of letters.
+//! What a file is, is told by its name: `jpg jpeg png webp tif tiff bmp gif dcm dicom`, in any case of letters.
 //!
 //! # Manifests
 //! A column that the user does not name is found by its name, in this order, in any case of letters:

@@ -4,10 +4,10 @@ use crate::batching::BatchModel;
 use crate::encoder::{Encoded, InputError, ModelDescription};
 use crate::error::EncodeError;
 use async_trait::async_trait;
-use sightline_core::{FieldDescription, ModelName};
+use sightline_core::{DicomSpec, FieldDescription, ModelName};
 use sightline_model_folder::{DigestCache, FolderError, ModelFolder};
 use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, TextRole, load};
-use sightline_pictures::{DecodeError, DecodeLimits, PreparedPicture, picture};
+use sightline_pictures::{Content, DecodeError, DecodeLimits, Picture, PreparedPicture, Preprocessor, picture};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -104,14 +104,26 @@ impl RunnerModel {
         &self.runner
     }
 
-    /// Decodes and prepares a picture's file; it may take long.
+    /// Decodes a picture's file, and takes from a DICOM what is asked for; it may take long.
     ///
     /// # Errors
     /// When the model embeds no pictures, or the file is none or one beyond the limits.
-    pub fn prepare_picture(&self, file: &[u8]) -> Result<PreparedPicture, PrepareError> {
-        let preprocessor = self.runner.info().preprocessor.as_ref();
-        let preprocessor = preprocessor.ok_or_else(|| PrepareError::NoSide(self.description.model.clone()))?;
-        Ok(preprocessor.prepare(&picture::decode(file, &self.decode)?))
+    pub fn read_picture(&self, file: &[u8], dicom: &DicomSpec) -> Result<Content, PrepareError> {
+        self.preprocessor()?;
+        Ok(picture::read(file, &self.decode, dicom)?)
+    }
+
+    /// Prepares a picture; it may take long.
+    ///
+    /// # Errors
+    /// When the model embeds no pictures.
+    pub fn prepared(&self, picture: &Picture) -> Result<PreparedPicture, PrepareError> {
+        Ok(self.preprocessor()?.prepare(picture))
+    }
+
+    fn preprocessor(&self) -> Result<&Preprocessor, PrepareError> {
+        let preprocessor = self.runner.info().preprocessor.as_deref();
+        preprocessor.ok_or_else(|| PrepareError::NoSide(self.description.model.clone()))
     }
 }
 
@@ -124,7 +136,9 @@ impl BatchModel for RunnerModel {
     }
 
     fn prepare(&self, file: &[u8]) -> Result<PreparedPicture, InputError> {
-        self.prepare_picture(file)
+        let content = self.read_picture(file, &DicomSpec::pixels_alone());
+        content
+            .and_then(|content| self.prepared(&content.picture))
             .map_err(|error| InputError(error.to_string()))
     }
 

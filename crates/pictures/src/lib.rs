@@ -12,5 +12,5 @@ pub mod picture;
 mod preprocess;
 pub mod resize;
 
-pub use picture::{DecodeError, DecodeLimits, Facts, Picture};
+pub use picture::{Content, DecodeError, DecodeLimits, Facts, Picture};
 pub use preprocess::{PrepareMismatch, PreparedPicture, Preprocessor};

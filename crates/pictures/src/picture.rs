@@ -26,7 +26,10 @@ pub use limits::DecodeLimits;
 
 use image::ColorType;
 use image::metadata::Orientation;
+use serde_json::Value;
+use sightline_core::DicomSpec;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// A decoded picture: eight-bit RGB, row by row, upright.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,6 +72,17 @@ impl Picture {
     }
 }
 
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Content {
+    /// What is stored, and what was done.
+    pub facts: Facts,
+    /// The picture.
+    pub picture: Picture,
+    /// Of a DICOM, the tags that were asked for and are there.
+    pub tags: BTreeMap<String, Value>,
+}
+
 /// Decodes a picture. Its content decides the type, never a name.
 ///
 /// Upright by the EXIF orientation; transparency lies on white; 16-bit values become 8-bit by their high byte; grey
@@ -79,20 +93,32 @@ impl Picture {
 /// See [`DecodeError`]; [`DecodeError::reason`] is what an item's failure says. Pixels are allocated only after the
 /// header was held against the limits.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
-    examine(bytes, limits).map(|(_, picture)| picture)
+    read(bytes, limits, &DicomSpec::pixels_alone()).map(|content| content.picture)
 }
 
-/// Decodes a picture and says what was in the file.
+/// Decodes a picture as [`decode`] does and says what else is in the file, of a DICOM what `dicom` asks for.
 ///
 /// # Errors
-/// As [`decode`].
-pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
+/// As [`decode`], and where `dicom` refuses several frames.
+pub fn read(bytes: &[u8], limits: &DecodeLimits, dicom: &DicomSpec) -> Result<Content, DecodeError> {
+    if format::sniff(bytes)? == Format::Dicom {
+        return dicom::read(bytes, limits, dicom);
+    }
+    let (facts, picture) = file(bytes, limits)?;
+    Ok(Content {
+        facts,
+        picture,
+        tags: BTreeMap::new(),
+    })
+}
+
+/// A file without tags.
+fn file(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
     let format = format::sniff(bytes)?;
     let mut essential = Cow::Borrowed(bytes);
     let mut of_chunks = None;
     match format {
         Format::Jpeg => return jpeg(bytes, limits),
-        Format::Dicom => return dicom::decode(bytes, limits),
         Format::Png => {
             let parts = png::essential(bytes)?;
             essential = Cow::Owned(parts.bytes);
@@ -102,7 +128,7 @@ pub fn examine(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), 
             webp::check_length(bytes)?;
             webp::check_size(bytes, limits)?;
         }
-        Format::Gif | Format::Tiff | Format::Bmp => {}
+        Format::Gif | Format::Tiff | Format::Bmp | Format::Dicom => {}
     }
     let decoded = codec::decode(format, &essential, limits)?;
     let upright = of_chunks.unwrap_or(decoded.orientation);

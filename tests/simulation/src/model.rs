@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use sightline_core::digest::sha256_hex;
 use sightline_core::vector::normalize;
 use sightline_core::{Canary, FailureReason, FieldDescription, ModelName, VectorField, VectorSpace};
-use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
+use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels, Prepared, Reading};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -73,14 +73,14 @@ impl EmbeddingModel for Model {
         vec!["simulated".into()]
     }
 
-    fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError> {
+    fn prepare(&self, bytes: &[u8], _reading: &Reading) -> Result<Prepared, InputError> {
         if bytes.starts_with(DAMAGED) {
             return Err(InputError {
                 reason: FailureReason::CorruptImage,
                 message: "it is damaged".into(),
             });
         }
-        Ok(Pixels::new(bytes.to_vec()))
+        Ok(Pixels::new(bytes.to_vec()).into())
     }
 
     async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {

@@ -22,7 +22,7 @@ use sightline_index::{FieldHits, FieldSearch, IndexError, Projection, VectorInde
 use sightline_objects::{FileAccess, ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, OpenOptions, Stores};
 use sightline_worker::config::EngineConfig;
 use sightline_worker::engine::{Datasets, EngineParts, OpenParts};
-use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
+use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels, Prepared, Reading};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
@@ -128,7 +128,7 @@ impl EmbeddingModel for DigestModel {
         vec!["digests".into()]
     }
 
-    fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError> {
+    fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError> {
         if bytes.starts_with(b"ABORT") {
             std::process::abort();
         }
@@ -154,7 +154,12 @@ impl EmbeddingModel for DigestModel {
                 message: "it is damaged".into(),
             });
         }
-        Ok(Pixels::new(bytes.to_vec()))
+        let mut prepared = Prepared::from(Pixels::new(bytes.to_vec()));
+        if bytes.starts_with(b"TAGS") {
+            let tags = reading.dicom.tags.iter();
+            prepared.tags = tags.map(|tag| (tag.clone(), "of the file".into())).collect();
+        }
+        Ok(prepared)
     }
 
     async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {

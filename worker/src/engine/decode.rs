@@ -5,7 +5,7 @@ use super::fail;
 use super::room::Room;
 use super::stages::{Stages, Waiting};
 use crate::journal::{JournalStage, Slot};
-use crate::model::{EmbeddingModel, InputError, Pixels};
+use crate::model::{EmbeddingModel, InputError, Prepared, Reading};
 use bytes::Bytes;
 use sightline_core::digest::sha256_hex;
 use sightline_core::{FailureReason, ItemKey};
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub(crate) struct Decoded {
     /// As the model takes it, or why it cannot.
-    pub(crate) pixels: Result<Pixels, InputError>,
+    pub(crate) prepared: Result<Prepared, InputError>,
     /// SHA-256 of the object's bytes.
     pub(crate) content_hash: String,
     /// Microseconds that it took.
@@ -29,6 +29,7 @@ pub(crate) struct Decoded {
 pub(crate) struct DecodeJob {
     key: ItemKey,
     bytes: Bytes,
+    reading: Arc<Reading>,
     slot: Arc<Slot>,
     waiting: Waiting,
     reply: oneshot::Sender<Decoded>,
@@ -85,6 +86,7 @@ impl DecodePool {
         &self,
         key: &ItemKey,
         bytes: Bytes,
+        reading: &Arc<Reading>,
         slot: &Arc<Slot>,
         waiting: Waiting,
     ) -> Option<Decoded> {
@@ -92,6 +94,7 @@ impl DecodePool {
         let job = DecodeJob {
             key: key.clone(),
             bytes,
+            reading: Arc::clone(reading),
             slot: Arc::clone(slot),
             waiting,
             reply,
@@ -123,14 +126,14 @@ impl Decoder {
         drop(job.waiting);
         let stage = self.stages.enter(JournalStage::Decode, 1);
         fail::point(&job.key, JournalStage::Decode, &job.slot);
-        let pixels = prepare(self.model.as_ref(), &job.bytes);
+        let prepared = prepare(self.model.as_ref(), &job.bytes, &job.reading);
         let content_hash = sha256_hex(&job.bytes);
         let took_us = stage.share_us();
         drop((stage, room));
         job.slot.enter(JournalStage::Queued);
         // A work that is over does not wait for its pictures.
         let _sent = job.reply.send(Decoded {
-            pixels,
+            prepared,
             content_hash,
             took_us,
         });
@@ -138,8 +141,8 @@ impl Decoder {
 }
 
 /// A panic in a decoder is that picture's failure, not the engine's death.
-fn prepare(model: &dyn EmbeddingModel, bytes: &[u8]) -> Result<Pixels, InputError> {
-    catch_unwind(AssertUnwindSafe(|| model.prepare(bytes))).unwrap_or_else(|panic| {
+fn prepare(model: &dyn EmbeddingModel, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError> {
+    catch_unwind(AssertUnwindSafe(|| model.prepare(bytes, reading))).unwrap_or_else(|panic| {
         let message = format!(
             "the decoder panicked: {}; please report it with the picture",
             panic_text(panic.as_ref())

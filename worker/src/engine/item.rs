@@ -14,6 +14,7 @@ use crate::model::ForwardError;
 use bytes::Bytes;
 use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
 use sightline_objects::{ObjectError, ObjectStore};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why an item goes no further.
@@ -25,6 +26,14 @@ pub(crate) enum Stopped {
     Interrupted(Interruption),
     /// The engine is ending, or has to.
     Engine(String),
+}
+
+/// What becomes of a picture's file.
+struct EmbeddedPicture {
+    vector: Vec<f32>,
+    content_hash: String,
+    /// What the file says of itself.
+    tags: BTreeMap<String, serde_json::Value>,
 }
 
 /// One item on its way.
@@ -86,9 +95,10 @@ impl Passage<'_> {
             return Err(failed(FailureReason::NothingToEmbed, message));
         }
         if let Some(image) = image {
-            let (vector, content_hash) = self.embed_image(item, image).await?;
-            row.image_embedding = Some(vector);
-            row.content_hash = content_hash;
+            let picture = self.embed_image(item, image).await?;
+            row.image_embedding = Some(picture.vector);
+            row.content_hash = picture.content_hash;
+            row.add_attributes(picture.tags);
         }
         if let Some(text) = text {
             row.text_embedding = Some(self.embed_text(text).await?);
@@ -113,7 +123,7 @@ impl Passage<'_> {
         }
     }
 
-    async fn embed_image(&mut self, item: &Item, image: &ObjectRef) -> Result<(Vec<f32>, String), Stopped> {
+    async fn embed_image(&mut self, item: &Item, image: &ObjectRef) -> Result<EmbeddedPicture, Stopped> {
         let limit = self.pipeline.config.max_object_bytes;
         let size = item.picture_bytes();
         if size > limit {
@@ -139,20 +149,24 @@ impl Passage<'_> {
         let decoded = self
             .pipeline
             .decode
-            .decode(&item.key, bytes, &self.slot, waiting)
+            .decode(&item.key, bytes, &self.work.reading, &self.slot, waiting)
             .await
             .ok_or_else(ending)?;
         drop((room, span));
         self.took(JournalStage::Decode, decoded.took_us);
-        let pixels = decoded.pixels.map_err(|error| failed(error.reason, error.message))?;
+        let prepared = decoded.prepared.map_err(|error| failed(error.reason, error.message))?;
         fail::point(&item.key, JournalStage::Forward, &self.slot);
         let embedded = self
             .pipeline
             .images
-            .embed(pixels, self.urgent, &self.slot)
+            .embed(prepared.pixels, self.urgent, &self.slot)
             .await
             .ok_or_else(ending)?;
-        Ok((self.checked(VectorField::Image, embedded)?, decoded.content_hash))
+        Ok(EmbeddedPicture {
+            vector: self.checked(VectorField::Image, embedded)?,
+            content_hash: decoded.content_hash,
+            tags: prepared.tags,
+        })
     }
 
     async fn fetch(&mut self, item: &Item, image: &ObjectRef, waiting: Waiting) -> Result<Bytes, Stopped> {

@@ -104,9 +104,9 @@ fn handle(frame: ToEngine, pipeline: &Arc<Pipeline>, works: &mut HashMap<WorkId,
         ToEngine::Open { work, job } => {
             let preprocessing = match &job.imported {
                 Some(imported) => imported.identity(),
-                None => pipeline.preprocessing(&job.fields),
+                None => pipeline.preprocessing(&job.fields) + &job.reading,
             };
-            works.insert(work, Arc::new(Work::new(work, job, preprocessing, outbox.clone())));
+            works.insert(work, Arc::new(Work::new(work, *job, preprocessing, outbox.clone())));
         }
         ToEngine::Items { work, items, urgent } => {
             if let Some(work) = works.get(&work) {

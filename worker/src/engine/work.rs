@@ -3,8 +3,10 @@
 use super::outbox::{Note, Outbox};
 use super::stages::ItemTimes;
 use crate::ipc::{Interruption, ItemEnded, Job, WorkId};
+use crate::model::Reading;
 use sightline_core::Outcome;
 use sightline_telemetry::TraceparentExt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +19,8 @@ pub(crate) struct Work {
     pub(crate) job: Job,
     /// What identifies how inputs become vectors; part of every row's `source_digest`.
     pub(crate) preprocessing: String,
+    /// What is taken from pictures' files.
+    pub(crate) reading: Arc<Reading>,
     /// What is done for the work happens in it.
     pub(crate) span: tracing::Span,
     /// Cancelled when the work is over.
@@ -32,9 +36,13 @@ impl Work {
             span.set_parent_from(traceparent);
         }
         let over = CancellationToken::new();
+        let reading = Reading {
+            dicom: job.dicom.clone(),
+        };
         Self {
             span,
             id,
+            reading: Arc::new(reading),
             job,
             preprocessing,
             over,

@@ -4,7 +4,8 @@ use crate::config::EngineConfig;
 use crate::journal::JournalStage;
 use serde::{Deserialize, Serialize};
 use sightline_core::{
-    CollectionName, DatasetName, FieldDescription, Fingerprint, Item, ModelName, Outcome, RunId, ShardId, VectorField,
+    CollectionName, DatasetName, DicomSpec, FieldDescription, Fingerprint, Item, ModelName, Outcome, RunId, ShardId,
+    VectorField,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,6 +40,10 @@ pub struct Job {
     pub collection: CollectionName,
     /// Vector fields that are filled.
     pub fields: Vec<VectorField>,
+    /// What is taken from DICOM files.
+    pub dicom: DicomSpec,
+    /// What of the run decides what rows look like, as part of their `source_digest`.
+    pub reading: String,
     /// Given where the items bring their vectors.
     pub imported: Option<Imported>,
     /// Trace context.
@@ -161,7 +166,7 @@ pub enum ToEngine {
         /// The work.
         work: WorkId,
         /// What its items share.
-        job: Job,
+        job: Box<Job>,
     },
     /// Items of an open work.
     Items {

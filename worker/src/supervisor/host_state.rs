@@ -228,7 +228,7 @@ fn send_items(work: &mut HeldWork, items: Vec<WorkItem>, urgent: bool, send: imp
     if !work.opened {
         work.opened = send(ToEngine::Open {
             work: work.id,
-            job: work.job.clone(),
+            job: Box::new(work.job.clone()),
         });
     }
     let sent = work.opened

@@ -279,6 +279,8 @@ impl Shards {
             root: document.spec.dataset.root.clone(),
             collection: document.spec.collection.clone(),
             fields: filled.fields,
+            dicom: document.spec.dataset.dicom(),
+            reading: document.spec.reading(),
             imported: filled.imported,
             traceparent,
         };

@@ -195,6 +195,8 @@ mod tests {
             root: "file:///d".into(),
             collection: CollectionName::new("c").unwrap(),
             fields: vec![],
+            dicom: sightline_core::DicomSpec::default(),
+            reading: String::new(),
             imported: None,
             traceparent: None,
         };

@@ -265,6 +265,7 @@ impl Bench {
                 name: DatasetName::new("d").unwrap(),
                 root: self.pictures.root().into(),
                 source: Source::Prefix {},
+                dicom: None,
             },
             collection: collection(),
             model: Some(model()),

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, collection, ends, entries};
 use bytes::Bytes;
-use sightline_core::{Item, ItemKey, ManifestEntry, Outcome, SkipReason};
+use sightline_core::{DicomSpec, FrameChoice, Item, ItemKey, ManifestEntry, Outcome, SkipReason};
 use sightline_objects::ObjectStore;
 use std::collections::HashSet;
 
@@ -171,6 +171,31 @@ async fn a_second_run_over_an_unchanged_dataset_reads_no_object_and_a_third_only
     assert_eq!(ends(&result)["p3"], "failed corrupt_image stale");
     assert_eq!(bench.fetches(), 12);
     assert_eq!(bench.index.count(&collection(), None).await.unwrap(), 10);
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn tags_of_a_file_become_attributes_beside_the_items_own_and_another_choice_makes_the_row_anew() {
+    let mut bench = Bench::new().await;
+    let mut item = bench.picture("a.dcm", "TAGS").await;
+    item.attributes.insert("Modality".into(), "of the dataset".into());
+    let usual = bench.plan("usual", entries(vec![item.clone()])).await;
+    let again = bench.plan("again", entries(vec![item.clone()])).await;
+    let asked = DicomSpec::of_words(["usual", "PatientID"], FrameChoice::First);
+    let asking = bench
+        .plan_as("asking", entries(vec![item]), |spec| spec.dataset.dicom = asked.ok())
+        .await;
+
+    let worker = bench.start();
+    assert_eq!(ends(&bench.work(&usual).await)["a.dcm"], "indexed");
+    let attributes = bench.rows().await.remove(0).attributes;
+    assert_eq!(attributes["Modality"], "of the dataset");
+    assert_eq!(attributes["Rows"], "of the file");
+    assert_eq!(attributes.get("PatientID"), None);
+    assert_eq!(ends(&bench.work(&again).await)["a.dcm"], "unchanged");
+    assert_eq!(ends(&bench.work(&asking).await)["a.dcm"], "indexed");
+    let attributes = bench.rows().await.remove(0).attributes;
+    assert_eq!(attributes["PatientID"], "of the file");
     worker.end().await.unwrap();
 }
 

@@ -10,7 +10,22 @@ fn args(root: &str) -> DatasetArgs {
         images: None,
         descriptions: None,
         webdataset: None,
+        dicom_tags: Vec::new(),
+        dicom_frame: None,
     }
+}
+
+#[test]
+fn what_is_taken_from_dicoms_is_sent_only_where_it_is_asked_for() {
+    assert_eq!(args("s3://bucket/a").to_api().unwrap().dicom, None);
+    let asked = DatasetArgs {
+        dicom_tags: vec!["usual".into(), "PatientID".into()],
+        dicom_frame: Some(FrameArg::Middle),
+        ..args("s3://bucket/a")
+    };
+    let dicom = asked.to_api().unwrap().dicom.unwrap();
+    assert_eq!(dicom.tags, ["usual", "PatientID"]);
+    assert_eq!(dicom.frame(), v1::dataset::dicom::Frame::Middle);
 }
 
 #[test]

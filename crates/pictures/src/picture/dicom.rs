@@ -1,37 +1,47 @@
-//! DICOM files, PS3.10: the first frame, as a viewer shows it first.
+//! DICOM files, PS3.10: one frame, as a viewer shows it first, and the tags that are asked for.
 //!
 //! Grey values pass the modality's rescale or table, then the file's first window or table of values of interest
-//! (PS3.3 C.11.1 and C.11.2); `MONOCHROME1` is inverted; colours become RGB. Nothing of a patient is looked at.
+//! (PS3.3 C.11.1 and C.11.2); `MONOCHROME1` is inverted; colours become RGB. Of a patient nothing is looked at but what is
+//! asked for.
 
+mod charset;
 mod colour;
 mod data_set;
 mod frame;
 mod jpeg2000;
 mod rle;
 mod shades;
+mod tags;
 
 #[cfg(test)]
 mod tests;
 
-use crate::picture::Picture;
 use crate::picture::error::DecodeError;
 use crate::picture::facts::Facts;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
+use crate::picture::{Content, Picture};
 use data_set::DataSet;
 use frame::{Layout, Shape};
+use sightline_core::{DicomSpec, FrameChoice};
 
-pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
-    let (syntax, file) = DataSet::read(bytes).map_err(corrupt)?;
+pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, spec: &DicomSpec) -> Result<Content, DecodeError> {
+    let (syntax, file) = DataSet::read(bytes, spec.frame).map_err(corrupt)?;
     let shape = Shape::read(&file, &syntax)?;
+    let several = || DecodeError::SeveralFrames { frames: shape.frames };
+    let number = spec.frame.of(shape.frames).ok_or_else(several)?;
     limits.check_size(shape.width, shape.height)?;
     // Values of up to four bytes a sample, what they become, and the decoder's own of both.
     let samples = shape.pixels() as u64 * u64::from(shape.samples);
     limits.check_alloc(samples * u64::from(shape.bits_allocated.div_ceil(8)) * 2 + shape.pixels() as u64 * 3)?;
-    let frame = frame::first(&file, &syntax, &shape, limits)?;
+    let frame = frame::nth(&file, &syntax, &shape, number, limits)?;
     let mut steps = Vec::new();
     if shape.frames > 1 {
-        steps.push("the first frame counts");
+        steps.push(if spec.frame == FrameChoice::Middle {
+            "the middle frame counts"
+        } else {
+            "the first frame counts"
+        });
     }
     let rgb = match (shape.photometric.as_str(), &frame.layout) {
         ("MONOCHROME1" | "MONOCHROME2", Layout::Values) if shape.samples == 1 => {
@@ -68,10 +78,11 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Pict
         steps,
     };
     let picture = Picture::new(shape.width, shape.height, rgb);
-    Ok((
+    Ok(Content {
         facts,
-        picture.ok_or_else(|| corrupt("its pixels do not fill its size"))?,
-    ))
+        picture: picture.ok_or_else(|| corrupt("its pixels do not fill its size"))?,
+        tags: tags::read(&file, spec),
+    })
 }
 
 fn corrupt(detail: impl Into<String>) -> DecodeError {

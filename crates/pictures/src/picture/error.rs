@@ -46,6 +46,14 @@ pub enum DecodeError {
         /// The limit.
         max_side: u32,
     },
+    /// There are several frames where one alone is taken.
+    #[error(
+        "the picture has {frames} frames, and its dataset takes files of one: let the dataset's dicom.frame be first or middle, or split the file"
+    )]
+    SeveralFrames {
+        /// How many it has.
+        frames: u32,
+    },
     /// Decoding would cost more memory or time than is allowed.
     #[error("the picture cannot be decoded within the limits: {0}")]
     Limit(String),
@@ -60,6 +68,7 @@ impl DecodeError {
             Self::Unsupported(_) => FailureReason::UnsupportedFormat,
             Self::Corrupt { .. } => FailureReason::CorruptImage,
             Self::TooManyPixels { .. } | Self::TooLong { .. } => FailureReason::ImageTooLarge,
+            Self::SeveralFrames { .. } => FailureReason::SeveralFrames,
             Self::Limit(_) => FailureReason::DecodeLimit,
         }
     }

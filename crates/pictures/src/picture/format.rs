@@ -18,7 +18,7 @@ pub enum Format {
     Tiff,
     /// Windows bitmap.
     Bmp,
-    /// DICOM, first frame.
+    /// DICOM, one frame.
     Dicom,
 }
 

@@ -230,7 +230,11 @@ fn a_pictures_bytes_fill_its_size() {
 
 #[test]
 fn a_files_facts_say_what_it_holds_and_what_is_done_to_it() {
-    let facts = |name: &str| examine(&fixture(name), &DecodeLimits::default()).unwrap().0;
+    let facts = |name: &str| {
+        read(&fixture(name), &DecodeLimits::default(), &DicomSpec::pixels_alone())
+            .unwrap()
+            .facts
+    };
     let turned = facts("orientation6.jpg");
     assert_eq!((turned.width, turned.height, turned.orientation), (20, 14, 6));
     assert_eq!((turned.mode.as_str(), turned.steps), ("YCbCr", vec!["turned upright"]));

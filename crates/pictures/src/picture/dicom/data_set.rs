@@ -1,14 +1,18 @@
-//! The elements of a DICOM file that say what its pixels are: a reader of PS3.5 chapter 7 and PS3.10 chapter 7.
+//! The elements of a DICOM file that say what its pixels are, and the tags that may be asked for: a reader of PS3.5 chapter 7 and PS3.10 chapter 7.
 //!
 //! Our own, because the `dicom` crates allocate what an element's length claims before they read it: 200 bytes could ask
 //! for 4 GB. Here every value is a slice of the file.
 
+use sightline_core::FrameChoice;
+use sightline_core::dicom::TAGS;
 use std::collections::BTreeMap;
 
 /// `0xGGGGEEEE`: group and element.
 pub(super) type Tag = u32;
 
 pub(super) const TRANSFER_SYNTAX: Tag = 0x0002_0010;
+pub(super) const CHARACTER_SET: Tag = 0x0008_0005;
+pub(super) const FRAMES: Tag = 0x0028_0008;
 pub(super) const PIXEL_DATA: Tag = 0x7FE0_0010;
 
 const ITEM: Tag = 0xFFFE_E000;
@@ -18,6 +22,8 @@ const UNDEFINED: u32 = u32::MAX;
 /// Sequences in sequences; real files have five.
 const MAX_DEPTH: u32 = 16;
 const PREAMBLE: usize = 132;
+/// What newer multi-frame files say of each frame: an item a frame.
+pub(super) const PER_FRAME: Tag = 0x5200_9230;
 
 /// Sequences by their tag, for files that do not write what an element is.
 const SEQUENCES: [Tag; 6] = [
@@ -26,7 +32,7 @@ const SEQUENCES: [Tag; 6] = [
     0x0028_9132,
     0x0028_9145,
     0x5200_9229,
-    0x5200_9230,
+    PER_FRAME,
 ];
 
 /// How a data set is written.
@@ -41,13 +47,13 @@ pub(super) struct Encoding {
 pub(super) enum Value<'a> {
     /// Bytes, and the two letters of their type (none where the file does not write types).
     Bytes(&'a [u8], [u8; 2]),
-    /// The first item of a sequence; none where it has none.
+    /// The first item of a sequence, or the one of the frame that counts; none where it has none.
     Item(Option<DataSet<'a>>),
     /// Compressed pixels: the offset table, then the fragments.
     Fragments(Vec<&'a [u8]>),
 }
 
-/// The elements of groups 0002, 0028, 5200 and 7FE0, up to the pixels.
+/// The elements of groups 0002, 0028, 5200 and 7FE0, up to the pixels; of the others those that may be asked for.
 #[derive(Debug, PartialEq)]
 pub(super) struct DataSet<'a> {
     encoding: Encoding,
@@ -56,7 +62,8 @@ pub(super) struct DataSet<'a> {
 
 impl<'a> DataSet<'a> {
     /// Reads a whole file; what its pixels are encoded in comes with it. An error says what is wrong, for a person.
-    pub(super) fn read(file: &'a [u8]) -> Result<(String, Self), String> {
+    /// Of what is said frame by frame, the chosen frame's is kept.
+    pub(super) fn read(file: &'a [u8], frame: FrameChoice) -> Result<(String, Self), String> {
         let start = file.get(PREAMBLE..).ok_or("it has no preamble")?;
         let mut meta = Reader::new(
             start,
@@ -64,6 +71,7 @@ impl<'a> DataSet<'a> {
                 explicit: true,
                 big_endian: false,
             },
+            frame,
         );
         let header = meta.data_set(End::Group(0x0002), 0)?;
         let syntax = header.text(TRANSFER_SYNTAX).ok_or("it names no transfer syntax")?;
@@ -92,7 +100,7 @@ impl<'a> DataSet<'a> {
                 },
             ));
         }
-        let mut body = Reader::new(&start[meta.at..], encoding);
+        let mut body = Reader::new(&start[meta.at..], encoding, frame);
         Ok((syntax, body.data_set(End::Pixels, 0)?))
     }
 
@@ -111,7 +119,7 @@ impl<'a> DataSet<'a> {
         }
     }
 
-    /// The first item of a sequence.
+    /// The item of a sequence that is kept.
     pub(super) fn item(&self, tag: Tag) -> Option<&Self> {
         match self.elements.get(&tag)? {
             Value::Item(item) => item.as_ref(),
@@ -169,11 +177,24 @@ struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     encoding: Encoding,
+    choice: FrameChoice,
+    /// The frame that counts, once the number of frames is known, which stands before what is said of each.
+    frame: usize,
 }
 
 impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8], encoding: Encoding) -> Self {
-        Self { bytes, at: 0, encoding }
+    fn new(bytes: &'a [u8], encoding: Encoding, choice: FrameChoice) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            encoding,
+            choice,
+            frame: 0,
+        }
+    }
+
+    fn inner(&self, bytes: &'a [u8]) -> Self {
+        Self::new(bytes, self.encoding, self.choice)
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], String> {
@@ -242,7 +263,15 @@ impl<'a> Reader<'a> {
                 break;
             }
             let value = self.value(tag, kind, length, depth)?;
-            if matches!(tag >> 16, 0x0002 | 0x0028 | 0x5200 | 0x7FE0) {
+            if depth == 0
+                && tag == FRAMES
+                && let Value::Bytes(bytes, _) = &value
+            {
+                let chosen = frames(bytes).and_then(|frames| self.choice.of(frames));
+                self.frame = chosen.and_then(|frame| usize::try_from(frame).ok()).unwrap_or(0);
+            }
+            let asked = || depth == 0 && (tag == CHARACTER_SET || TAGS.iter().any(|known| known.number == tag));
+            if matches!(tag >> 16, 0x0002 | 0x0028 | 0x5200 | 0x7FE0) || asked() {
                 elements.insert(tag, value);
             }
             if tag == PIXEL_DATA && matches!(end, End::Pixels) {
@@ -256,6 +285,7 @@ impl<'a> Reader<'a> {
         if tag == PIXEL_DATA && length == UNDEFINED {
             return self.fragments().map(Value::Fragments);
         }
+        let kept = if depth == 0 && tag == PER_FRAME { self.frame } else { 0 };
         if length == UNDEFINED {
             // A sequence whose type a program did not know is written without types.
             let outer = self.encoding;
@@ -265,24 +295,23 @@ impl<'a> Reader<'a> {
                     big_endian: false,
                 };
             }
-            let item = self.items(depth);
+            let item = self.items(depth, kept);
             self.encoding = outer;
             return item.map(Value::Item);
         }
         let bytes = self.take(usize::try_from(length).map_err(|error| error.to_string())?)?;
         if &kind == b"SQ" || SEQUENCES.contains(&tag) {
-            let mut inner = Reader::new(bytes, self.encoding);
-            return inner.items(depth).map(Value::Item);
+            return self.inner(bytes).items(depth, kept).map(Value::Item);
         }
         Ok(Value::Bytes(bytes, kind))
     }
 
-    /// Reads a sequence's items, up to its end or the end of the bytes; the first one is kept.
-    fn items(&mut self, depth: u32) -> Result<Option<DataSet<'a>>, String> {
+    /// Reads a sequence's items, up to its end or the end of the bytes; one is kept, by its number from 0.
+    fn items(&mut self, depth: u32, kept: usize) -> Result<Option<DataSet<'a>>, String> {
         if depth >= MAX_DEPTH {
             return Err(format!("its sequences are more than {MAX_DEPTH} deep"));
         }
-        let mut first = None;
+        let (mut found, mut number) = (None, 0);
         while self.at < self.bytes.len() {
             let (tag, length) = (self.tag()?, self.long()?);
             match tag {
@@ -290,18 +319,18 @@ impl<'a> Reader<'a> {
                 ITEM => {}
                 other => return Err(format!("a sequence holds element {other:08X}, which is no item")),
             }
-            let item = if length == UNDEFINED {
-                self.data_set(End::Delimiter, depth + 1)?
+            if length == UNDEFINED {
+                let item = self.data_set(End::Delimiter, depth + 1)?;
+                found = if number == kept { Some(item) } else { found };
             } else {
                 let bytes = self.take(usize::try_from(length).map_err(|error| error.to_string())?)?;
-                if first.is_some() {
-                    continue;
+                if number == kept {
+                    found = Some(self.inner(bytes).data_set(End::Bytes, depth + 1)?);
                 }
-                Reader::new(bytes, self.encoding).data_set(End::Bytes, depth + 1)?
-            };
-            first.get_or_insert(item);
+            }
+            number += 1;
         }
-        Ok(first)
+        Ok(found)
     }
 
     fn fragments(&mut self) -> Result<Vec<&'a [u8]>, String> {
@@ -317,4 +346,10 @@ impl<'a> Reader<'a> {
         }
         Ok(fragments)
     }
+}
+
+/// How many frames there are, as the element says.
+pub(super) fn frames(bytes: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.trim_matches([' ', '\0']).parse().ok()
 }

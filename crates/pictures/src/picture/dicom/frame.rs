@@ -1,6 +1,6 @@
-//! The stored values of the first frame, whatever they are packed in.
+//! The stored values of one frame, whatever they are packed in.
 
-use super::data_set::{DataSet, PIXEL_DATA, Value};
+use super::data_set::{self, DataSet, FRAMES, PIXEL_DATA, Value};
 use super::{corrupt, jpeg2000, rle};
 use crate::picture::error::DecodeError;
 use crate::picture::jpeg::{self, Kinds};
@@ -11,13 +11,14 @@ use std::borrow::Cow;
 const SAMPLES: u32 = 0x0028_0002;
 const PHOTOMETRIC: u32 = 0x0028_0004;
 const PLANAR: u32 = 0x0028_0006;
-const FRAMES: u32 = 0x0028_0008;
 const ROWS: u32 = 0x0028_0010;
 const COLUMNS: u32 = 0x0028_0011;
 const BITS_ALLOCATED: u32 = 0x0028_0100;
 const BITS_STORED: u32 = 0x0028_0101;
 const HIGH_BIT: u32 = 0x0028_0102;
 const REPRESENTATION: u32 = 0x0028_0103;
+/// Where each frame begins, in eight bytes: for files whose own table of four bytes is empty.
+const EXTENDED_OFFSETS: u32 = 0x7FE0_0001;
 
 /// A segment APP14 as Adobe's programs write it: the components are red, green and blue, not YCbCr.
 const ADOBE_RGB: &[u8] = b"\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00";
@@ -111,7 +112,7 @@ impl Shape {
             height: height.into(),
             samples,
             photometric: file.text(PHOTOMETRIC).unwrap_or_else(|| "MONOCHROME2".to_owned()),
-            frames: file.text(FRAMES).and_then(|text| text.parse().ok()).unwrap_or(1),
+            frames: file.bytes(FRAMES).and_then(data_set::frames).unwrap_or(1),
             bits_allocated,
             bits_stored,
             high_bit,
@@ -160,17 +161,20 @@ fn hint(syntax: &str) -> &'static str {
     }
 }
 
-/// The first frame's samples.
-pub(super) fn first(
+/// The samples of one frame, by its number from 0.
+pub(super) fn nth(
     file: &DataSet<'_>,
     syntax: &str,
     shape: &Shape,
+    number: u32,
     limits: &DecodeLimits,
 ) -> Result<Frame, DecodeError> {
     match file.value(PIXEL_DATA) {
-        Some(Value::Bytes(bytes, kind)) => native(bytes, kind == b"OW" && file.big_endian(), file, shape),
+        Some(Value::Bytes(bytes, kind)) => native(bytes, kind == b"OW" && file.big_endian(), file, shape, number),
         Some(Value::Fragments(fragments)) => {
-            let data = first_frame(fragments, shape.frames).ok_or_else(|| corrupt("it has no frame"))?;
+            let extended = file.bytes(EXTENDED_OFFSETS).unwrap_or_default();
+            let data = joined(fragments, extended, shape.frames, number);
+            let data = data.ok_or_else(|| corrupt(format!("it does not say where frame {} lies", number + 1)))?;
             let name = syntax_name(syntax);
             match name {
                 "RLE Lossless" => {
@@ -187,61 +191,80 @@ pub(super) fn first(
     }
 }
 
-/// The fragments of the first frame, joined: all, one, or as many as the offset table says.
-fn first_frame<'a>(fragments: &[&'a [u8]], frames: u32) -> Option<Cow<'a, [u8]>> {
-    let (offsets, fragments) = fragments.split_first()?;
-    let mut until = u32::MAX;
+/// The fragments of a frame, joined: all, one, or as many as the offset table says.
+fn joined<'a>(fragments: &[&'a [u8]], extended: &[u8], frames: u32, number: u32) -> Option<Cow<'a, [u8]>> {
+    let (basic, fragments) = fragments.split_first()?;
+    let number = usize::try_from(number).ok()?;
+    let offset = |number: usize| match basic.as_chunks::<4>().0 {
+        [] => Some(u64::from_le_bytes(*extended.as_chunks::<8>().0.get(number)?)),
+        offsets => Some(u64::from(u32::from_le_bytes(*offsets.get(number)?))),
+    };
+    let mut range = 0..u64::MAX;
     if frames > 1 {
-        let second = offsets.get(4..).and_then(|rest| rest.first_chunk::<4>());
-        match second {
-            Some(second) => until = u32::from_le_bytes(*second),
-            None => return fragments.first().map(|first| Cow::Borrowed(*first)),
+        let is_one_each = u32::try_from(fragments.len()) == Ok(frames);
+        match (offset(number), offset(number + 1)) {
+            (Some(start), Some(end)) => range = start..end,
+            (Some(start), None) if number > 0 => range.start = start,
+            _ if is_one_each || number == 0 => return fragments.get(number).map(|one| Cow::Borrowed(*one)),
+            _ => return None,
         }
     }
-    if let [only] = fragments {
+    if let [only] = fragments
+        && range.contains(&0)
+    {
         return Some(Cow::Borrowed(only));
     }
     let mut joined = Vec::new();
     let mut at = 0;
     for fragment in fragments {
-        if at >= u64::from(until) {
-            break;
+        if range.contains(&at) {
+            joined.extend_from_slice(fragment);
         }
-        joined.extend_from_slice(fragment);
         at += fragment.len() as u64 + 8;
     }
     (!joined.is_empty()).then_some(Cow::Owned(joined))
 }
 
-fn native(bytes: &[u8], words: bool, file: &DataSet<'_>, shape: &Shape) -> Result<Frame, DecodeError> {
+fn native(bytes: &[u8], words: bool, file: &DataSet<'_>, shape: &Shape, number: u32) -> Result<Frame, DecodeError> {
     let pixels = shape.pixels();
     let count = pixels * usize::from(shape.samples);
     // Two pixels share a pair of colour differences.
     let halved = shape.photometric == "YBR_FULL_422" && shape.samples == 3 && shape.bits_allocated == 8;
-    let wanted = match shape.bits_allocated {
-        1 => count.div_ceil(8),
-        8 if halved => pixels.div_ceil(2) * 4,
-        bits => count * usize::from(bits / 8),
+    // Frames follow each other without a gap: of one bit a sample, they may begin within a byte.
+    let bits = match shape.bits_allocated {
+        8 if halved => pixels.div_ceil(2) * 32,
+        bits => count * usize::from(bits),
     };
+    let start = usize::try_from(number).ok().and_then(|number| number.checked_mul(bits));
     let swapped = words && shape.bits_allocated <= 8;
-    let padded = if swapped { wanted.next_multiple_of(2) } else { wanted };
-    let short = || {
+    let unit = if swapped { 2 } else { 1 };
+    let place = start.and_then(|start| Some((start, start.checked_add(bits)?.div_ceil(8))));
+    let place = place.map(|(start, end)| (start, start / 8 / unit * unit..end.next_multiple_of(unit)));
+    let found = place.and_then(|(start, range)| Some((start - range.start * 8, bytes.get(range)?.to_vec())));
+    let (skipped, mut frame) = found.ok_or_else(|| {
         corrupt(format!(
-            "a frame has {padded} bytes, and its pixels {} in all",
+            "a frame has {} bytes, and frame {} ends behind the {} bytes of its pixels",
+            bits.div_ceil(8),
+            number + 1,
             bytes.len()
         ))
-    };
-    let mut frame = bytes.get(..padded).ok_or_else(short)?.to_vec();
+    })?;
     if swapped {
         frame.as_chunks_mut::<2>().0.iter_mut().for_each(|pair| pair.reverse());
-        frame.truncate(wanted);
     } else if file.big_endian() && shape.bits_allocated > 8 {
         let width = usize::from(shape.bits_allocated / 8);
         frame.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
     if shape.bits_allocated == 1 {
-        frame = (0..count).map(|at| frame[at / 8] >> (at % 8) & 1).collect();
-    } else if halved {
+        let place = |at: usize| skipped + at;
+        frame = (0..count)
+            .map(|at| frame[place(at) / 8] >> (place(at) % 8) & 1)
+            .collect();
+        return Ok(shape.frame(frame));
+    }
+    frame.drain(..skipped / 8);
+    frame.truncate(bits / 8);
+    if halved {
         let four = frame.as_chunks::<4>().0.iter();
         frame = four
             .flat_map(|[y0, y1, cb, cr]| [*y0, *cb, *cr, *y1, *cb, *cr])

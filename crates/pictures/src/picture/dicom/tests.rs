@@ -16,7 +16,8 @@ fn names() -> Vec<String> {
 }
 
 fn decoded(bytes: &[u8]) -> Result<(Facts, Picture), DecodeError> {
-    picture::examine(bytes, &DecodeLimits::default())
+    let content = picture::read(bytes, &DecodeLimits::default(), &DicomSpec::default())?;
+    Ok((content.facts, content.picture))
 }
 
 /// A value of an element, found by the element's tag and type in a file with explicit types.
@@ -167,4 +168,124 @@ proptest::proptest! {
         bytes.splice(at.., body);
         drop(decoded(&bytes));
     }
+}
+
+fn taking(words: &[&str], frame: FrameChoice) -> DicomSpec {
+    DicomSpec::of_words(words.iter().copied(), frame).unwrap()
+}
+
+fn read(name: &str, spec: &DicomSpec) -> Result<Content, DecodeError> {
+    picture::read(&fixture(name), &DecodeLimits::default(), spec)
+}
+
+#[test]
+fn the_middle_frame_is_the_one_that_pydicom_finds_there() {
+    let several = ["rle_frames.dcm", "frames.dcm", "bits1_frames.dcm", "jpeg_frames.dcm"];
+    for name in several {
+        let content = read(name, &taking(&[], FrameChoice::Middle)).unwrap();
+        assert!(
+            content.picture.rgb() == fixture(&format!("{name}.middle.rgb")),
+            "{name}"
+        );
+        assert_eq!(content.facts.steps[0], "the middle frame counts");
+    }
+    let one = read("cr.dcm", &taking(&[], FrameChoice::Middle)).unwrap();
+    assert!(one.picture.rgb() == fixture("cr.dcm.rgb"));
+}
+
+#[test]
+fn frames_are_found_by_the_extended_offsets_where_the_usual_table_is_empty() {
+    // The usual table of three offsets becomes an empty one; what it said stands before the pixels in eight bytes each.
+    let mut bytes = fixture("jpeg_frames.dcm");
+    let pixels = b"\xE0\x7F\x10\0OB\0\0\xFF\xFF\xFF\xFF\xFE\xFF\0\xE0\x0C\0\0\0";
+    let at = bytes.windows(pixels.len()).position(|window| window == pixels).unwrap();
+    let table = at + pixels.len();
+    let offsets: Vec<u8> = bytes[table..table + 12]
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .flat_map(|offset| u64::from(u32::from_le_bytes(*offset)).to_le_bytes())
+        .collect();
+    let extended = [b"\xE0\x7F\x01\0OV\0\0\x18\0\0\0".as_slice(), &offsets].concat();
+    let empty = &pixels[..pixels.len() - 4];
+    bytes.splice(at..table + 12, [&extended, empty, &[0; 4]].concat());
+    let content = picture::read(&bytes, &DecodeLimits::default(), &taking(&[], FrameChoice::Middle)).unwrap();
+    assert!(content.picture.rgb() == fixture("jpeg_frames.dcm.middle.rgb"));
+}
+
+#[test]
+fn a_frame_that_is_claimed_and_not_there_is_corrupt() {
+    for name in ["frames.dcm", "jpeg_frames.dcm", "bits1_frames.dcm"] {
+        let mut bytes = fixture(name);
+        replace(&mut bytes, b"\x28\0\x08\0IS\x02\0", b"99");
+        let error = picture::read(&bytes, &DecodeLimits::default(), &taking(&[], FrameChoice::Middle)).unwrap_err();
+        assert_eq!(error.reason(), FailureReason::CorruptImage, "{name}: {error}");
+        assert!(error.to_string().contains("frame 50"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn several_frames_are_refused_where_the_dataset_says_so_and_one_is_not() {
+    let reject = taking(&[], FrameChoice::Reject);
+    let error = read("frames.dcm", &reject).unwrap_err();
+    assert_eq!(error.reason(), FailureReason::SeveralFrames);
+    assert!(error.to_string().contains("3 frames"), "{error}");
+    read("cr.dcm", &reject).unwrap();
+}
+
+#[test]
+fn usual_tags_become_attributes_and_nobody_is_named() {
+    let tags = read("tagged.dcm", &DicomSpec::default()).unwrap().tags;
+    let expected = serde_json::json!({
+        "BitsStored": 8, "BodyPartExamined": "CHEST", "Columns": 40, "ImageType": ["ORIGINAL", "PRIMARY"],
+        "Manufacturer": "Sightline", "Modality": "CR", "PatientAge": 61, "PatientSex": "F",
+        "PhotometricInterpretation": "MONOCHROME2", "PixelSpacing": [0.139, 0.2], "Rows": 34,
+        "SeriesDescription": "흉부 정면", "SeriesNumber": 3, "StudyDate": "2026-01-19", "ViewPosition": "PA",
+    });
+    assert_eq!(serde_json::to_value(&tags).unwrap(), expected);
+    assert!(read("tagged.dcm", &DicomSpec::pixels_alone()).unwrap().tags.is_empty());
+}
+
+#[test]
+fn a_tag_that_identifies_is_there_when_it_is_asked_for_by_its_keyword() {
+    let asked = [
+        "none",
+        "PatientName",
+        "PatientID",
+        "PatientBirthDate",
+        "StudyInstanceUID",
+    ];
+    let tags = read("tagged.dcm", &taking(&asked, FrameChoice::First)).unwrap().tags;
+    let expected = serde_json::json!({
+        "PatientName": "Hong^Gildong=洪^吉洞=홍^길동", "PatientID": "P-7", "PatientBirthDate": "1965-02-03",
+        "StudyInstanceUID": "1.2.3.6",
+    });
+    assert_eq!(serde_json::to_value(&tags).unwrap(), expected);
+}
+
+#[test]
+fn tags_are_read_in_every_way_of_writing() {
+    let rows = |name: &str| read(name, &DicomSpec::default()).unwrap().tags["Rows"].clone();
+    assert_eq!(
+        ["ct.dcm", "implicit.dcm", "big_endian.dcm"].map(rows),
+        [34, 34, 34].map(serde_json::Value::from)
+    );
+}
+
+#[test]
+fn the_table_of_tags_in_the_documentation_is_the_one_that_counts() {
+    use sightline_core::dicom::{TAGS, TagGroup};
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/pictures.md");
+    let page = fs::read_to_string(path).unwrap();
+    for tag in &TAGS {
+        let group = match tag.group {
+            TagGroup::Technical => "technical, usual",
+            TagGroup::Clinical => "usual",
+            TagGroup::Identifying => "by its keyword alone",
+        };
+        let (group_number, element) = (tag.number >> 16, tag.number & 0xFFFF);
+        let start = format!("| `{}` | ({group_number:04X},{element:04X}) | {group} |", tag.keyword);
+        assert!(page.contains(&start), "docs/pictures.md lacks {start}");
+    }
+    assert_eq!(page.matches("| (00").count(), TAGS.len());
 }

@@ -1,0 +1,52 @@
+//! What a run says of how its dataset's files are read.
+
+use crate::fixture::Fixture;
+use sightline_core::RunId;
+use sightline_proto::v1;
+use sightline_proto::v1::dataset::Dicom;
+use sightline_proto::v1::dataset::dicom::Frame;
+
+fn with_dicom(fixture: &Fixture, tags: &[&str], frame: Frame) -> v1::RunSpec {
+    let mut spec = fixture.spec();
+    if let Some(dataset) = &mut spec.dataset {
+        dataset.dicom = Some(Dicom {
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            frame: frame.into(),
+        });
+    }
+    spec
+}
+
+#[tokio::test]
+async fn what_is_taken_from_dicoms_is_kept_by_the_tags_that_it_meant() {
+    let fixture = Fixture::new(1).await;
+    let spec = with_dicom(&fixture, &["none", "StudyInstanceUID", "Modality"], Frame::Middle);
+    let run = fixture.create("r", spec).await.unwrap();
+    let told = run.spec.unwrap().dataset.unwrap().dicom.unwrap();
+    assert_eq!(told.tags, ["Modality", "StudyInstanceUID"]);
+    assert_eq!(told.frame(), Frame::Middle);
+    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let stored = fixture.state.run(&id).await.unwrap().unwrap().spec.dataset;
+    assert_eq!(stored.dicom().tags, told.tags);
+}
+
+#[tokio::test]
+async fn the_usual_choice_is_the_same_request_as_none() {
+    let fixture = Fixture::new(1).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    let usual = with_dicom(&fixture, &["usual"], Frame::First);
+    assert_eq!(fixture.create("r", usual).await.unwrap().name, run.name);
+    let no_tags = with_dicom(&fixture, &["none"], Frame::First);
+    let run = fixture.create("other", no_tags.clone()).await.unwrap();
+    assert_eq!(run.spec.unwrap().dataset.unwrap().dicom.unwrap().tags, ["none"]);
+    fixture.create("other", no_tags).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tag_that_is_none_is_named() {
+    let fixture = Fixture::new(1).await;
+    let wrong = with_dicom(&fixture, &["usual", "PatientId"], Frame::First);
+    let refused = fixture.create("r", wrong).await.unwrap_err();
+    assert!(refused.message().contains("spec.dataset.dicom.tags"), "{refused}");
+    assert!(refused.message().contains("PatientId"), "{refused}");
+}
