@@ -4,8 +4,8 @@ use crate::progress::{RunSnapshot, RunState};
 use sightline_core::dicom::{DicomSpec, FrameChoice};
 use sightline_core::run::Columns;
 use sightline_core::{
-    DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, RunSpec, Share, Source, Timestamp,
-    VectorField, VectorsAt,
+    DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, PreviewFormat, PreviewSpec, RunSpec, Share,
+    Source, Timestamp, VectorField, VectorsAt,
 };
 use sightline_proto::v1;
 use std::collections::BTreeMap;
@@ -131,11 +131,27 @@ pub(crate) fn api_spec(spec: &RunSpec) -> v1::RunSpec {
         mirror: spec.mirror.as_ref().map(|mirror| v1::run_spec::Mirror {
             max_share: mirror.max_share.as_f64(),
         }),
+        previews: spec.previews.as_ref().map(api_previews),
         parent_run: spec
             .selection
             .as_ref()
             .map(|selection| format!("runs/{}", selection.run))
             .unwrap_or_default(),
+    }
+}
+
+fn api_previews(previews: &PreviewSpec) -> v1::run_spec::Previews {
+    use v1::run_spec::previews::Format;
+    let (format, quality) = match previews.format {
+        PreviewFormat::Jpeg { quality } => (Format::Jpeg, i32::from(quality)),
+        PreviewFormat::Png => (Format::Png, 0),
+    };
+    v1::run_spec::Previews {
+        width: int32(previews.width),
+        height: int32(previews.height),
+        format: format.into(),
+        quality,
+        root: previews.root.clone().unwrap_or_default(),
     }
 }
 

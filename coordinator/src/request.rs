@@ -6,7 +6,7 @@ use sightline_core::dicom::{DicomSpec, FrameChoice};
 use sightline_core::run::Columns;
 use sightline_core::{
     CollectionName, DatasetName, DatasetSpec, Fingerprint, IndexKind, JobKind, ManifestFormat, MirrorSpec, ModelName,
-    RunSpec, Share, Source, VectorField,
+    PreviewFormat, PreviewSpec, RunSpec, Share, Source, VectorField,
 };
 use sightline_proto::v1;
 use std::collections::BTreeMap;
@@ -103,6 +103,13 @@ pub(crate) fn run_spec(spec: Option<&v1::RunSpec>) -> Result<RunSpec, Violations
         let max_share = share(field, mirror.max_share, Share::new(DEFAULT_MIRROR_SHARE), &mut wrong)?;
         Some(MirrorSpec { max_share })
     });
+    let previews = spec.previews.as_ref().and_then(|asked| previews(asked, &mut wrong));
+    if previews.is_some() && kind == Some(JobKind::Import) {
+        wrong.add(
+            "spec.previews",
+            "are not for runs of kind IMPORT, which read no pictures: leave them out",
+        );
+    }
     match (kind, dataset, collection, max_failures) {
         (Some(kind), Some(dataset), Some(collection), Some(max_failures)) if wrong.0.is_empty() => Ok(RunSpec {
             kind,
@@ -117,10 +124,51 @@ pub(crate) fn run_spec(spec: Option<&v1::RunSpec>) -> Result<RunSpec, Violations
             max_failures: (max_failures > 0).then_some(max_failures),
             max_failure_share,
             mirror,
+            previews,
             selection: None,
         }),
         _ => Err(wrong),
     }
+}
+
+fn previews(asked: &v1::run_spec::Previews, wrong: &mut Violations) -> Option<PreviewSpec> {
+    use v1::run_spec::previews::Format;
+    let (least, most) = PreviewSpec::SIDES.into_inner();
+    let mut side = |field: &str, value: i32, usual: u32| match u32::try_from(value) {
+        Ok(0) => Some(usual),
+        Ok(side) if PreviewSpec::SIDES.contains(&side) => Some(side),
+        _ => {
+            wrong.add(field, format!("{value} is not in {least} to {most}"));
+            None
+        }
+    };
+    let width = side("spec.previews.width", asked.width, PreviewSpec::DEFAULT_WIDTH);
+    let height = side("spec.previews.height", asked.height, PreviewSpec::DEFAULT_HEIGHT);
+    let format = match (asked.format(), u8::try_from(asked.quality)) {
+        (Format::Png, Ok(0)) => Some(PreviewFormat::Png),
+        (Format::Png, _) => {
+            wrong.add(
+                "spec.previews.quality",
+                "is for JPEGs: leave it out for PNG, which is lossless",
+            );
+            None
+        }
+        (Format::Unspecified | Format::Jpeg, Ok(0)) => Some(PreviewFormat::Jpeg {
+            quality: PreviewSpec::DEFAULT_QUALITY,
+        }),
+        (Format::Unspecified | Format::Jpeg, Ok(quality)) if quality <= 100 => Some(PreviewFormat::Jpeg { quality }),
+        (Format::Unspecified | Format::Jpeg, _) => {
+            wrong.add("spec.previews.quality", format!("{} is not in 1 to 100", asked.quality));
+            None
+        }
+    };
+    let root = asked.root.trim_end_matches('/');
+    Some(PreviewSpec {
+        width: width?,
+        height: height?,
+        format: format?,
+        root: (!root.is_empty()).then(|| root.to_owned()),
+    })
 }
 
 /// A share of a whole; a default for 0.

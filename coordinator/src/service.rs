@@ -236,11 +236,19 @@ impl CoordinatorService {
 
     /// A root that cannot be opened is the caller's mistake, told at once.
     pub(crate) async fn check_root(&self, spec: &RunSpec) -> Result<(), ServiceError> {
-        match self.datasets.open(&spec.dataset.root).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_retryable() => Ok(()),
-            Err(error) => Err(ServiceError::invalid_argument("spec.dataset.root", describe(&error))),
+        let previews = spec.previews.as_ref().and_then(|previews| previews.root.as_ref());
+        let roots = [
+            ("spec.dataset.root", Some(&spec.dataset.root)),
+            ("spec.previews.root", previews),
+        ];
+        for (field, root) in roots.into_iter().filter_map(|(field, root)| Some((field, root?))) {
+            if let Err(error) = self.datasets.open(root).await
+                && !error.is_retryable()
+            {
+                return Err(ServiceError::invalid_argument(field, describe(&error)));
+            }
         }
+        Ok(())
     }
 
     /// Two runs over one dataset and collection at once would undo each other's work. Where two slip through, side by

@@ -4,6 +4,7 @@ use crate::query::mask::ReadMask;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Timestamp, Value};
 use serde_json::Value as Json;
+use sightline_core::preview::PREVIEW_ATTRIBUTE;
 use sightline_core::{BoundingBox, Row};
 use sightline_index::Projection;
 use sightline_proto::v1;
@@ -19,6 +20,8 @@ pub(crate) fn projection(mask: &ReadMask) -> Projection {
 
 /// The fields of a row, read with [`projection`], that the mask names.
 pub(crate) fn item(row: Row, mask: &ReadMask) -> v1::Item {
+    let preview = row.attributes.get(PREVIEW_ATTRIBUTE).and_then(Json::as_str);
+    let preview = preview.unwrap_or_default().to_owned();
     let has_image = row.image_embedding.is_some();
     let has_text = row.text_embedding.is_some();
     let vector = |values: Vec<f32>| v1::Vector { values };
@@ -42,6 +45,7 @@ pub(crate) fn item(row: Row, mask: &ReadMask) -> v1::Item {
         has_text: pick(mask, "has_text", has_text),
         image_embedding: pick(mask, "image_embedding", row.image_embedding.map(vector)),
         text_embedding: pick(mask, "text_embedding", row.text_embedding.map(vector)),
+        preview_uri: pick(mask, "preview_uri", preview),
     }
 }
 

@@ -95,6 +95,8 @@ pub struct DatasetsConfig {
     pub s3_path_style: bool,
     /// Region.
     pub s3_region: Option<String>,
+    /// Root of previews that no root is named for; it may lie on this machine's disk, whatever datasets may.
+    pub previews: Option<String>,
 }
 
 /// Sizes of the pipeline: with them the engine's memory is bounded, whatever the dataset is.
@@ -105,7 +107,7 @@ pub struct PipelineConfig {
     pub max_items: u32,
     /// Objects that are read at once.
     pub fetches: u32,
-    /// Bytes of objects in memory at once that are not decoded yet.
+    /// Bytes of objects in memory at once that are not decoded yet, and of previews that are not written yet.
     pub fetched_bytes: u64,
     /// Bytes that pictures take at once while they are decoded; one that needs more than all of them is decoded alone.
     pub decode_bytes: u64,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
 use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole, cuda_devices};
-use sightline_pictures::{DecodeLimits, PreparedPicture, picture};
+use sightline_pictures::{DecodeLimits, PreparedPicture, picture, preview};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,17 +145,24 @@ impl EmbeddingModel for FolderModel {
     fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError> {
         let model = &self.first.model;
         let content = model.read_picture(bytes, &reading.dicom);
-        let prepared = content.and_then(|content| Ok((model.prepared(&content.picture)?, content.tags)));
-        let (picture, tags) = prepared.map_err(|error| InputError {
+        let prepared = content.and_then(|content| Ok((model.prepared(&content.picture)?, content)));
+        let (picture, content) = prepared.map_err(|error| InputError {
             reason: match &error {
                 PrepareError::NoSide(_) => FailureReason::NothingToEmbed,
                 PrepareError::Picture(error) => error.reason(),
             },
             message: error.to_string(),
         })?;
+        let preview = reading.preview.as_ref().map(|spec| preview(&content.picture, spec));
+        let preview = preview.transpose().unwrap_or_else(|error| {
+            // The picture itself is as good as any other: its item does not fail for want of a copy.
+            tracing::warn!(%error, "an item stays without its preview");
+            None
+        });
         Ok(Prepared {
             pixels: Pixels::new(picture),
-            tags,
+            tags: content.tags,
+            preview,
         })
     }
 

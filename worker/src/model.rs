@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use serde_json::Value;
 use sightline_core::vector::VectorError;
-use sightline_core::{DicomSpec, FailureReason, FieldDescription, ModelName, VectorField};
+use sightline_core::{DicomSpec, FailureReason, FieldDescription, ModelName, PreviewSpec, VectorField};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
@@ -20,6 +20,8 @@ pub struct Pixels(Arc<dyn Any + Send + Sync>);
 pub struct Reading {
     /// From DICOM files.
     pub dicom: DicomSpec,
+    /// The preview that is made of each picture, if any.
+    pub preview: Option<PreviewSpec>,
 }
 
 /// A picture's file that was read.
@@ -29,6 +31,8 @@ pub struct Prepared {
     pub pixels: Pixels,
     /// What the file says of itself, where that was asked for: attributes of its item.
     pub tags: BTreeMap<String, Value>,
+    /// The picture's preview, where one was asked for and could be made.
+    pub preview: Option<Vec<u8>>,
 }
 
 impl From<Pixels> for Prepared {
@@ -37,6 +41,7 @@ impl From<Pixels> for Prepared {
         Self {
             pixels,
             tags: BTreeMap::new(),
+            preview: None,
         }
     }
 }

@@ -30,12 +30,44 @@ struct Production {
 }
 
 #[derive(Debug)]
-struct ObjectRoots(Stores);
+struct ObjectRoots {
+    stores: Stores,
+    /// The operator's choice, so it may lie on this disk whatever datasets may.
+    own: Stores,
+    previews: Option<String>,
+}
+
+impl ObjectRoots {
+    fn new(config: &DatasetsConfig) -> Self {
+        let options = object_options(config);
+        let own = sightline_objects::OpenOptions {
+            files: FileAccess::Allowed,
+            ..options.clone()
+        };
+        Self {
+            stores: Stores::new(options),
+            own: Stores::new(own),
+            previews: config.previews.clone(),
+        }
+    }
+}
 
 #[async_trait]
 impl Datasets for ObjectRoots {
     async fn open(&self, root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError> {
-        self.0.open(root).await
+        self.stores.open(root).await
+    }
+
+    async fn previews(&self, root: Option<&str>) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+        match (root, &self.previews) {
+            (Some(root), _) => self.stores.open(root).await,
+            (None, Some(own)) => self.own.open_or_create(own).await,
+            (None, None) => Err(ObjectError::Invalid {
+                action: "open",
+                key: String::new(),
+                message: "this worker has no root for previews: name one in the run's specification".into(),
+            }),
+        }
     }
 }
 
@@ -49,7 +81,6 @@ impl OpenParts for Production {
             None => None,
         };
         let index = open_index(&config.index).await.map_err(|error| error.to_string())?;
-        let stores = Stores::new(object_options(&config.datasets));
         let shared = model.as_ref().map(FolderModel::shared);
         let encoder = config.embedding.as_ref().zip(shared).map(|(socket, shared)| {
             let counted = EncodingMetrics::new(&Metrics::new("sightline-worker-engine", env!("CARGO_PKG_VERSION")));
@@ -64,7 +95,7 @@ impl OpenParts for Production {
                 None => Arc::new(NoModel(config.model.name.clone())),
             },
             index,
-            datasets: Arc::new(ObjectRoots(stores)),
+            datasets: Arc::new(ObjectRoots::new(&config.datasets)),
         })
     }
 

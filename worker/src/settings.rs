@@ -266,6 +266,7 @@ impl WorkerConfig {
                 s3_endpoint: self.s3.endpoint.as_ref().map(|url| url.expose().to_string()),
                 s3_path_style: self.s3.path_style,
                 s3_region: self.s3.region.clone(),
+                previews: self.state.url.as_ref().map(|url| url.expose().to_string()),
             },
             pipeline: self.pipeline.clone(),
             telemetry: EngineTelemetry {

@@ -4,6 +4,7 @@ pub(crate) mod dataset;
 mod limit;
 pub(crate) mod model;
 mod preview;
+mod previews;
 
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
@@ -14,6 +15,7 @@ use clap::{Args, ValueEnum};
 use dataset::DatasetArgs;
 use limit::{FailureLimit, Percent};
 use model::Model;
+use previews::PreviewArgs;
 use rand::RngCore;
 use sightline_core::VectorField;
 use sightline_proto::v1;
@@ -55,6 +57,8 @@ pub(crate) struct IngestArgs {
     /// Delete nothing, and let the run fail, where more than this share of the dataset's rows would go; 50% by default.
     #[arg(long, value_name = "P%", requires = "mirror")]
     mirror_limit: Option<Percent>,
+    #[command(flatten)]
+    previews: PreviewArgs,
     /// Your name for this request: repeating it finds the run that it made. Random by default.
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
@@ -149,6 +153,7 @@ async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
         shard_items: args.shard_items.unwrap_or_default(),
         max_failures,
         max_failure_share,
+        previews: args.previews.to_api(),
         mirror: args.mirror.then_some(v1::run_spec::Mirror { max_share }),
         ..v1::RunSpec::default()
     })

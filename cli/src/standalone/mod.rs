@@ -133,13 +133,15 @@ impl Services {
         let index = sightline_index::open(&index_address, &sightline_index::OpenOptions::default()).await?;
         let queue: Arc<dyn JobQueue> = sightline_queue::open("memory:", QueueOptions::default())?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let mut supervisor = config.supervisor(&index_address)?;
+        supervisor.engine.datasets.previews = Some(folder.state_url()?);
         let seams = sightline_worker::Seams {
             state: Arc::clone(&state),
             queue: Arc::clone(&queue),
             index: Arc::clone(&index),
             clock: Arc::clone(&clock),
         };
-        let worker = Worker::new(config.supervisor(&index_address)?, engine, seams, &context.metrics)?;
+        let worker = Worker::new(supervisor, engine, seams, &context.metrics)?;
         let worker = worker.with_readiness(&context.readiness);
         let seams = sightline_coordinator::Seams {
             state: State::new(state),

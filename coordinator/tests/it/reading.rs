@@ -5,6 +5,7 @@ use sightline_core::RunId;
 use sightline_proto::v1;
 use sightline_proto::v1::dataset::Dicom;
 use sightline_proto::v1::dataset::dicom::Frame;
+use sightline_proto::v1::run_spec::{Previews, previews::Format};
 
 fn with_dicom(fixture: &Fixture, tags: &[&str], frame: Frame) -> v1::RunSpec {
     let mut spec = fixture.spec();
@@ -49,4 +50,49 @@ async fn a_tag_that_is_none_is_named() {
     let refused = fixture.create("r", wrong).await.unwrap_err();
     assert!(refused.message().contains("spec.dataset.dicom.tags"), "{refused}");
     assert!(refused.message().contains("PatientId"), "{refused}");
+}
+
+#[tokio::test]
+async fn previews_are_kept_with_their_usual_settings_and_none_are_none() {
+    let fixture = Fixture::new(1).await;
+    let run = fixture.create("none", fixture.spec()).await.unwrap();
+    assert_eq!(run.spec.unwrap().previews, None);
+    let spec = v1::RunSpec {
+        collection: "collections/others".into(),
+        previews: Some(Previews::default()),
+        ..fixture.spec()
+    };
+    let told = fixture.create("r", spec).await.unwrap().spec.unwrap().previews.unwrap();
+    assert_eq!((told.width, told.height, told.quality), (960, 540, 85));
+    assert_eq!(told.format(), Format::Jpeg);
+    assert!(told.root.is_empty());
+}
+
+#[tokio::test]
+async fn previews_that_cannot_be_are_refused_field_by_field() {
+    let fixture = Fixture::new(1).await;
+    let refused = |previews: Previews| {
+        let spec = v1::RunSpec {
+            previews: Some(previews),
+            ..fixture.spec()
+        };
+        async { fixture.create("r", spec).await.unwrap_err().message().to_owned() }
+    };
+    let wrong = refused(Previews {
+        width: 5000,
+        height: -1,
+        format: Format::Png.into(),
+        quality: 50,
+        root: String::new(),
+    });
+    let wrong = wrong.await;
+    for field in ["spec.previews.width", "spec.previews.height", "spec.previews.quality"] {
+        assert!(wrong.contains(field), "{wrong}");
+    }
+    let wrong = refused(Previews {
+        root: "ftp://pages".into(),
+        ..Previews::default()
+    });
+    let wrong = wrong.await;
+    assert!(wrong.contains("spec.previews.root"), "{wrong}");
 }

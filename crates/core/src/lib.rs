@@ -20,6 +20,7 @@ pub mod message;
 pub mod mirror;
 pub mod outcome;
 pub mod plan;
+pub mod preview;
 pub mod result;
 pub mod rollup;
 pub mod row;
@@ -40,6 +41,7 @@ pub use message::{DoneReport, MessageError, PlanMessage, ShardMessage, WorkerRep
 pub use mirror::{MirrorDone, MirrorPlan, MirroredRow, MirroredRows};
 pub use outcome::{FailureReason, ItemOutcome, Outcome, OutcomeCounts, SkipReason};
 pub use plan::{Link, PlanComplete, PlanNode, PlannedShard, Range};
+pub use preview::{PreviewFormat, PreviewSpec};
 pub use result::ShardResult;
 pub use rollup::{RollUp, RollUpSums};
 pub use row::Row;

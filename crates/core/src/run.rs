@@ -6,6 +6,7 @@ use crate::dicom::DicomSpec;
 use crate::document::Document;
 use crate::fingerprint::Fingerprint;
 use crate::ids::{CollectionName, DatasetName, ModelName, RunId};
+use crate::preview::PreviewSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -305,6 +306,9 @@ pub struct RunSpec {
     /// Whether rows of the dataset that it holds no more are deleted at the end; they stay where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorSpec>,
+    /// Previews that are written of the pictures; none where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previews: Option<PreviewSpec>,
     /// Takes only some items of an earlier run over the same dataset; all of the dataset where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<ItemSelection>,
@@ -321,7 +325,8 @@ impl RunSpec {
     /// its [`crate::Item::source_digest`].
     #[must_use]
     pub fn reading(&self) -> String {
-        self.dataset.dicom().identity()
+        let previews = self.previews.as_ref().map(PreviewSpec::identity);
+        self.dataset.dicom().identity() + &previews.unwrap_or_default()
     }
 
     /// Whether a run has something to be looked at after its planning: limits, and the deleting of rows.
@@ -401,6 +406,21 @@ mod tests {
         let dicom = DicomSpec::of_words(["Modality", "PatientID"], crate::FrameChoice::Middle);
         assert_eq!(document.spec.dataset.dicom, dicom.ok());
         assert_eq!(document.to_bytes(), frozen);
+    }
+
+    #[test]
+    fn what_a_run_writes_of_previews_is_frozen() {
+        let frozen = include_bytes!("../tests/frozen/run-v1-previews.json");
+        let document = RunDocument::from_bytes(frozen).unwrap();
+        let previews = PreviewSpec {
+            width: 960,
+            height: 540,
+            format: crate::PreviewFormat::Jpeg { quality: 85 },
+            root: Some("s3://pages/previews".into()),
+        };
+        assert_eq!(document.spec.previews, Some(previews));
+        assert_eq!(document.to_bytes(), frozen);
+        assert_eq!(document.spec.reading(), "previews=960x540-q85:s3://pages/previews\n");
     }
 
     #[test]

@@ -10,7 +10,9 @@
 
 pub mod picture;
 mod preprocess;
+mod preview;
 pub mod resize;
 
 pub use picture::{Content, DecodeError, DecodeLimits, Facts, Picture};
 pub use preprocess::{PrepareMismatch, PreparedPicture, Preprocessor};
+pub use preview::{PreviewError, preview};

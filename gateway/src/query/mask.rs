@@ -4,7 +4,7 @@ use super::violations::Violations;
 use std::collections::BTreeSet;
 
 /// The names of `Item`'s fields, in the order of the proto.
-pub(crate) const ITEM_FIELDS: [&str; 19] = [
+pub(crate) const ITEM_FIELDS: [&str; 20] = [
     "id",
     "key",
     "dataset",
@@ -24,6 +24,7 @@ pub(crate) const ITEM_FIELDS: [&str; 19] = [
     "has_text",
     "image_embedding",
     "text_embedding",
+    "preview_uri",
 ];
 const VECTORS: [&str; 2] = ["image_embedding", "text_embedding"];
 

@@ -109,6 +109,10 @@ impl Datasets for Roots {
     async fn open(&self, _root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError> {
         Ok(self.site.dataset(&self.process))
     }
+
+    async fn previews(&self, _root: Option<&str>) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+        Ok(self.site.dataset(&self.process))
+    }
 }
 
 #[async_trait]

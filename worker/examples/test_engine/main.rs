@@ -15,8 +15,8 @@ use sha2::{Digest, Sha256};
 use sightline_core::filter::Filter;
 use sightline_core::vector::{VectorError, normalize};
 use sightline_core::{
-    Canary, CollectionDescription, CollectionName, FailureReason, FieldDescription, ModelName, Row, RowId, VectorField,
-    VectorSpace,
+    Canary, CollectionDescription, CollectionName, FailureReason, FieldDescription, ModelName, PreviewSpec, Row, RowId,
+    VectorField, VectorSpace,
 };
 use sightline_index::{FieldHits, FieldSearch, IndexError, Projection, VectorIndex};
 use sightline_objects::{FileAccess, ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, OpenOptions, Stores};
@@ -159,6 +159,8 @@ impl EmbeddingModel for DigestModel {
             let tags = reading.dicom.tags.iter();
             prepared.tags = tags.map(|tag| (tag.clone(), "of the file".into())).collect();
         }
+        let preview = |spec: &PreviewSpec| format!("{} wide: {}", spec.width, String::from_utf8_lossy(bytes));
+        prepared.preview = reading.preview.as_ref().map(|spec| preview(spec).into_bytes());
         Ok(prepared)
     }
 
@@ -193,6 +195,19 @@ impl Datasets for RecordedDatasets {
             inner,
             folder: self.folder.clone(),
         }))
+    }
+
+    /// The folder `previews` beside the model's, where none is named; away while the file `previews-away` is there.
+    async fn previews(&self, root: Option<&str>) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+        if self.folder.join("previews-away").exists() {
+            return Err(ObjectError::Unavailable {
+                action: "open",
+                key: String::new(),
+                message: "switched off".into(),
+            });
+        }
+        let own = format!("file://{}", self.folder.with_file_name("previews").display());
+        self.stores.open_or_create(root.unwrap_or(&own)).await
     }
 }
 

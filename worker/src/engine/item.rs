@@ -3,16 +3,17 @@
 use super::fail;
 use super::forward::Embedded;
 use super::lookup::{Existing, LookedUp};
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, kept};
 use super::spans::Span;
 use super::stages::{ItemTimes, Waiting};
 use super::upsert::UpsertError;
 use super::work::Work;
 use crate::ipc::Interruption;
 use crate::journal::{JournalStage, Slot};
-use crate::model::ForwardError;
+use crate::model::{ForwardError, Prepared};
 use bytes::Bytes;
-use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
+use sightline_core::preview::PREVIEW_ATTRIBUTE;
+use sightline_core::{FailureReason, Item, ObjectRef, Outcome, PreviewSpec, Row, SkipReason, VectorField};
 use sightline_objects::{ObjectError, ObjectStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,8 @@ struct EmbeddedPicture {
     content_hash: String,
     /// What the file says of itself.
     tags: BTreeMap<String, serde_json::Value>,
+    /// Where its preview lies.
+    preview: Option<String>,
 }
 
 /// One item on its way.
@@ -98,6 +101,8 @@ impl Passage<'_> {
             let picture = self.embed_image(item, image).await?;
             row.image_embedding = Some(picture.vector);
             row.content_hash = picture.content_hash;
+            let preview = picture.preview.map(|uri| (PREVIEW_ATTRIBUTE.to_owned(), uri.into()));
+            row.add_attributes(preview.into_iter().collect());
             row.add_attributes(picture.tags);
         }
         if let Some(text) = text {
@@ -130,13 +135,16 @@ impl Passage<'_> {
             let message = format!("the object has {size} bytes, more than the {limit} that are read");
             return Err(failed(FailureReason::ObjectTooLarge, message));
         }
-        // Either is held until the picture is decoded: the encoded bytes are in memory for so long.
+        // Either is held until the picture is decoded: the encoded bytes are in memory for so long. What a preview can take
+        // is waited for at once, since two that each hold what the other waits for would wait for ever; a span waits for
+        // that of all its pictures.
         let span = self.span.take();
         let (bytes, room) = match &span {
             Some(span) => (self.fetch_member(item, span).await?, None),
             None => {
                 let waiting = self.pipeline.stages.wait(JournalStage::Fetch);
-                let room = self.pipeline.room_for(size).await.ok_or_else(ending)?;
+                let preview_bytes = self.work.job.previews.as_ref().map_or(0, PreviewSpec::most_bytes);
+                let room = self.pipeline.room_for(size + preview_bytes).await.ok_or_else(ending)?;
                 (self.fetch(item, image, waiting).await?, Some(room))
             }
         };
@@ -145,27 +153,35 @@ impl Passage<'_> {
         }
         let waiting = self.pipeline.stages.wait(JournalStage::Decode);
         // Held until the vector is there: pictures as tensors are large.
-        let _tensor = self.pipeline.tensors.acquire().await.map_err(|_| ending())?;
+        let tensor = self.pipeline.tensors.acquire().await.map_err(|_| ending())?;
         let decoded = self
             .pipeline
             .decode
             .decode(&item.key, bytes, &self.work.reading, &self.slot, waiting)
             .await
             .ok_or_else(ending)?;
-        drop((room, span));
         self.took(JournalStage::Decode, decoded.took_us);
         let prepared = decoded.prepared.map_err(|error| failed(error.reason, error.message))?;
+        let Prepared { pixels, tags, preview } = prepared;
+        let room = room.and_then(|room| kept(room, preview.as_ref().map_or(0, Vec::len)));
         fail::point(&item.key, JournalStage::Forward, &self.slot);
-        let embedded = self
-            .pipeline
-            .images
-            .embed(prepared.pixels, self.urgent, &self.slot)
-            .await
-            .ok_or_else(ending)?;
+        let embedding = async {
+            let embedded = self.pipeline.images.embed(pixels, self.urgent, &self.slot).await;
+            drop(tensor);
+            embedded
+        };
+        let previewing = async {
+            let written = self.write_preview(&decoded.content_hash, preview).await;
+            drop((room, span));
+            written
+        };
+        let (embedded, written) = tokio::join!(embedding, previewing);
+        let embedded = embedded.ok_or_else(ending)?;
         Ok(EmbeddedPicture {
             vector: self.checked(VectorField::Image, embedded)?,
             content_hash: decoded.content_hash,
-            tags: prepared.tags,
+            tags,
+            preview: written?,
         })
     }
 

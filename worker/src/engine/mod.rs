@@ -17,6 +17,7 @@ mod life;
 mod lookup;
 mod outbox;
 mod pipeline;
+mod preview;
 mod process;
 mod retry;
 mod room;
@@ -53,7 +54,7 @@ pub struct EngineParts {
     pub encoder: Option<Arc<dyn Encoder>>,
 }
 
-/// Opens the roots of datasets.
+/// Opens the roots of datasets, and of what is written of them.
 #[async_trait]
 pub trait Datasets: Send + Sync + Debug {
     /// The store at a root.
@@ -61,6 +62,12 @@ pub trait Datasets: Send + Sync + Debug {
     /// # Errors
     /// When there is none, it may not be opened, or it is away.
     async fn open(&self, root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError>;
+
+    /// The store that previews are written to: at a root, or where this worker writes them.
+    ///
+    /// # Errors
+    /// When there is none, it may not be opened, or it is away.
+    async fn previews(&self, root: Option<&str>) -> Result<Arc<dyn ObjectStore>, ObjectError>;
 }
 
 /// Opens what the engine works with, from its configuration.

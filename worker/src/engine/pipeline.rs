@@ -57,6 +57,12 @@ pub(crate) struct Pipeline {
     fatal: mpsc::Sender<String>,
 }
 
+/// Gives back what is too much of the room for some bytes.
+pub(crate) fn kept(mut room: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    let blocks = (bytes as u64).div_ceil(BLOCK_BYTES);
+    room.split(usize::try_from(blocks).unwrap_or(usize::MAX).min(room.num_permits()))
+}
+
 fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

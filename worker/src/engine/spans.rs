@@ -135,10 +135,9 @@ impl Passage<'_> {
     /// Reads a span for all items in it. What can succeed later is an error, and nobody's answer.
     async fn read_span(&mut self, item: &Item, span: &Span) -> Result<Result<Held, ObjectError>, Stopped> {
         let pipeline: &Pipeline = self.pipeline;
-        let room = pipeline
-            .room_for(span.bytes.end - span.bytes.start)
-            .await
-            .ok_or_else(ending)?;
+        let previews = self.work.job.previews.as_ref().map_or(0, PreviewSpec::most_bytes);
+        let bytes = span.bytes.end - span.bytes.start + previews.saturating_mul(span.items as u64);
+        let room = pipeline.room_for(bytes).await.ok_or_else(ending)?;
         let store = self.open_store().await?;
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
         self.slot.enter(JournalStage::Fetch);

@@ -38,6 +38,7 @@ impl Work {
         let over = CancellationToken::new();
         let reading = Reading {
             dicom: job.dicom.clone(),
+            preview: job.previews.clone(),
         };
         Self {
             span,

@@ -4,8 +4,8 @@ use crate::config::EngineConfig;
 use crate::journal::JournalStage;
 use serde::{Deserialize, Serialize};
 use sightline_core::{
-    CollectionName, DatasetName, DicomSpec, FieldDescription, Fingerprint, Item, ModelName, Outcome, RunId, ShardId,
-    VectorField,
+    CollectionName, DatasetName, DicomSpec, FieldDescription, Fingerprint, Item, ModelName, Outcome, PreviewSpec,
+    RunId, ShardId, VectorField,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -42,6 +42,8 @@ pub struct Job {
     pub fields: Vec<VectorField>,
     /// What is taken from DICOM files.
     pub dicom: DicomSpec,
+    /// Previews that are written of the pictures.
+    pub previews: Option<PreviewSpec>,
     /// What of the run decides what rows look like, as part of their `source_digest`.
     pub reading: String,
     /// Given where the items bring their vectors.

@@ -280,6 +280,7 @@ impl Shards {
             collection: document.spec.collection.clone(),
             fields: filled.fields,
             dicom: document.spec.dataset.dicom(),
+            previews: document.spec.previews.clone(),
             reading: document.spec.reading(),
             imported: filled.imported,
             traceparent,

@@ -196,6 +196,7 @@ mod tests {
             collection: CollectionName::new("c").unwrap(),
             fields: vec![],
             dicom: sightline_core::DicomSpec::default(),
+            previews: None,
             reading: String::new(),
             imported: None,
             traceparent: None,

@@ -277,6 +277,7 @@ impl Bench {
             max_failures: None,
             max_failure_share: None,
             mirror: None,
+            previews: None,
             selection: None,
         };
         adjust(&mut spec);

@@ -13,5 +13,6 @@ mod deaths;
 mod embedding;
 mod imports;
 mod items;
+mod previews;
 mod production;
 mod tars;

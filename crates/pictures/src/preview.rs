@@ -1,0 +1,112 @@
+//! Previews of pictures: smaller, and in a format that browsers show.
+
+mod jpeg;
+
+use crate::picture::Picture;
+use crate::resize::{Window, resize};
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use sightline_core::preview::{PreviewFormat, PreviewSpec};
+use sightline_model_folder::Resample;
+use std::borrow::Cow;
+
+/// Why there is no preview of a picture that could be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot write a preview of {width} x {height} pixels: {message}; try another format or size")]
+pub struct PreviewError {
+    width: u32,
+    height: u32,
+    message: String,
+}
+
+/// The bytes of a picture's preview. The same picture and settings give the same bytes.
+///
+/// # Errors
+/// When it cannot be written, for want of memory say.
+pub fn preview(picture: &Picture, spec: &PreviewSpec) -> Result<Vec<u8>, PreviewError> {
+    let (width, height) = spec.fitted(picture.width(), picture.height());
+    let rgb = if (width, height) == (picture.width(), picture.height()) {
+        Cow::Borrowed(picture.rgb())
+    } else {
+        let whole = Window {
+            left: 0,
+            top: 0,
+            width,
+            height,
+        };
+        Cow::Owned(resize(picture, width, height, Resample::Bicubic, whole))
+    };
+    let written = match spec.format {
+        PreviewFormat::Jpeg { quality } => jpeg::encode(&rgb, width, height, quality),
+        PreviewFormat::Png => {
+            let mut png = Vec::new();
+            let encoded = PngEncoder::new(&mut png).write_image(&rgb, width, height, ExtendedColorType::Rgb8);
+            encoded.map(|()| png).map_err(|error| error.to_string())
+        }
+    };
+    written.map_err(|message| PreviewError { width, height, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{DecodeLimits, Format, decode, read};
+    use sightline_core::DicomSpec;
+
+    fn spec(format: PreviewFormat) -> PreviewSpec {
+        PreviewSpec {
+            width: 60,
+            height: 40,
+            format,
+            root: None,
+        }
+    }
+
+    fn gradient(width: u32, height: u32) -> Picture {
+        let shade = |x: u32, y: u32| [x * 255 / width, y * 255 / height, 128].map(|value| u8::try_from(value).unwrap());
+        let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| shade(x, y)));
+        Picture::new(width, height, pixels.collect()).unwrap()
+    }
+
+    #[test]
+    fn a_jpeg_fits_and_shows_the_picture() {
+        let jpeg = preview(&gradient(300, 400), &spec(PreviewFormat::Jpeg { quality: 90 })).unwrap();
+        let content = read(&jpeg, &DecodeLimits::default(), &DicomSpec::pixels_alone()).unwrap();
+        assert_eq!(content.facts.format, Format::Jpeg);
+        assert_eq!((content.picture.width(), content.picture.height()), (30, 40));
+        let exact = decode(
+            &preview(&gradient(300, 400), &spec(PreviewFormat::Png)).unwrap(),
+            &DecodeLimits::default(),
+        )
+        .unwrap();
+        let pairs = content.picture.rgb().iter().zip(exact.rgb());
+        assert!(pairs.clone().count() == 30 * 40 * 3);
+        // A smooth picture at this quality is off by a few steps, as JPEG is.
+        const STEPS: u8 = 8;
+        assert!(pairs.clone().all(|(ours, exact)| ours.abs_diff(*exact) <= STEPS));
+    }
+
+    #[test]
+    fn a_small_picture_keeps_its_size_and_a_png_its_values() {
+        let small = gradient(33, 17);
+        let png = preview(&small, &spec(PreviewFormat::Png)).unwrap();
+        assert_eq!(decode(&png, &DecodeLimits::default()).unwrap(), small);
+    }
+
+    #[test]
+    fn the_same_picture_and_settings_give_the_same_bytes_within_the_bound() {
+        // Noise is what compresses worst.
+        let mut state = 1_u32;
+        let noise = (0..120 * 80 * 3).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        });
+        let noise = Picture::new(120, 80, noise.collect()).unwrap();
+        for format in [PreviewFormat::Jpeg { quality: 100 }, PreviewFormat::Png] {
+            let spec = spec(format);
+            let first = preview(&noise, &spec).unwrap();
+            assert_eq!(first, preview(&noise, &spec).unwrap());
+            assert!(first.len() as u64 <= spec.most_bytes(), "{} bytes", first.len());
+        }
+    }
+}
