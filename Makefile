@@ -252,6 +252,13 @@ bench-scale: setup-test ## 1 to 16 workers on one broker and index, with a stand
 	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-clients/bin/python bench/scale/run.py \
 		--workers $(or $(WORKERS),1$(COMMA)2$(COMMA)4$(COMMA)8$(COMMA)16) --items $(or $(ITEMS),3200)
 
+.PHONY: bench-decode
+bench-decode: setup ## What fast decoding gains in time and costs in vectors (target/bench/decode.json)
+	$(SETUP) python-clients
+	cargo build --locked --bin sightline
+	cargo build --locked -p sightline-pictures --example decode_speed
+	.local/venv-clients/bin/python bench/decode/run.py
+
 .PHONY: bench-query
 bench-query: setup-test ## Searches against Milvus called directly and brute force (target/bench/query.json); ITEMS, DIMENSION, QUERIES
 	$(SETUP) python-clients ghz

@@ -92,7 +92,7 @@ pub(crate) async fn run(args: &ImportArgs, servers: &Servers, console: Console) 
 
 async fn spec(args: &ImportArgs) -> Result<v1::RunSpec, CliError> {
     let mut model = match &args.model {
-        Some(given) => Model::of(given, None).await?,
+        Some(given) => Model::of(given, None, None).await?,
         None => Model {
             name: String::new(),
             fingerprints: HashMap::new(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sightline_core::{IdError, ModelName};
 use sightline_encoding::{BatchingConfig, ModelOptions, RemoteConfig};
 use sightline_hub::{HubConfig, ModelPlace};
+use sightline_model_folder::Decode;
 use sightline_models::{DeviceChoice, LoadOptions, Precision};
 use sightline_objects::{FileAccess, OpenOptions, S3Options};
 use sightline_pictures::DecodeLimits;
@@ -73,6 +74,9 @@ pub struct ModelConfig {
     pub threads: Option<u16>,
     /// Only so many first values of each vector are kept, where the model was trained for it (Matryoshka); all by default.
     pub truncate_dim: Option<u32>,
+    /// How pictures are decoded: `exact`, or `fast`, which decodes JPEGs much larger than what the model is shown at a half,
+    /// a quarter or an eighth of their size. Another space: workers and gateways of a collection have to agree.
+    pub decode: String,
     /// SHA-256 digests of the TorchScript modules that may run: they are code.
     pub trusted_torchscript: Vec<String>,
 }
@@ -86,6 +90,7 @@ impl Default for ModelConfig {
             precision: Precision::Auto.to_string(),
             threads: Some(1),
             truncate_dim: None,
+            decode: Decode::Exact.to_string(),
             trusted_torchscript: Vec::new(),
         }
     }
@@ -180,6 +185,9 @@ impl ModelConfig {
         if self.truncate_dim == Some(0) {
             problems.note("truncate_dim", "must be at least 1");
         }
+        if let Err(message) = self.decode.parse::<Decode>() {
+            problems.note("decode", message);
+        }
         if self.threads == Some(0) {
             problems.note("threads", "must be at least 1");
         }
@@ -246,7 +254,8 @@ impl GatewayConfig {
                 trusted_torchscript: self.model.trusted_torchscript.clone(),
             },
             truncate_dim: self.model.truncate_dim,
-            decode: self.decode_limits(),
+            decode: self.model.decode.parse().unwrap_or_default(),
+            limits: self.decode_limits(),
             waiting_batches: WAITING_BATCHES,
         }))
     }

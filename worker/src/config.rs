@@ -64,6 +64,8 @@ pub struct ModelConfig {
     pub threads: u16,
     /// Only so many first values of each vector are kept; all where it is none.
     pub truncate_dim: Option<u32>,
+    /// How exactly pictures are decoded: `exact` or `fast`.
+    pub decode: String,
     /// SHA-256 digests of the TorchScript modules that may run: they are code.
     pub trusted_torchscript: Vec<String>,
     /// Most pixels of a picture.
@@ -324,6 +326,7 @@ mod tests {
                 precision: "auto".into(),
                 threads: 1,
                 truncate_dim: None,
+                decode: "exact".into(),
                 trusted_torchscript: Vec::new(),
                 max_pixels: 1,
             },

@@ -44,7 +44,8 @@ pub(crate) fn model_options(
             trusted_torchscript: config.trusted_torchscript.clone(),
         },
         truncate_dim: config.truncate_dim,
-        decode: DecodeLimits {
+        decode: config.decode.parse()?,
+        limits: DecodeLimits {
             max_pixels: config.max_pixels,
             ..DecodeLimits::default()
         },
@@ -144,7 +145,7 @@ impl EmbeddingModel for FolderModel {
 
     fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError> {
         let model = &self.first.model;
-        let content = model.read_picture(bytes, &reading.dicom);
+        let content = model.read_picture(bytes, &reading.dicom, reading.preview.as_ref());
         let prepared = content.and_then(|content| Ok((model.prepared(&content.picture)?, content)));
         let (picture, content) = prepared.map_err(|error| InputError {
             reason: match &error {

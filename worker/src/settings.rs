@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
 use sightline_hub::{HubConfig, ModelPlace};
+use sightline_model_folder::Decode;
 use sightline_models::Precision;
 use sightline_service::ServiceConfig;
 use sightline_service::config::{
@@ -83,6 +84,9 @@ pub struct ModelSettings {
     pub threads: u16,
     /// Only so many first values of each vector are kept, where the model was trained for it (Matryoshka); all by default.
     pub truncate_dim: Option<u32>,
+    /// How pictures are decoded: `exact`, or `fast`, which decodes JPEGs much larger than what the model is shown at a half,
+    /// a quarter or an eighth of their size. Another space: workers and gateways of a collection have to agree.
+    pub decode: String,
     /// SHA-256 digests of the TorchScript modules that may run: they are code.
     pub trusted_torchscript: Vec<String>,
     /// Most pixels of a picture.
@@ -99,6 +103,7 @@ impl Default for ModelSettings {
             precision: Precision::Auto.to_string(),
             threads: 0,
             truncate_dim: None,
+            decode: Decode::Exact.to_string(),
             trusted_torchscript: Vec::new(),
             max_pixels: 1 << 27,
         }
@@ -162,6 +167,9 @@ impl ModelSettings {
         if self.truncate_dim == Some(0) {
             problems.note("truncate_dim", "must be at least 1");
         }
+        if let Err(message) = self.decode.parse::<Decode>() {
+            problems.note("decode", message);
+        }
         if self.max_pixels == 0 {
             problems.note("max_pixels", "must be at least 1");
         }
@@ -183,6 +191,7 @@ impl ModelSettings {
             precision: self.precision.clone(),
             threads: self.threads,
             truncate_dim: self.truncate_dim,
+            decode: self.decode.clone(),
             trusted_torchscript: self.trusted_torchscript.clone(),
             max_pixels: self.max_pixels,
         })

@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &DemoArgs, console: Console) -> Outcome {
     let pictures = Pictures::of(args.stamps.as_deref(), args.images.as_deref())?;
     let failed = |error: anyhow::Error| CliError::Failed(format!("{error:#}"));
     let folder = args.hub.resolve(&args.model, console).await?;
-    let model = Model::of(&folder.to_string_lossy(), None).await?;
+    let model = Model::of(&folder.to_string_lossy(), None, None).await?;
     start_log(&args.data).map_err(failed)?;
     let shutdown = CancellationToken::new();
     install_signals(shutdown.clone())?;

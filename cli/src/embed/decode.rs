@@ -1,6 +1,8 @@
 //! Pictures decoded and prepared side by side.
 
 use super::input::{Content, Input};
+use sightline_core::DicomSpec;
+use sightline_model_folder::Decode;
 use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, picture};
 use std::fs;
 use std::path::Path;
@@ -10,8 +12,16 @@ use std::thread;
 /// What an input's picture became, in words where it failed; none for an input without one.
 type Prepared = Option<Result<PreparedPicture, String>>;
 
+/// How pictures are decoded and prepared.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    pub(super) preprocessor: Preprocessor,
+    pub(super) decode: Decode,
+    pub(super) limits: DecodeLimits,
+}
+
 /// Decodes the pictures of a batch on as many threads as there are cores; the order stays.
-pub(super) fn all(batch: &[Input], preprocessor: &Preprocessor, limits: &DecodeLimits) -> Vec<Prepared> {
+pub(super) fn all(batch: &[Input], decoder: &Decoder) -> Vec<Prepared> {
     let threads = thread::available_parallelism()
         .map_or(1, std::num::NonZero::get)
         .min(batch.len().max(1));
@@ -20,7 +30,7 @@ pub(super) fn all(batch: &[Input], preprocessor: &Preprocessor, limits: &DecodeL
         let mut done = Vec::new();
         while let Some((place, input)) = next_of(batch, &next) {
             if let Content::Picture(path) = &input.content {
-                done.push((place, one(path, preprocessor, limits)));
+                done.push((place, decoder.one(path)));
             }
         }
         done
@@ -42,8 +52,16 @@ fn next_of<'a>(batch: &'a [Input], next: &AtomicUsize) -> Option<(usize, &'a Inp
     Some((place, batch.get(place)?))
 }
 
-fn one(path: &Path, preprocessor: &Preprocessor, limits: &DecodeLimits) -> Result<PreparedPicture, String> {
-    let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let picture = picture::decode(&bytes, limits).map_err(|error| error.to_string())?;
-    Ok(preprocessor.prepare(&picture))
+impl Decoder {
+    fn one(&self, path: &Path) -> Result<PreparedPicture, String> {
+        let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let (limits, pixels) = (&self.limits, DicomSpec::pixels_alone());
+        let target = |width, height| self.preprocessor.target(width, height);
+        let content = match self.decode {
+            Decode::Exact => picture::read(&bytes, limits, &pixels),
+            Decode::Fast => picture::read_for(&bytes, limits, &pixels, &target),
+        };
+        let content = content.map_err(|error| error.to_string())?;
+        Ok(self.preprocessor.prepare(&content.picture))
+    }
 }

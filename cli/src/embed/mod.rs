@@ -9,13 +9,14 @@ use crate::error::{CliError, Exit, Outcome};
 use crate::models::LoadArgs;
 use crate::watch::progress;
 use clap::{Args, ValueEnum};
+use decode::Decoder;
 use indicatif::ProgressBar;
 use input::{Content, Inputs, Source};
 use output::Output;
 use sightline_core::VectorField;
 use sightline_core::vector::normalize;
 use sightline_models::{LoadedModel, ModelError, TextRole};
-use sightline_pictures::{DecodeLimits, Preprocessor};
+use sightline_pictures::DecodeLimits;
 use std::path::PathBuf;
 
 /// Embed pictures or texts into a .npy file; no server is needed.
@@ -89,7 +90,11 @@ pub(crate) async fn run(args: &EmbedArgs, console: Console) -> Outcome {
     let mut output = Output::create(&args.out, dimension)?;
     let bar = console.has_bar().then(progress::bar);
     let embedder = Embedder {
-        preprocessor: model.preprocessor().map(|shared| (*shared).clone()),
+        decoder: model.preprocessor().map(|shared| Decoder {
+            preprocessor: (*shared).clone(),
+            decode: args.load.compute.decode,
+            limits: DecodeLimits::default(),
+        }),
         model,
         role: if args.query {
             TextRole::Query
@@ -97,7 +102,6 @@ pub(crate) async fn run(args: &EmbedArgs, console: Console) -> Outcome {
             TextRole::Document
         },
         raw: args.raw,
-        limits: DecodeLimits::default(),
     };
     while let Some(batch) = inputs.next(usize::from(args.batch_size)).await? {
         embedder.embed(batch, &mut output)?;
@@ -153,18 +157,17 @@ impl EmbedArgs {
 
 struct Embedder {
     model: LoadedModel,
-    preprocessor: Option<Preprocessor>,
+    decoder: Option<Decoder>,
     role: TextRole,
     raw: bool,
-    limits: DecodeLimits,
 }
 
 impl Embedder {
     /// Embeds a batch and writes its rows; what fails is written down and costs no other its row.
     fn embed(&self, batch: Vec<input::Input>, output: &mut Output) -> Result<(), CliError> {
         let mut prepared = Vec::with_capacity(batch.len());
-        if let Some(preprocessor) = &self.preprocessor {
-            prepared = decode::all(&batch, preprocessor, &self.limits);
+        if let Some(decoder) = &self.decoder {
+            prepared = decode::all(&batch, decoder);
         }
         let mut prepared = prepared.into_iter();
         let (mut pictures, mut texts, mut kinds) = (Vec::new(), Vec::new(), Vec::new());

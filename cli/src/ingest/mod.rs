@@ -18,6 +18,7 @@ use model::Model;
 use previews::PreviewArgs;
 use rand::RngCore;
 use sightline_core::VectorField;
+use sightline_model_folder::Decode;
 use sightline_proto::v1;
 
 /// Index a dataset and watch it happen.
@@ -42,6 +43,9 @@ pub(crate) struct IngestArgs {
     /// Of a model's folder: the workers keep only so many first values of each vector (their `model.truncate_dim`).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     truncate_dim: Option<u32>,
+    /// Of a model's folder: the workers decode pictures so, exact or fast (their `model.decode`); exact by default.
+    #[arg(long, value_name = "HOW")]
+    decode: Option<Decode>,
     /// Fill only these vector fields; all that the model has by default.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     fields: Vec<FieldArg>,
@@ -142,7 +146,7 @@ async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
         None => (0, 0.0),
     };
     let max_share = args.mirror_limit.map_or(0.0, |Percent(share)| share);
-    let Model { name, fingerprints } = Model::of(&args.model, args.truncate_dim).await?;
+    let Model { name, fingerprints } = Model::of(&args.model, args.truncate_dim, args.decode).await?;
     Ok(v1::RunSpec {
         kind: v1::JobKind::Embed.into(),
         dataset: Some(dataset),

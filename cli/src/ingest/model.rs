@@ -2,7 +2,7 @@
 
 use crate::error::CliError;
 use sightline_hub::{HubConfig, HubError, ModelPlace, pulled};
-use sightline_model_folder::{DigestCache, ModelFolder};
+use sightline_model_folder::{Decode, DigestCache, FolderError, ModelFolder};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -18,17 +18,17 @@ pub(crate) struct Model {
 impl Model {
     /// Reads the folder, where there is one of that name, or where `hf:…` was pulled on this machine; else it is a name.
     /// Nothing is pulled: the workers have the model.
-    pub(crate) async fn of(given: &str, truncate_dim: Option<u32>) -> Result<Self, CliError> {
+    pub(crate) async fn of(given: &str, truncate_dim: Option<u32>, decode: Option<Decode>) -> Result<Self, CliError> {
         if let ModelPlace::Hub(model) = ModelPlace::of(Path::new(given)).map_err(HubError::from)? {
             let options = HubConfig::default().options_of_process()?;
             return match pulled(&model, &options)? {
-                Some(folder) => Self::read(folder, truncate_dim).await,
-                None => Self::named(model.name(), truncate_dim),
+                Some(folder) => Self::read(folder, truncate_dim, decode).await,
+                None => Self::named(model.name(), truncate_dim, decode),
             };
         }
         let folder = Path::new(given);
         if folder.join("config.json").is_file() {
-            return Self::read(folder.to_owned(), truncate_dim).await;
+            return Self::read(folder.to_owned(), truncate_dim, decode).await;
         }
         // No model's name begins so: a mistyped folder is not looked for among the workers.
         if given.starts_with(['.', '/', '~']) {
@@ -37,14 +37,17 @@ impl Model {
                  the name that the workers have"
             )));
         }
-        Self::named(given, truncate_dim)
+        Self::named(given, truncate_dim, decode)
     }
 
-    fn named(given: &str, truncate_dim: Option<u32>) -> Result<Self, CliError> {
-        if truncate_dim.is_some() {
+    fn named(given: &str, truncate_dim: Option<u32>, decode: Option<Decode>) -> Result<Self, CliError> {
+        let of_a_folder = [
+            ("--truncate-dim", "model.truncate_dim", truncate_dim.is_some()),
+            ("--decode", "model.decode", decode.is_some()),
+        ];
+        if let Some((flag, key, _)) = of_a_folder.into_iter().find(|(_, _, given)| *given) {
             return Err(CliError::Usage(format!(
-                "--truncate-dim goes with a model's folder, and {given:?} is a name: workers of that name have their \
-                 own model.truncate_dim"
+                "{flag} goes with a model's folder, and {given:?} is a name: workers of that name have their own {key}"
             )));
         }
         Ok(Self {
@@ -53,9 +56,12 @@ impl Model {
         })
     }
 
-    async fn read(folder: PathBuf, truncate_dim: Option<u32>) -> Result<Self, CliError> {
+    async fn read(folder: PathBuf, truncate_dim: Option<u32>, decode: Option<Decode>) -> Result<Self, CliError> {
         // All weights are read: it takes a moment.
-        let open = move || ModelFolder::open(&folder, &DigestCache::new())?.truncated(truncate_dim);
+        let open = move || {
+            let folder = ModelFolder::open(&folder, &DigestCache::new())?.truncated(truncate_dim)?;
+            Ok::<_, FolderError>(folder.decoding(decode.unwrap_or_default()))
+        };
         let opened = tokio::task::spawn_blocking(open).await;
         let opened = opened.map_err(|error| CliError::Failed(format!("cannot read the model: {error}")))?;
         let model = opened.map_err(|error| CliError::Usage(format!("cannot read the model: {error}")))?;
@@ -78,19 +84,21 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_taken_as_it_is_and_a_folder_that_is_not_there_is_refused() {
         let name = "siglip-base-patch16-224";
-        let model = Model::of(name, None).await.unwrap();
+        let model = Model::of(name, None, None).await.unwrap();
         let nameless = Model {
             name: name.into(),
             fingerprints: HashMap::new(),
         };
         assert_eq!(model, nameless);
-        let of_the_hub = Model::of("hf:google/siglip-base-patch16-224@never-pulled", None)
+        let of_the_hub = Model::of("hf:google/siglip-base-patch16-224@never-pulled", None, None)
             .await
             .unwrap();
         assert_eq!(of_the_hub, model, "the workers name it so");
-        let error = Model::of("./no/such/model", None).await.unwrap_err();
+        let error = Model::of("./no/such/model", None, None).await.unwrap_err();
         assert!(error.to_string().contains("no config.json"), "{error}");
-        let error = Model::of(name, Some(64)).await.unwrap_err();
+        let error = Model::of(name, Some(64), None).await.unwrap_err();
         assert!(error.to_string().contains("--truncate-dim"), "{error}");
+        let error = Model::of(name, None, Some(Decode::Fast)).await.unwrap_err();
+        assert!(error.to_string().contains("model.decode"), "{error}");
     }
 }

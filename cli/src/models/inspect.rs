@@ -30,7 +30,7 @@ pub(crate) struct InspectArgs {
 pub(super) async fn run(args: &InspectArgs, console: Console) -> Outcome {
     let place = args.hub.resolve(&args.model, console).await?;
     let source = Source::read(&place)?;
-    let folder = open(&place, args.compute.truncate_dim)?;
+    let folder = open(&place, &args.compute)?;
     let failed = |error| CliError::Usage(format!("cannot load the model: {error}"));
     let parameters = parameters(&folder).map_err(failed)?;
     let started = Instant::now();

@@ -7,7 +7,7 @@ use crate::console::Console;
 use crate::error::{CliError, Outcome};
 use crate::hub::HubArgs;
 use clap::{Args, Subcommand};
-use sightline_model_folder::{DigestCache, ModelFolder};
+use sightline_model_folder::{Decode, DigestCache, ModelFolder};
 use sightline_models::{DeviceChoice, LoadOptions, LoadedModel, Precision};
 use std::path::PathBuf;
 
@@ -57,6 +57,9 @@ pub(crate) struct ComputeArgs {
     /// Keep only so many first values of each vector, where the model was trained for it (Matryoshka).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) truncate_dim: Option<u32>,
+    /// exact, or fast: JPEGs much larger than what the model is shown are decoded at a part of their size. Another space.
+    #[arg(long, value_name = "HOW", default_value_t = Decode::Exact)]
+    pub(crate) decode: Decode,
     /// SHA-256 of a TorchScript module that may run: it is code. May be given several times.
     #[arg(long, value_name = "SHA256")]
     pub(crate) trust_torchscript: Vec<String>,
@@ -65,10 +68,7 @@ pub(crate) struct ComputeArgs {
 impl LoadArgs {
     /// Opens and loads the model.
     pub(crate) async fn load(&self, console: Console) -> Result<LoadedModel, CliError> {
-        let folder = open(
-            &self.hub.resolve(&self.model, console).await?,
-            self.compute.truncate_dim,
-        )?;
+        let folder = open(&self.hub.resolve(&self.model, console).await?, &self.compute)?;
         sightline_models::load(folder, &self.compute.options())
             .map_err(|error| CliError::Usage(format!("cannot load the model: {error}")))
     }
@@ -86,8 +86,8 @@ impl ComputeArgs {
 }
 
 /// Opens a folder; reads every byte of its weights for the fingerprints.
-pub(crate) fn open(folder: &std::path::Path, truncate_dim: Option<u32>) -> Result<ModelFolder, CliError> {
+pub(crate) fn open(folder: &std::path::Path, compute: &ComputeArgs) -> Result<ModelFolder, CliError> {
     ModelFolder::open(folder, &DigestCache::new())
-        .and_then(|folder| folder.truncated(truncate_dim))
+        .and_then(|folder| Ok(folder.truncated(compute.truncate_dim)?.decoding(compute.decode)))
         .map_err(|error| CliError::Usage(format!("cannot read the model: {error}")))
 }

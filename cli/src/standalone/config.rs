@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use sightline_encoding::BatchingConfig;
 use sightline_gateway::config::{GatewayConfig, LimitsConfig, ModelConfig};
 use sightline_hub::{HubConfig, ModelPlace};
+use sightline_model_folder::Decode;
 use sightline_objects::{FileAccess, OpenOptions};
 use sightline_service::ServiceConfig;
 use sightline_service::config::{
@@ -93,6 +94,9 @@ impl Config for StandaloneConfig {
         if self.model.truncate_dim == Some(0) {
             problems.note("model.truncate_dim", "must be at least 1");
         }
+        if let Err(message) = self.model.decode.parse::<Decode>() {
+            problems.note("model.decode", message);
+        }
         // The gateway knows what its limits may be; its other blocks are made of what is checked above.
         let mut found = Problems::default();
         self.gateway().check(&mut found);
@@ -156,6 +160,7 @@ impl StandaloneConfig {
                 precision: self.model.precision.clone(),
                 threads: Some(self.threads()),
                 truncate_dim: self.model.truncate_dim,
+                decode: self.model.decode.clone(),
                 trusted_torchscript: self.model.trusted_torchscript.clone(),
             },
             batching: self.batching.clone(),

@@ -4,8 +4,8 @@ use crate::batching::BatchModel;
 use crate::encoder::{Encoded, InputError, ModelDescription};
 use crate::error::EncodeError;
 use async_trait::async_trait;
-use sightline_core::{DicomSpec, FieldDescription, ModelName};
-use sightline_model_folder::{DigestCache, FolderError, ModelFolder};
+use sightline_core::{DicomSpec, FieldDescription, ModelName, PreviewSpec};
+use sightline_model_folder::{Decode, DigestCache, FolderError, ModelFolder};
 use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, TextRole, load};
 use sightline_pictures::{Content, DecodeError, DecodeLimits, Picture, PreparedPicture, Preprocessor, picture};
 use std::fmt::Debug;
@@ -37,8 +37,10 @@ pub struct ModelOptions {
     pub load: LoadOptions,
     /// Only so many first values of each vector are kept; all where it is none.
     pub truncate_dim: Option<u32>,
+    /// How exactly pictures are decoded.
+    pub decode: Decode,
     /// Limits on one picture.
-    pub decode: DecodeLimits,
+    pub limits: DecodeLimits,
     /// Batches that may wait before the model's own thread, at least one.
     pub waiting_batches: usize,
 }
@@ -59,7 +61,8 @@ pub enum PrepareError {
 pub struct RunnerModel {
     runner: ModelRunner,
     description: Arc<ModelDescription>,
-    decode: DecodeLimits,
+    decode: Decode,
+    limits: DecodeLimits,
 }
 
 impl RunnerModel {
@@ -69,12 +72,13 @@ impl RunnerModel {
     /// When the folder is not understood, its weights are damaged, or the model cannot compute.
     pub async fn open(options: ModelOptions) -> Result<Self, ModelOpenError> {
         let (root, name, truncate_dim) = (options.folder, options.name, options.truncate_dim);
+        let decode = options.decode;
         let reading = tokio::task::spawn_blocking(move || {
             let folder = match name {
                 Some(name) => ModelFolder::open_as(&root, name, &DigestCache::new()),
                 None => ModelFolder::open(&root, &DigestCache::new()),
             };
-            folder?.truncated(truncate_dim)
+            Ok::<_, FolderError>(folder?.truncated(truncate_dim)?.decoding(decode))
         });
         let folder = reading.await.map_err(|_| ModelOpenError::Interrupted)??;
         let shared_space = folder.shared_space;
@@ -94,7 +98,8 @@ impl RunnerModel {
         Ok(Self {
             runner,
             description: Arc::new(description),
-            decode: options.decode,
+            decode,
+            limits: options.limits,
         })
     }
 
@@ -104,13 +109,27 @@ impl RunnerModel {
         &self.runner
     }
 
-    /// Decodes a picture's file, and takes from a DICOM what is asked for; it may take long.
+    /// Decodes a picture's file as exactly as this model does, and takes from a DICOM what is asked for; it may take long.
+    /// `preview` is made of the picture as well.
     ///
     /// # Errors
     /// When the model embeds no pictures, or the file is none or one beyond the limits.
-    pub fn read_picture(&self, file: &[u8], dicom: &DicomSpec) -> Result<Content, PrepareError> {
-        self.preprocessor()?;
-        Ok(picture::read(file, &self.decode, dicom)?)
+    pub fn read_picture(
+        &self,
+        file: &[u8],
+        dicom: &DicomSpec,
+        preview: Option<&PreviewSpec>,
+    ) -> Result<Content, PrepareError> {
+        let preprocessor = self.preprocessor()?;
+        let target = |width, height| {
+            let (columns, rows) = preprocessor.target(width, height);
+            let (w, h) = preview.map_or((0, 0), |preview| preview.fitted(width, height));
+            (columns.max(w), rows.max(h))
+        };
+        Ok(match self.decode {
+            Decode::Exact => picture::read(file, &self.limits, dicom)?,
+            Decode::Fast => picture::read_for(file, &self.limits, dicom, &target)?,
+        })
     }
 
     /// Prepares a picture; it may take long.
@@ -136,7 +155,7 @@ impl BatchModel for RunnerModel {
     }
 
     fn prepare(&self, file: &[u8]) -> Result<PreparedPicture, InputError> {
-        let content = self.read_picture(file, &DicomSpec::pixels_alone());
+        let content = self.read_picture(file, &DicomSpec::pixels_alone(), None);
         content
             .and_then(|content| self.prepared(&content.picture))
             .map_err(|error| InputError(error.to_string()))

@@ -6,6 +6,7 @@
 //! embedding (`sightline-models`).
 
 mod architectures;
+mod decode;
 mod digest;
 mod error;
 mod folder;
@@ -26,6 +27,7 @@ mod torchscript;
 mod test_folder;
 
 pub use architectures::{EfficientNetLite, Stage, names as architectures};
+pub use decode::Decode;
 pub use digest::DigestCache;
 pub use error::FolderError;
 pub use folder::ModelFolder;

@@ -101,10 +101,25 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeErro
 /// # Errors
 /// As [`decode`], and where `dicom` refuses several frames.
 pub fn read(bytes: &[u8], limits: &DecodeLimits, dicom: &DicomSpec) -> Result<Content, DecodeError> {
+    read_for(bytes, limits, dicom, &|width, height| (width, height))
+}
+
+/// As [`read`], but a JPEG may be decoded at a half, a quarter or an eighth of its size: the least of these that is still
+/// twice as wide and twice as high as what the picture is going to be resized to. `target` says that, of the upright
+/// picture's width and height.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_for(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    dicom: &DicomSpec,
+    target: &dyn Fn(u32, u32) -> (u32, u32),
+) -> Result<Content, DecodeError> {
     if format::sniff(bytes)? == Format::Dicom {
         return dicom::read(bytes, limits, dicom);
     }
-    let (facts, picture) = file(bytes, limits)?;
+    let (facts, picture) = file(bytes, limits, target)?;
     Ok(Content {
         facts,
         picture,
@@ -112,13 +127,26 @@ pub fn read(bytes: &[u8], limits: &DecodeLimits, dicom: &DicomSpec) -> Result<Co
     })
 }
 
+/// The largest of 8, 4 and 2 by which a picture can be divided and is still twice as large as its target on both sides;
+/// else 1. Between there and the target an exact resize with a wide support follows, which hides most of how a JPEG's
+/// blocks were cut.
+fn reduction(size: (u32, u32), target: (u32, u32)) -> u32 {
+    let enough = |side: u32, target: u32, by: u32| side.div_ceil(by) >= target.saturating_mul(2);
+    let fits = |by: &u32| enough(size.0, target.0, *by) && enough(size.1, target.1, *by);
+    [8, 4, 2].into_iter().find(fits).unwrap_or(1)
+}
+
 /// A file without tags.
-fn file(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
+fn file(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    target: &dyn Fn(u32, u32) -> (u32, u32),
+) -> Result<(Facts, Picture), DecodeError> {
     let format = format::sniff(bytes)?;
     let mut essential = Cow::Borrowed(bytes);
     let mut of_chunks = None;
     match format {
-        Format::Jpeg => return jpeg(bytes, limits),
+        Format::Jpeg => return jpeg(bytes, limits, target),
         Format::Png => {
             let parts = png::essential(bytes)?;
             essential = Cow::Owned(parts.bytes);
@@ -144,11 +172,23 @@ fn file(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeE
     Ok((facts, turned(format, upright, decoded.width, decoded.height, rgb)?))
 }
 
-fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeError> {
+fn jpeg(
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    target: &dyn Fn(u32, u32) -> (u32, u32),
+) -> Result<(Facts, Picture), DecodeError> {
     let survey = jpeg::survey(bytes, jpeg::Kinds::Files, limits)?;
     let upright = orientation::of(survey.exif.as_deref(), survey.xmp);
     let turning = if orientation::needs_copy(upright) { 2 } else { 1 };
-    let decoded = turbo::decode(bytes, limits, |width, height, channels| {
+    let reduced = |width, height| {
+        if orientation::needs_copy(upright) {
+            let (rows, columns) = target(height, width);
+            reduction((width, height), (columns, rows))
+        } else {
+            reduction((width, height), target(width, height))
+        }
+    };
+    let decoded = turbo::decode(bytes, limits, reduced, |width, height, channels| {
         let pixels = u64::from(width) * u64::from(height);
         limits.check_alloc((pixels * channels + survey.coefficient_bytes).max(pixels * 3 * turning))
     })?;
@@ -166,10 +206,13 @@ fn jpeg(bytes: &[u8], limits: &DecodeLimits) -> Result<(Facts, Picture), DecodeE
     } else {
         decoded.samples
     };
+    if decoded.stored != (decoded.width, decoded.height) {
+        steps.insert(0, "decoded at a part of its size");
+    }
     let facts = Facts {
         format: Format::Jpeg,
-        width: decoded.width,
-        height: decoded.height,
+        width: decoded.stored.0,
+        height: decoded.stored.1,
         mode: if survey.progressive {
             format!("{}, progressive", decoded.mode)
         } else {

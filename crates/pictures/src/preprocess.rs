@@ -81,6 +81,12 @@ impl Preprocessor {
         height as usize * width as usize * 3
     }
 
+    /// Width and height that a picture of this size is resized to, before it is cut.
+    #[must_use]
+    pub fn target(&self, width: u32, height: u32) -> (u32, u32) {
+        resized(self.spec.resize, width, height)
+    }
+
     /// Resizes and crops.
     #[must_use]
     pub fn prepare(&self, picture: &Picture) -> PreparedPicture {

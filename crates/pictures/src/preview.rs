@@ -99,7 +99,7 @@ mod tests {
         let mut state = 1_u32;
         let noise = (0..120 * 80 * 3).map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
+            state.to_le_bytes()[3]
         });
         let noise = Picture::new(120, 80, noise.collect()).unwrap();
         for format in [PreviewFormat::Jpeg { quality: 100 }, PreviewFormat::Png] {

@@ -176,6 +176,7 @@ fn worker_config(name: String) -> SupervisorConfig {
             precision: "f32".into(),
             threads: 1,
             truncate_dim: None,
+            decode: "exact".into(),
             trusted_torchscript: Vec::new(),
             max_pixels: 1,
         },

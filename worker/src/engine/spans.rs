@@ -9,7 +9,7 @@ use super::lookup::LookedUp;
 use super::{fail, pipeline::Pipeline};
 use crate::journal::JournalStage;
 use bytes::Bytes;
-use sightline_core::{FailureReason, Item, ObjectRef, TarMember};
+use sightline_core::{FailureReason, Item, ObjectRef, PreviewSpec, TarMember};
 use sightline_objects::ObjectError;
 use std::ops::Range;
 use std::sync::Arc;

@@ -180,6 +180,7 @@ impl Bench {
                 precision: "f32".into(),
                 threads: 1,
                 truncate_dim: None,
+                decode: "exact".into(),
                 trusted_torchscript: Vec::new(),
                 max_pixels: 1,
             },

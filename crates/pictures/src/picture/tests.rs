@@ -246,3 +246,92 @@ fn a_files_facts_say_what_it_holds_and_what_is_done_to_it() {
     assert_eq!(facts("still.gif").mode, "palette");
     assert!(facts("rgb.bmp").steps.is_empty());
 }
+
+fn read_to(name: &str, width: u32, height: u32) -> Content {
+    let pixels = DicomSpec::pixels_alone();
+    read_for(&fixture(name), &DecodeLimits::default(), &pixels, &|_, _| {
+        (width, height)
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_picture_is_reduced_as_far_as_it_stays_twice_as_large_as_its_target_on_both_sides() {
+    assert_eq!(reduction((4000, 3000), (299, 224)), 4);
+    assert_eq!(reduction((4000, 3584), (224, 224)), 8);
+    assert_eq!(
+        reduction((4000, 3583), (224, 224)),
+        8,
+        "a pixel that is there in part is there"
+    );
+    assert_eq!(reduction((4000, 3576), (224, 224)), 4);
+    assert_eq!(reduction((447, 4000), (224, 224)), 1);
+    assert_eq!(reduction((895, 4000), (224, 224)), 2);
+    assert_eq!(reduction((1, 1), (u32::MAX, 1)), 1);
+    proptest::proptest!(|(width in 1_u32..70_000, height in 1_u32..70_000, w in 1_u32..2000, h in 1_u32..2000)| {
+        let by = reduction((width, height), (w, h));
+        let is_enough = |by: u32| width.div_ceil(by) >= 2 * w && height.div_ceil(by) >= 2 * h;
+        proptest::prop_assert!(by == 1 || is_enough(by));
+        proptest::prop_assert!(by == 8 || !is_enough(by * 2));
+    });
+}
+
+#[test]
+fn a_jpeg_is_decoded_smaller_where_its_target_allows_it_and_shows_the_same() {
+    let (width, height) = (1000, 752);
+    let wave = |x: u32, y: u32, period: u32| u8::try_from(((x * 3 + y * 2) / period * 37) % 256).unwrap();
+    let pixels =
+        (0..height).flat_map(|y| (0..width).flat_map(move |x| [wave(x, y, 40), wave(y, x, 60), wave(x, x, 90)]));
+    let drawn = Picture::new(width, height, pixels.collect()).unwrap();
+    let as_it_is = sightline_core::PreviewSpec {
+        width,
+        height,
+        format: sightline_core::PreviewFormat::Jpeg { quality: 95 },
+        root: None,
+    };
+    let jpeg = crate::preview(&drawn, &as_it_is).unwrap();
+    let exact = decode_default(&jpeg).unwrap();
+    for (target, by) in [((250, 188), 2), ((125, 94), 4), ((62, 47), 8), ((501, 1), 1)] {
+        let limits = DecodeLimits::default();
+        let content = read_for(&jpeg, &limits, &DicomSpec::pixels_alone(), &|_, _| target).unwrap();
+        let picture = &content.picture;
+        let size = (width.div_ceil(by), height.div_ceil(by));
+        assert_eq!((picture.width(), picture.height()), size);
+        assert_eq!((content.facts.width, content.facts.height), (width, height));
+        assert_eq!(content.facts.steps.contains(&"decoded at a part of its size"), by > 1);
+        let small = |picture: &Picture| {
+            let (width, height) = (62, 47);
+            let whole = crate::resize::Window {
+                left: 0,
+                top: 0,
+                width,
+                height,
+            };
+            crate::resize::resize(picture, width, height, sightline_model_folder::Resample::Bicubic, whole)
+        };
+        let (ours, theirs) = (small(picture), small(&exact));
+        let off: u32 = ours.iter().zip(&theirs).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        // Of 255; edges as hard as these keep a trace of how blocks are cut.
+        const STEPS: u32 = 6;
+        assert!(
+            off <= STEPS * u32::try_from(ours.len()).unwrap(),
+            "1/{by}: {off} over {}",
+            ours.len()
+        );
+    }
+}
+
+#[test]
+fn a_turned_jpeg_is_reduced_by_its_upright_sides() {
+    // Stored 20 x 14, upright 14 x 20.
+    let content = read_to("orientation6.jpg", 3, 5);
+    assert_eq!((content.picture.width(), content.picture.height()), (7, 10));
+    let content = read_to("orientation6.jpg", 5, 3);
+    assert_eq!((content.picture.width(), content.picture.height()), (14, 20));
+}
+
+#[test]
+fn what_is_no_jpeg_is_decoded_exactly_whatever_its_target() {
+    let content = read_to("rgb.bmp", 1, 1);
+    assert_eq!(content.picture, decode_default(&fixture("rgb.bmp")).unwrap());
+}

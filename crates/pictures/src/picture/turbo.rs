@@ -11,6 +11,8 @@ use turbojpeg_sys as sys;
 pub(super) struct Pixels {
     pub(super) width: u32,
     pub(super) height: u32,
+    /// Width and height as they are stored.
+    pub(super) stored: (u32, u32),
     /// Red, green, blue; or cyan, magenta, yellow, black as they are stored.
     pub(super) samples: Vec<u8>,
     /// What is stored.
@@ -63,6 +65,17 @@ impl Decompressor {
         )]
         let text = unsafe { CStr::from_ptr(sys::tj3GetErrorStr(self.0.as_ptr())) };
         text.to_string_lossy().into_owned()
+    }
+
+    /// Decodes at an n-th of the size; 1, 2, 4 and 8 are possible, of lossy files.
+    fn reduce(&self, denominator: u32) -> Result<(), DecodeError> {
+        let factor = sys::tjscalingfactor {
+            num: 1,
+            denom: c_int::try_from(denominator).unwrap_or(1),
+        };
+        #[expect(unsafe_code, reason = "the handle lives, and any factor may be given")]
+        let status = unsafe { sys::tj3SetScalingFactor(self.0.as_ptr(), factor) };
+        self.check(status)
     }
 
     fn header(&self, bytes: &[u8]) -> Result<(), DecodeError> {
@@ -143,11 +156,12 @@ pub(super) fn decode_grey(bytes: &[u8], (width, height): (u32, u32), bits: u8) -
     Ok(samples)
 }
 
-/// Decodes; the file's markers were surveyed before. `budget` is told width, height and samples a pixel
-/// before any is allocated.
+/// Decodes; the file's markers were surveyed before. `reduction` is told width and height, and says at an n-th of which
+/// size is decoded: 1, 2, 4 or 8. `budget` is told width, height and samples a pixel of that before any is allocated.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &DecodeLimits,
+    reduction: impl FnOnce(u32, u32) -> u32,
     budget: impl FnOnce(u32, u32, u64) -> Result<(), DecodeError>,
 ) -> Result<Pixels, DecodeError> {
     let no_memory = || DecodeError::Limit("there is no memory for a JPEG decoder".to_owned());
@@ -167,6 +181,11 @@ pub(super) fn decode(
     let width = decompressor.get(sys::TJPARAM_TJPARAM_JPEGWIDTH);
     let height = decompressor.get(sys::TJPARAM_TJPARAM_JPEGHEIGHT);
     limits.check_size(width, height)?;
+    let stored = (width, height);
+    let denominator = reduction(width, height);
+    decompressor.reduce(denominator)?;
+    // libjpeg's rounding: a pixel that is there in part is there.
+    let (width, height) = (width.div_ceil(denominator), height.div_ceil(denominator));
     let space = decompressor.get(sys::TJPARAM_TJPARAM_COLORSPACE);
     let mode = match space {
         sys::TJCS_TJCS_GRAY => "grey",
@@ -184,7 +203,7 @@ pub(super) fn decode(
     #[expect(
         unsafe_code,
         reason = "reads no further than the length of `bytes`; writes height rows of width pixels of the format asked \
-                  for, which is the length of `samples`, as the header that it reads again says"
+                  for, which is the length of `samples`, as the header that it reads again and the scaling factor say"
     )]
     let status = unsafe {
         sys::tj3Decompress8(
@@ -200,6 +219,7 @@ pub(super) fn decode(
     Ok(Pixels {
         width,
         height,
+        stored,
         samples,
         mode,
         cmyk,

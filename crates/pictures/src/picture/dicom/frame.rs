@@ -347,7 +347,7 @@ fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
         Some((start, rest)) if told => Cow::Owned([start, ADOBE_RGB, rest].concat()),
         _ => Cow::Borrowed(data),
     };
-    let decoded = turbo::decode(&data, limits, |_, _, _| Ok(()))?;
+    let decoded = turbo::decode(&data, limits, |_, _| 1, |_, _, _| Ok(()))?;
     if (decoded.width, decoded.height) != (shape.width, shape.height) || decoded.cmyk {
         return Err(corrupt("its JPEG is of another size"));
     }
