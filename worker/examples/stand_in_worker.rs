@@ -17,7 +17,7 @@ use sightline_objects::{ObjectError, ObjectStore, S3Options, Stores};
 use sightline_service::{ServiceArgs, ServiceInfo};
 use sightline_worker::config::{DatasetsConfig, EngineConfig};
 use sightline_worker::engine::{Datasets, EngineParts, OpenParts};
-use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels};
+use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels, Prepared, Reading};
 use sightline_worker::{ENGINE_COMMAND, WorkerConfig, serve};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -48,7 +48,8 @@ struct StandInParts;
 #[async_trait]
 impl OpenParts for StandInParts {
     async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String> {
-        let path = config.model.folder.join("stand_in.json");
+        let folder = config.model.folder.as_deref().ok_or("model.folder is needed")?;
+        let path = folder.join("stand_in.json");
         let told = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let told = serde_json::from_slice(&told).map_err(|error| format!("{}: {error}", path.display()))?;
         let index = sightline_index::open(&config.index, &sightline_index::OpenOptions::default()).await;
@@ -80,6 +81,10 @@ struct Roots(Stores);
 impl Datasets for Roots {
     async fn open(&self, root: &str) -> Result<Arc<dyn ObjectStore>, ObjectError> {
         self.0.open(root).await
+    }
+
+    async fn previews(&self, root: Option<&str>) -> Result<Arc<dyn ObjectStore>, ObjectError> {
+        self.0.open(root.unwrap_or_default()).await
     }
 }
 
@@ -165,8 +170,8 @@ impl EmbeddingModel for StandIn {
         vec!["stand-in".into()]
     }
 
-    fn prepare(&self, bytes: &[u8]) -> Result<Pixels, InputError> {
-        Ok(Pixels::new(bytes.to_vec()))
+    fn prepare(&self, bytes: &[u8], _: &Reading) -> Result<Prepared, InputError> {
+        Ok(Pixels::new(bytes.to_vec()).into())
     }
 
     async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {

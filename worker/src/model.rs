@@ -157,7 +157,7 @@ impl EmbeddingModel for NoModel {
         Vec::new()
     }
 
-    fn prepare(&self, _: &[u8]) -> Result<Pixels, InputError> {
+    fn prepare(&self, _: &[u8], _: &Reading) -> Result<Prepared, InputError> {
         Err(InputError {
             reason: FailureReason::NothingToEmbed,
             message: NONE.into(),

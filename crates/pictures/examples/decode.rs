@@ -11,7 +11,11 @@ fn main() -> io::Result<()> {
     let mut paths = env::args_os().skip(1).map(PathBuf::from).peekable();
     let middle = paths.next_if(|first| first.as_os_str() == "--middle").is_some();
     let dicom = DicomSpec {
-        frame: if middle { FrameChoice::Middle } else { FrameChoice::First },
+        frame: if middle {
+            FrameChoice::Middle
+        } else {
+            FrameChoice::First
+        },
         ..DicomSpec::pixels_alone()
     };
     let out = paths

@@ -212,13 +212,14 @@ impl Sample {
         let first = self.files.iter().find(is_other).or(self.files.first())?;
         match said {
             Err(why) => Some(failed(tar, &first.path, FailureReason::InvalidRow, why)),
-            Ok(Said(mut item)) if item.text.is_some() => Some(match key(tar, self.path_of_text(first)) {
-                Ok(key) => {
-                    item.key = key;
-                    ManifestEntry::Item(item)
-                }
-                Err(entry) => entry,
-            }),
+            Ok(Said(mut item)) if item.text.is_some() => {
+                let path = self.path_of_text(first);
+                let Some(key) = key(tar, path) else {
+                    return Some(too_long(tar, path));
+                };
+                item.key = key;
+                Some(ManifestEntry::Item(item))
+            }
             Ok(_) if is_hidden(&first.path) => Some(skipped(tar, first, "its name begins with a dot")),
             Ok(_) => Some(skipped(tar, first, &other_type(&first.path))),
         }
@@ -273,9 +274,8 @@ impl Sample {
 }
 
 fn picture(tar: &Tar, file: &Member, said: &Item) -> ManifestEntry {
-    let key = match key(tar, &file.path) {
-        Ok(key) => key,
-        Err(entry) => return entry,
+    let Some(key) = key(tar, &file.path) else {
+        return too_long(tar, &file.path);
     };
     let mut item = said.clone();
     item.key = key;
@@ -292,12 +292,14 @@ fn picture(tar: &Tar, file: &Member, said: &Item) -> ManifestEntry {
     ManifestEntry::Item(item)
 }
 
-/// The key of a file, or its entry where it can have none.
-fn key(tar: &Tar, path: &str) -> Result<ItemKey, ManifestEntry> {
-    ItemKey::new(format!("{}/{path}", tar.key)).map_err(|_| {
-        let why = "its tar's key and its path are longer together than the 1024 bytes that a row's key may have";
-        failed(tar, path, FailureReason::RowTooLarge, why)
-    })
+/// The key of a file; none where it would be longer than a key may be.
+fn key(tar: &Tar, path: &str) -> Option<ItemKey> {
+    ItemKey::new(format!("{}/{path}", tar.key)).ok()
+}
+
+fn too_long(tar: &Tar, path: &str) -> ManifestEntry {
+    let why = "its tar's key and its path are longer together than the 1024 bytes that a row's key may have";
+    failed(tar, path, FailureReason::RowTooLarge, why)
 }
 
 fn failed(tar: &Tar, path: &str, reason: FailureReason, message: impl Into<String>) -> ManifestEntry {

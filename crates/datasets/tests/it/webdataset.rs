@@ -26,11 +26,11 @@ fn tar_of<N: AsRef<str>, C: AsRef<[u8]>>(files: &[(N, C)]) -> Vec<u8> {
 }
 
 fn items(entries: &[ManifestEntry]) -> Vec<&Item> {
-    let item = |entry| match entry {
-        &ManifestEntry::Item(ref item) => Some(item),
+    let items = entries.iter().filter_map(|entry| match entry {
+        ManifestEntry::Item(item) => Some(item),
         ManifestEntry::Ended(_) => None,
-    };
-    entries.iter().filter_map(item).collect()
+    });
+    items.collect()
 }
 
 /// The bytes that an item's place names.

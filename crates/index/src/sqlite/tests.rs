@@ -4,7 +4,6 @@ use super::SqliteIndex;
 use crate::conformance::fixture;
 use crate::{FieldSearch, IndexError, OpenOptions, Projection, VectorIndex, open};
 use sightline_core::{IndexKind, VectorField};
-use std::sync::Arc;
 
 async fn open_file(path: &std::path::Path) -> Result<SqliteIndex, IndexError> {
     SqliteIndex::open(path, &OpenOptions::default()).await
