@@ -37,7 +37,10 @@ async fn the_usual_choice_is_the_same_request_as_none() {
     let run = fixture.create("r", fixture.spec()).await.unwrap();
     let usual = with_dicom(&fixture, &["usual"], Frame::First);
     assert_eq!(fixture.create("r", usual).await.unwrap().name, run.name);
-    let no_tags = with_dicom(&fixture, &["none"], Frame::First);
+    let no_tags = v1::RunSpec {
+        collection: "collections/other".into(),
+        ..with_dicom(&fixture, &["none"], Frame::First)
+    };
     let run = fixture.create("other", no_tags.clone()).await.unwrap();
     assert_eq!(run.spec.unwrap().dataset.unwrap().dicom.unwrap().tags, ["none"]);
     fixture.create("other", no_tags).await.unwrap();

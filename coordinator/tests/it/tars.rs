@@ -46,8 +46,8 @@ async fn tars_are_planned_side_by_side_and_each_picture_is_in_one_shard() {
     let run = fixture.create("r", spec).await.unwrap();
     let planned = fixture.until(&run.name, |run| run.plan_complete).await;
     let found = keys(&fixture, &id(&run)).await;
-    // Of the tar that is cut short: four pictures, and what says where it ends.
-    assert_eq!(found.len(), 12 * 30 + 1 + 4 + 1);
+    // Of the tar that is cut short: five pictures, and what says where it ends.
+    assert_eq!(found.len(), 12 * 30 + 1 + 5 + 1);
     assert!(found.values().all(|times| *times == 1), "{found:?}");
     assert!(found.contains_key("train/07.tar/029.jpg") && found.contains_key("train/12.tar"));
     assert_eq!(planned.planned_items, i64::try_from(found.len()).unwrap());

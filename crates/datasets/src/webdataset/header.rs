@@ -54,7 +54,6 @@ pub(super) fn header(block: &[u8]) -> Result<Option<Header>, String> {
         name = format!("{}/{name}", text(&block[345..500]));
     }
     let kind = match block[156] {
-        b'0' | 0 | b'7' if name.ends_with('/') => Kind::Empty,
         b'0' | 0 | b'7' => Kind::File,
         b'1' | b'2' => Kind::Link,
         b'L' => Kind::LongName,

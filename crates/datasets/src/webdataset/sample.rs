@@ -60,8 +60,7 @@ impl Samples {
         }
     }
 
-    /// The next sample; none at the tar's end. A sample that is cut short by damage is none: what belongs to it is not
-    /// known.
+    /// The next sample; none at the tar's end. Of a sample that is cut short by damage it is what lies before it.
     pub(super) async fn next(&mut self) -> Result<Option<Sample>, Broken> {
         if let Some(broken) = self.broken.take() {
             return Err(broken);
@@ -83,12 +82,12 @@ impl Samples {
             let member = match self.walk.next().await {
                 Ok(Some(member)) => member,
                 Ok(None) => break,
-                // Nothing is missing but the zeros that end a tar.
-                Err(broken) if self.walk.is_at_end() => {
-                    self.broken = Some(broken);
+                // What was read of the sample is whole; the tar's own entry says what may be missing.
+                Err(Broken::Damaged(at, why)) => {
+                    self.broken = Some(Broken::Damaged(at, why));
                     break;
                 }
-                Err(broken) => return Err(broken),
+                Err(broken @ Broken::Store(_)) => return Err(broken),
             };
             if name_of(&member.path) != sample.name || sample.files.len() >= MAX_FILES {
                 self.next = Some(member);

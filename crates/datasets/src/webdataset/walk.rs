@@ -87,13 +87,17 @@ impl Walk {
         self.at
     }
 
-    /// Whether all of the tar lies before the next header.
-    pub(super) fn is_at_end(&self) -> bool {
-        self.at >= self.tar.size
+    /// The next file or link; none at the tar's end. Directories are passed over. Who asks behind damage gets it again.
+    pub(super) async fn next(&mut self) -> Result<Option<Member>, Broken> {
+        let start = self.at;
+        let found = self.find().await;
+        if found.is_err() {
+            self.at = start;
+        }
+        found
     }
 
-    /// The next file or link; none at the tar's end. Directories are passed over.
-    pub(super) async fn next(&mut self) -> Result<Option<Member>, Broken> {
+    async fn find(&mut self) -> Result<Option<Member>, Broken> {
         let (mut start, mut said) = (self.at, Said::default());
         let mut extensions = 0;
         loop {
@@ -139,6 +143,12 @@ impl Walk {
                     What::Sparse
                 }
                 Kind::Link => What::Link,
+                // So did writers of before ustar mark directories. A header's own name may be a longer one's beginning.
+                Kind::File if said.name.as_deref().unwrap_or(&header.name).ends_with('/') => {
+                    self.pass(own, &header.name, header.size)?;
+                    (start, said, extensions) = (self.at, Said::default(), 0);
+                    continue;
+                }
                 Kind::File if said.sparse => What::Sparse,
                 Kind::File => What::File,
             };
