@@ -104,7 +104,7 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
         ),
     );
     let said = refused(&server, 1, "search --collection m3 --text x --json");
-    assert!(said.contains("imported"), "{said}");
+    assert!(said.contains("serves no model"), "{said}");
 
     let delete = "items delete --collection m3 --filter labels:\"Mass\"";
     let counted = succeed(&server, &format!("{delete} --dry-run"));
