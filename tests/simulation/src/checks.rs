@@ -1,16 +1,12 @@
 //! What has to be so when all is quiet: every item is accounted for once, and the rows are what the results say.
 
-use crate::index::Rows;
+use crate::client::Wanted;
 use crate::machines::Site;
-use crate::model::{DAMAGED, DEADLY, vector_of};
 use crate::process::Process;
+use crate::row_checks;
 use crate::scenario::Scenario;
 use crate::tree;
-use sightline_core::digest::sha256_hex;
-use sightline_core::{
-    DatasetName, FailureReason, Item, Manifest, ManifestEntry, Outcome, OutcomeCounts, Row, RowId, RunId, ShardId,
-    ShardResult, SkipReason, layout,
-};
+use sightline_core::{Item, ManifestEntry, Outcome, OutcomeCounts, RunId, ShardId, StopReason};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,53 +15,113 @@ use tokio_util::sync::CancellationToken;
 use tonic::Request;
 
 /// What the tree says of one key.
-struct Accounted {
-    item: Option<Item>,
-    outcome: Option<Outcome>,
+pub(crate) struct Accounted {
+    pub(crate) item: Option<Item>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
-/// Looks at everything.
-pub(crate) async fn check(scenario: &Scenario) {
+/// What the tree says of all keys.
+pub(crate) type All = BTreeMap<String, Accounted>;
+/// Items of shards that the tree does not reach, by key.
+pub(crate) type Orphans = BTreeMap<String, Vec<Item>>;
+
+/// Looks at everything; none where something is so wrong that nothing can follow, which was told.
+pub(crate) async fn check(scenario: &Scenario) -> Option<()> {
     let site = &scenario.site;
     let (accounted, counts) = account(scenario);
     let orphans = orphans(site, &scenario.run);
-    if scenario.untouched.iter().any(|key| !accounted.contains_key(key)) && !scenario.cancelled {
-        let lost = scenario.untouched.iter().filter(|key| !accounted.contains_key(*key));
-        site.world
-            .violation(format!("not in the tree: {:?}", lost.collect::<Vec<_>>()));
-    }
-    for (key, found) in &accounted {
-        outcome(scenario, key, found);
-        row(site, key, found, &orphans);
-    }
-    outsiders(site, &accounted, &orphans);
+    taken(scenario, &accounted, &orphans);
+    limits(scenario, counts, &orphans);
+    row_checks::check(scenario, &accounted, &orphans);
+    failures(scenario, &accounted).await?;
     fresh_coordinators(scenario, counts).await;
+    Some(())
+}
+
+/// A run over a dataset takes all that was there all the time; a run of parts of another takes just these.
+fn taken(scenario: &Scenario, accounted: &All, orphans: &Orphans) {
+    let world = &scenario.site.world;
+    let wanted = scenario.takes.as_ref().unwrap_or(&scenario.untouched);
+    let lost: Vec<_> = wanted.iter().filter(|key| !accounted.contains_key(*key)).collect();
+    if !lost.is_empty() && !scenario.stopped {
+        world.violation(format!("not in the tree: {lost:?}"));
+    }
+    let Some(takes) = &scenario.takes else { return };
+    let more: Vec<_> = accounted.keys().filter(|key| !takes.contains(*key)).collect();
+    // A repair looks at rows that orphans of the run wrote, too.
+    let of_orphans = match &scenario.client.wanted {
+        Wanted::Repair(parent) | Wanted::Retry(parent) => !self::orphans(&scenario.site, parent).is_empty(),
+        Wanted::All { .. } => false,
+    };
+    if !more.is_empty() && orphans.is_empty() && !of_orphans {
+        world.violation(format!("nobody asked for {more:?}"));
+    }
+}
+
+/// A run that stopped itself had more failures than it allows.
+fn limits(scenario: &Scenario, counts: OutcomeCounts, orphans: &Orphans) {
+    let state = &scenario.site.state;
+    let Some(stop) = tree::stop(state, &scenario.run).filter(|stop| stop.reason == StopReason::TooManyFailures) else {
+        return;
+    };
+    scenario.site.world.count("stopped_by_failures");
+    let limit = tree::document(state, &scenario.run).and_then(|document| document.spec.max_failures);
+    if limit.is_none_or(|limit| counts.failed <= limit) && orphans.is_empty() {
+        scenario
+            .site
+            .world
+            .violation(format!("{} failures: {}", counts.failed, stop.message));
+    }
+}
+
+/// The failed items are listed, each once.
+async fn failures(scenario: &Scenario, accounted: &All) -> Option<()> {
+    let mut listed = scenario.client.failures().await?;
+    listed.sort_unstable();
+    let failed = accounted
+        .iter()
+        .filter(|(_, found)| matches!(found.outcome, Some(Outcome::Failed { .. })));
+    let failed: Vec<&String> = failed.map(|(key, _)| key).collect();
+    if listed.iter().collect::<Vec<_>>() != failed {
+        scenario
+            .site
+            .world
+            .violation(format!("{listed:?} are listed as failed, and {failed:?} failed"));
+    }
+    Some(())
 }
 
 /// Walks the tree; every key is there once.
-fn account(scenario: &Scenario) -> (BTreeMap<String, Accounted>, OutcomeCounts) {
+fn account(scenario: &Scenario) -> (All, OutcomeCounts) {
     let (site, run) = (&scenario.site, &scenario.run);
     let world = &site.world;
     let mut accounted = BTreeMap::new();
     let mut counts = OutcomeCounts::default();
     let mut nodes = BTreeSet::new();
     for step in tree::walk(&site.state, run) {
+        if step.nodes > 1 {
+            world.count("contested_links");
+        }
         let Some((digest, node)) = step.node else {
-            if !scenario.cancelled {
+            if !scenario.stopped {
                 world.violation("the run ended and a link has no node");
             }
             continue;
         };
         nodes.insert((node.link.id(run), digest));
         for shard in &node.shards {
-            let result = merged(site, run, &shard.id);
-            if result.is_none() && !scenario.cancelled {
+            let result = tree::merged(&site.state, run, &shard.id);
+            if result.is_none() && !scenario.stopped {
                 world.violation(format!("the run ended and shard {} has no result", shard.id));
             }
             counts += result
                 .as_ref()
                 .map_or_else(OutcomeCounts::default, |result| result.counts);
-            for (at, entry) in manifest(site, run, &shard.id).entries.into_iter().enumerate() {
+            for (at, entry) in tree::manifest(&site.state, run, &shard.id)
+                .entries
+                .into_iter()
+                .enumerate()
+            {
                 let outcome = result.as_ref().map(|result| result.items[at].outcome.clone());
                 let key = entry.key().to_string();
                 let item = match entry {
@@ -82,154 +138,31 @@ fn account(scenario: &Scenario) -> (BTreeMap<String, Accounted>, OutcomeCounts) 
         Some(frozen) if frozen.nodes.iter().cloned().collect::<BTreeSet<_>>() != nodes => {
             world.violation("the frozen tree is not the tree");
         }
-        None if !scenario.cancelled => world.violation("the run ended and its tree is not frozen"),
+        None if !scenario.stopped => world.violation("the run ended and its tree is not frozen"),
         _ => {}
     }
     (accounted, counts)
 }
 
-fn manifest(site: &Site, run: &RunId, shard: &ShardId) -> Manifest {
-    let bytes = site.state.get(&layout::shard_manifest(run, shard), None).unwrap();
-    Manifest::decode(shard, &bytes).unwrap()
-}
-
-fn merged(site: &Site, run: &RunId, shard: &ShardId) -> Option<ShardResult> {
-    let results = tree::results(&site.state, run, shard).into_iter();
-    results.reduce(|merged, result| merged.merge(&result))
-}
-
 /// Items of shards of nodes that are not in the tree, by key: of two nodes of one link one counts, and both are worked.
 /// Their rows are right, and nobody counts them.
-fn orphans(site: &Site, run: &RunId) -> BTreeMap<String, Vec<Item>> {
-    let steps = tree::walk(&site.state, run);
-    let counts = steps.iter().filter_map(|step| step.node.as_ref());
-    let reached: BTreeSet<ShardId> = counts
-        .flat_map(|(_, node)| node.shards.iter().map(|shard| shard.id.clone()))
-        .collect();
+fn orphans(site: &Site, run: &RunId) -> Orphans {
+    let reached = tree::shards(&site.state, run);
     let planned: BTreeSet<ShardId> = tree::nodes(&site.state, run)
         .into_iter()
         .flat_map(|node| node.shards)
         .map(|shard| shard.id)
         .collect();
-    let mut orphans: BTreeMap<String, Vec<Item>> = BTreeMap::new();
+    let mut orphans = Orphans::new();
     for shard in planned.difference(&reached) {
         site.world.count("orphaned_shards");
-        for entry in manifest(site, run, shard).entries {
+        for entry in tree::manifest(&site.state, run, shard).entries {
             if let ManifestEntry::Item(item) = entry {
                 orphans.entry(item.key.to_string()).or_default().push(item);
             }
         }
     }
     orphans
-}
-
-fn bytes_of(site: &Site, item: &Item) -> Vec<u8> {
-    let image = item.image.as_ref().unwrap();
-    site.pictures.version(&image.etag).unwrap().to_vec()
-}
-
-/// An item ended as its picture is, and was skipped only where it changed.
-fn outcome(scenario: &Scenario, key: &str, found: &Accounted) {
-    let site = &scenario.site;
-    let wrong = |why: &str| {
-        site.world
-            .violation(format!("{key} ended as {:?}: {why}", found.outcome))
-    };
-    let Some(outcome) = &found.outcome else { return };
-    let Some(item) = &found.item else {
-        if !matches!(
-            outcome,
-            Outcome::Skipped {
-                reason: SkipReason::UnsupportedType,
-                ..
-            }
-        ) {
-            wrong("it is no picture");
-        }
-        return;
-    };
-    let bytes = bytes_of(site, item);
-    let expected = if bytes.is_empty() {
-        Some(FailureReason::EmptyObject)
-    } else if bytes.starts_with(DAMAGED) {
-        Some(FailureReason::CorruptImage)
-    } else if bytes.starts_with(DEADLY) {
-        Some(FailureReason::EngineKilled)
-    } else {
-        None
-    };
-    match (outcome, expected) {
-        (
-            Outcome::Skipped {
-                reason: SkipReason::Gone | SkipReason::Changed,
-                ..
-            },
-            _,
-        ) if !scenario.untouched.contains(key) => {}
-        (Outcome::Indexed { .. }, None) => {}
-        (Outcome::Failed { reason, .. }, Some(expected)) if *reason == expected => {}
-        _ => wrong(&format!("its picture is {expected:?}")),
-    }
-}
-
-/// An item that is indexed has one row, with the digest of the result and the vector of its bytes.
-fn row(site: &Site, key: &str, found: &Accounted, orphans: &BTreeMap<String, Vec<Item>>) {
-    let world = &site.world;
-    let (Some(item), Some(Outcome::Indexed { digest } | Outcome::Unchanged { digest })) = (&found.item, &found.outcome)
-    else {
-        return;
-    };
-    let rows = rows_of(&site.rows, key);
-    let [row] = rows.as_slice() else {
-        return world.violation(format!("{key} is indexed and has {} rows", rows.len()));
-    };
-    if row.source_digest != *digest {
-        let by_orphan = orphans
-            .get(key)
-            .is_some_and(|items| items.iter().any(|other| is_of(site, row, other)));
-        if by_orphan {
-            return world.count("rows_of_orphans");
-        }
-        return world.violation(format!("{key} has a row of another version than its result says"));
-    }
-    if !is_of(site, row, item) {
-        world.violation(format!("the row of {key} is not what its picture gives"));
-    }
-}
-
-fn is_of(site: &Site, row: &Row, item: &Item) -> bool {
-    let bytes = bytes_of(site, item);
-    let right = vector_of(&bytes).ok();
-    row.content_hash == sha256_hex(&bytes) && row.image_embedding == right
-}
-
-fn rows_of(rows: &Rows, key: &str) -> Vec<Row> {
-    let id = RowId::of_item(
-        &DatasetName::new("pictures").unwrap(),
-        &sightline_core::ItemKey::new(key).unwrap(),
-    );
-    rows.all().into_iter().filter(|row| row.id == id).collect()
-}
-
-/// Rows of what is not indexed: there are none.
-fn outsiders(site: &Site, accounted: &BTreeMap<String, Accounted>, orphans: &BTreeMap<String, Vec<Item>>) {
-    for row in site.rows.all() {
-        let indexed = accounted.get(&row.key).is_some_and(|found| {
-            matches!(
-                found.outcome,
-                None | Some(Outcome::Indexed { .. } | Outcome::Unchanged { .. })
-            )
-        });
-        if indexed {
-            continue;
-        }
-        if orphans.contains_key(&row.key) {
-            site.world.count("rows_of_orphans");
-        } else {
-            site.world
-                .violation(format!("{} has a row, and is not indexed", row.key));
-        }
-    }
 }
 
 /// Two coordinators that knew nothing agree on the end, and the shipped audit finds nothing.

@@ -2,9 +2,10 @@
 //! two rows.
 
 use crate::bugs::Bug;
+use crate::monitor::Monitor;
 use crate::process::Process;
 use async_trait::async_trait;
-use sightline_core::filter::Filter;
+use sightline_core::filter::{Field, Filter, TextField};
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
 use sightline_index::{FieldHits, FieldSearch, IndexError, Projection, VectorIndex};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,10 +33,27 @@ impl Rows {
         rows.flatten().cloned().collect()
     }
 
-    pub(crate) fn copies(&self, id: &RowId) -> usize {
+    /// Puts a row beside those that there are, into the first collection; nowhere where there is none.
+    pub(crate) fn put(&self, row: Row) {
+        if let Some(collection) = self.lock().values_mut().next() {
+            collection.rows.insert(row.id.clone(), vec![row]);
+        }
+    }
+
+    /// Takes rows away.
+    pub(crate) fn take(&self, ids: &[RowId]) {
+        for collection in self.lock().values_mut() {
+            for id in ids {
+                collection.rows.remove(id);
+            }
+        }
+    }
+
+    /// Every row with an id.
+    pub(crate) fn with(&self, id: &RowId) -> Vec<Row> {
         let collections = self.lock();
-        let copies = collections.values().filter_map(|collection| collection.rows.get(id));
-        copies.map(Vec::len).sum()
+        let rows = collections.values().filter_map(|collection| collection.rows.get(id));
+        rows.flatten().cloned().collect()
     }
 
     fn of<T>(&self, name: &CollectionName, read: impl FnOnce(&mut Collection) -> T) -> Result<T, IndexError> {
@@ -52,6 +70,7 @@ impl Rows {
 pub(crate) struct Index {
     pub(crate) rows: Arc<Rows>,
     pub(crate) process: Arc<Process>,
+    pub(crate) monitor: Arc<Monitor>,
 }
 
 fn away(action: &'static str) -> impl Fn() -> IndexError + Send {
@@ -132,12 +151,13 @@ impl VectorIndex for Index {
 
     async fn delete(&self, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
         let (rows, name, ids) = (Arc::clone(&self.rows), collection.clone(), ids.to_vec());
+        let (monitor, process) = (Arc::clone(&self.monitor), self.process.name.clone());
         let effect = move || {
-            rows.of(&name, |collection| {
-                for id in &ids {
-                    collection.rows.remove(id);
-                }
-            })
+            rows.of(&name, |_| ())?;
+            let there: Vec<Row> = ids.iter().flat_map(|id| rows.with(id)).collect();
+            monitor.deletes(&process, &there);
+            rows.take(&ids);
+            Ok(())
         };
         self.process
             .call("delete rows".into(), away("delete rows"), effect)
@@ -172,7 +192,7 @@ impl VectorIndex for Index {
         let (rows, name, filter, after) = (
             Arc::clone(&self.rows),
             collection.clone(),
-            filter.cloned(),
+            self.seen(filter),
             after.cloned(),
         );
         let effect = move || {
@@ -204,6 +224,27 @@ impl VectorIndex for Index {
             collection: collection.to_string(),
             message: "nobody searches in a simulation".into(),
         })
+    }
+}
+
+impl Index {
+    /// A filter as the process has it, where a mistake is seeded.
+    fn seen(&self, filter: Option<&Filter>) -> Option<Filter> {
+        let of_dataset = |filter: &Filter| {
+            matches!(
+                filter,
+                Filter::Compare {
+                    field: Field::Text(TextField::Dataset),
+                    ..
+                }
+            )
+        };
+        match filter {
+            Some(Filter::And(all)) if self.process.world.bug == Some(Bug::MirrorOthers) => Some(Filter::And(
+                all.iter().filter(|one| !of_dataset(one)).cloned().collect(),
+            )),
+            filter => filter.cloned(),
+        }
     }
 }
 

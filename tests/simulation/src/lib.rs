@@ -8,11 +8,15 @@
 //! Nothing here is part of a build: all of it is tests. See `docs/protocol.md`, "How it is proven".
 
 #[cfg(test)]
+mod acts;
+#[cfg(test)]
 mod broker;
 #[cfg(test)]
 mod bugs;
 #[cfg(test)]
 mod checks;
+#[cfg(test)]
+mod client;
 #[cfg(test)]
 mod disk;
 #[cfg(test)]
@@ -22,13 +26,21 @@ mod index;
 #[cfg(test)]
 mod machines;
 #[cfg(test)]
+mod mirror;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod monitor;
 #[cfg(test)]
+mod pictures;
+#[cfg(test)]
 mod process;
 #[cfg(test)]
 mod queue;
+#[cfg(test)]
+mod repair;
+#[cfg(test)]
+mod row_checks;
 #[cfg(test)]
 mod scenario;
 #[cfg(test)]

@@ -96,6 +96,7 @@ impl Site {
         Arc::new(Index {
             rows: Arc::clone(&self.rows),
             process: Arc::clone(process),
+            monitor: Arc::clone(&self.monitor),
         })
     }
 

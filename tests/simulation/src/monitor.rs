@@ -23,6 +23,8 @@ pub(crate) struct Monitor {
     seen: Mutex<Seen>,
     /// While the broker's messages are lost and nobody has resumed the run.
     broker_is_lost: AtomicBool,
+    /// The run that is asked for now.
+    live_run: Mutex<Option<RunId>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +51,12 @@ impl Monitor {
             shards_queue,
             seen: Mutex::default(),
             broker_is_lost: AtomicBool::new(false),
+            live_run: Mutex::default(),
         })
+    }
+
+    pub(crate) fn live_run(&self) -> MutexGuard<'_, Option<RunId>> {
+        self.live_run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -64,6 +71,9 @@ impl Monitor {
     pub(crate) fn delivered(&self, process: &str, queue: &str, message: &Message) {
         let folder = if queue == queues::PLAN {
             let link = PlanMessage::from_bytes(&message.body).unwrap();
+            if link.watch {
+                return;
+            }
             layout::plan_link(&link.run, &link.link.id(&link.run))
         } else {
             let shard = ShardMessage::from_bytes(&message.body).unwrap();
@@ -113,13 +123,17 @@ impl Monitor {
             return;
         }
         let run = if queue == queues::PLAN {
-            PlanMessage::from_bytes(&message.body).unwrap().run
+            let link = PlanMessage::from_bytes(&message.body).unwrap();
+            if link.watch {
+                return self.watch_acked(broker, &link.run);
+            }
+            link.run
         } else {
             let shard = ShardMessage::from_bytes(&message.body).unwrap();
             self.rows_are_durable(&shard);
             shard.run
         };
-        if tree::is_stopped(&self.state, &run) {
+        if tree::stop(&self.state, &run).is_some() && !self.is_to_mirror(&run) {
             return;
         }
         for what in self.forgotten(broker, &run) {
@@ -128,11 +142,26 @@ impl Monitor {
         }
     }
 
+    /// Somebody has to be asked to delete rows as long as there are any to delete. Whoever creates a run publishes that it
+    /// is to be watched before its first link.
+    fn watch_acked(&self, broker: &Broker, run: &RunId) {
+        if self.is_to_mirror(run) && !broker.holds(queues::PLAN, &format!("{run}/watch")) {
+            self.world.violation(format!(
+                "acked that {run} is to be watched before it had deleted its rows"
+            ));
+        }
+    }
+
     fn rows_are_durable(&self, shard: &ShardMessage) {
+        // What only an orphan names may be deleted as soon as the tree is done.
+        let mirrored = tree::mirror_is_planned(&self.state, &shard.run);
+        if mirrored && !tree::shards(&self.state, &shard.run).contains(&shard.shard) {
+            return;
+        }
         for result in tree::results(&self.state, &shard.run, &shard.shard) {
             for item in &result.items {
                 let there = matches!(item.outcome, Outcome::Indexed { .. } | Outcome::Unchanged { .. });
-                if there && self.rows.copies(&RowId::of_item(&self.dataset, &item.key)) == 0 {
+                if there && self.rows.with(&RowId::of_item(&self.dataset, &item.key)).is_empty() {
                     self.world
                         .violation(format!("{} has a result, and no row of {}", shard.shard, item.key));
                 }
@@ -140,9 +169,15 @@ impl Monitor {
         }
     }
 
-    /// Open links and shards without result that no message asks for any more.
+    /// Open links, shards without result and rows to delete that no message asks for any more.
     pub(crate) fn forgotten(&self, broker: &Broker, run: &RunId) -> Vec<String> {
         let mut forgotten = Vec::new();
+        if self.is_to_mirror(run) && !broker.holds(queues::PLAN, &format!("{run}/watch")) {
+            forgotten.push("nobody is asked to delete what the dataset holds no more".to_owned());
+        }
+        if tree::stop(&self.state, run).is_some() {
+            return forgotten;
+        }
         let mut open = vec![Link::default()];
         while let Some(link) = open.pop() {
             let id = link.id(run);

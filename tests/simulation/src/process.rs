@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use tokio_util::sync::CancellationToken;
 
-/// Deaths in one simulation: enough to meet each place, few enough to end.
+/// Deaths in one storm: enough to meet each place, few enough to end.
 const MOST_DEATHS: u64 = 16;
 
 /// A life of a process.
@@ -87,7 +87,10 @@ impl Process {
     fn fate(&self) -> Fate {
         let world = &self.world;
         let late = world.chance(0.3);
-        if self.mortal && world.fault(world.rates.crash) && world.counted("crashes") < MOST_DEATHS {
+        if self.mortal
+            && world.fault(world.rates.crash)
+            && world.counted("crashes") < MOST_DEATHS * world.counted("storms")
+        {
             world.count("crashes");
             return match world.below(3) {
                 0 => Fate::DiesBefore,

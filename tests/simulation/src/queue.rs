@@ -1,7 +1,7 @@
 //! The queue seam of one process: sessions that are lost, answers that do not arrive.
 
 use crate::broker::{Answer, Broker, DELIVERY_LIMIT, Taken};
-use crate::bugs::Bug;
+use crate::bugs::{self, Bug};
 use crate::monitor::Monitor;
 use crate::process::Process;
 use async_trait::async_trait;
@@ -132,6 +132,7 @@ impl SimulatedConsumer {
         let world = &connection.process.world;
         world.note(format!("{name} takes {} ({redeliveries} times before)", message.id));
         connection.monitor.delivered(name, &self.queue, &message);
+        bugs::delivered(connection, &self.queue, &message);
         let receipt = SimulatedReceipt {
             connection: connection.clone(),
             queue: self.queue.clone(),

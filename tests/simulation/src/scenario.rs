@@ -1,33 +1,50 @@
-//! One simulation from its seed to its end: pictures, machines, a client, a storm, and then calm.
+//! One simulation from its seed to its end: pictures, machines, and a story of runs, each with a storm and then calm.
 
+use crate::acts;
 use crate::bugs::Bug;
 use crate::checks;
-use crate::machines::{ROOT, Role, Site, keep};
-use crate::model::{DAMAGED, DEADLY, name as model_name};
+use crate::client::{CALM_LIMIT, Client, Wanted};
+use crate::machines::{Role, Site, keep};
+use crate::pictures::{alter, change, fill};
+use crate::repair;
+use crate::tree;
 use crate::world::{Shown, World};
-use bytes::Bytes;
-use sightline_core::RunId;
+use sightline_core::{DatasetName, Outcome, Row, RunId};
 use sightline_proto::v1;
-use sightline_proto::v1::coordinator_server::Coordinator as Api;
-use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{Code, Request, Status};
 
-/// Calls of a client end at this.
-const CALL_LIMIT: Duration = Duration::from_secs(60);
-/// Once nothing goes wrong any more, a run ends within this, and the last message is answered.
-const CALM_LIMIT: Duration = Duration::from_secs(3600);
-
-/// What one simulation is about.
+/// What one run was about, once all is quiet.
 pub(crate) struct Scenario {
     pub(crate) site: Arc<Site>,
+    pub(crate) client: Client,
     pub(crate) run: RunId,
+    /// Keys that a run of parts of another has to take; none for a run over the whole dataset.
+    pub(crate) takes: Option<BTreeSet<String>>,
     /// Keys of objects that were there from before the run to its end as they were.
     pub(crate) untouched: BTreeSet<String>,
-    pub(crate) cancelled: bool,
+    /// The dataset's rows before the run, by key, and those of other datasets.
+    pub(crate) before: BTreeMap<String, Row>,
+    pub(crate) others: Vec<Row>,
+    /// Whether it was stopped before every item had ended.
+    pub(crate) stopped: bool,
+    /// How it ended, as it was told.
+    pub(crate) ended: v1::Run,
+}
+
+impl Scenario {
+    /// Items of the tree that are in the index, or are not, as results say.
+    pub(crate) fn keys_that(&self, end: impl Fn(&Outcome) -> bool) -> BTreeSet<String> {
+        let disk = &self.site.state;
+        let shards = tree::shards(disk, &self.run);
+        let results = shards.iter().filter_map(|shard| tree::merged(disk, &self.run, shard));
+        let items = results.flat_map(|result| result.items);
+        items
+            .filter(|item| end(&item.outcome))
+            .map(|item| item.key.to_string())
+            .collect()
+    }
 }
 
 /// Simulates a seed.
@@ -39,7 +56,11 @@ pub(crate) fn simulate(seed: u64, bug: Option<Bug>, keep_lines: bool) -> Shown {
         .unwrap();
     let shown = runtime.block_on(async {
         let world = World::new(seed, bug, keep_lines);
-        live(&world).await;
+        let site = Site::new(&world);
+        fill(&site);
+        let machines = start(&site);
+        story(&site).await;
+        drop(machines);
         world.shown()
     });
     // Tasks of dead processes wait for ever: they go with the runtime.
@@ -47,31 +68,76 @@ pub(crate) fn simulate(seed: u64, bug: Option<Bug>, keep_lines: bool) -> Shown {
     shown
 }
 
-async fn live(world: &Arc<World>) {
-    let site = Site::new(world);
-    let keys = fill(&site);
+fn start(site: &Arc<Site>) -> Vec<AbortOnDropHandle<()>> {
+    let world = &site.world;
     let coordinators = 1 + world.below(3);
     let workers = 1 + world.below(3);
-    let mut machines = Vec::new();
-    for number in 0..coordinators + workers {
-        let role = if number < coordinators {
+    let role = |number| {
+        if number < coordinators {
             Role::Coordinator
         } else {
             Role::Worker
+        }
+    };
+    let machine = |number| {
+        let kept = keep(Arc::clone(site), role(number), usize::try_from(number).unwrap());
+        AbortOnDropHandle::new(tokio::spawn(kept))
+    };
+    (0..coordinators + workers).map(machine).collect()
+}
+
+/// A run over the dataset; in half of all worlds another one after the dataset changed, which mostly mirrors it; now and
+/// then what failed once more, and what somebody deleted behind all backs. None where something is wrong, which was told.
+async fn story(site: &Arc<Site>) -> Option<()> {
+    let world = &site.world;
+    let max_failures = || if world.chance(0.1) { 2 } else { 0 };
+    let first = Wanted::All {
+        mirror: None,
+        max_failures: max_failures(),
+    };
+    let mut last = run(site, first, "first", None).await?;
+    if world.chance(0.5) {
+        alter(site);
+        let share = if world.chance(0.5) { 1.0 } else { 0.0 };
+        let second = Wanted::All {
+            mirror: world.chance(0.8).then_some(share),
+            max_failures: max_failures(),
         };
-        let number = usize::try_from(number).unwrap();
-        machines.push(AbortOnDropHandle::new(tokio::spawn(keep(
-            Arc::clone(&site),
-            role,
-            number,
-        ))));
+        last = run(site, second, "second", None).await?;
     }
+    let failed = last.keys_that(|outcome| matches!(outcome, Outcome::Failed { .. }));
+    if !failed.is_empty() && world.chance(0.4) {
+        world.count("retries");
+        let retry = Wanted::Retry(last.run.clone());
+        repair::mend(site, &failed);
+        run(site, retry, "retry", Some(failed)).await?;
+    }
+    if !last.stopped && world.chance(0.2) {
+        let lost = repair::lose_a_row(&last).await?;
+        if let Some(lost) = lost {
+            world.count("repairs");
+            let wanted = Wanted::Repair(last.run.clone());
+            run(site, wanted, "repair", Some(BTreeSet::from([lost]))).await?;
+        }
+    }
+    Some(())
+}
+
+/// A storm with one run in it, and what has to be so when all is quiet again.
+async fn run(site: &Arc<Site>, wanted: Wanted, request_id: &str, takes: Option<BTreeSet<String>>) -> Option<Scenario> {
+    let world = &site.world;
+    let client = Client::new(site, wanted, request_id);
+    let dataset = DatasetName::new("pictures").unwrap();
+    let (before, others) = site
+        .rows
+        .all()
+        .into_iter()
+        .partition::<Vec<Row>, _>(|row| row.dataset == dataset);
+    let keys = site.pictures.keys("");
     let touched = Arc::new(Mutex::new(BTreeSet::new()));
-    let changing = AbortOnDropHandle::new(tokio::spawn(change(
-        Arc::clone(&site),
-        keys.clone(),
-        Arc::clone(&touched),
-    )));
+    site.monitor.expects(&client.run);
+    world.storm();
+    let changing = AbortOnDropHandle::new(tokio::spawn(change(Arc::clone(site), Arc::clone(&touched))));
     let calming = {
         let (world, storm) = (Arc::clone(world), world.millis(2_000, 60_000));
         AbortOnDropHandle::new(tokio::spawn(async move {
@@ -79,242 +145,32 @@ async fn live(world: &Arc<World>) {
             world.calm_down();
         }))
     };
-    let run = RunId::of_request("anonymous", "simulated");
-    let client = Client {
-        site: Arc::clone(&site),
-        name: format!("runs/{run}"),
-    };
-    let asked = client.ask(world.chance(0.1)).await;
+    let watcher = world
+        .chance(0.3)
+        .then(|| AbortOnDropHandle::new(tokio::spawn(acts::watch(Arc::clone(site), client.name()))));
+    let ended = client.ask().await?;
     drop((changing, calming));
-    if let Asked::Ended { cancelled } = asked
-        && client.silence().await
+    if !client.silence().await {
+        return None;
+    }
+    if let Some(watcher) = watcher
+        && tokio::time::timeout(CALM_LIMIT, watcher).await.is_err()
     {
-        drop(machines);
-        let touched = touched.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let scenario = Scenario {
-            site,
-            run,
-            untouched: keys.into_iter().filter(|key| !touched.contains(key)).collect(),
-            cancelled,
-        };
-        checks::check(&scenario).await;
+        world.violation("who watches never hears of the end");
     }
-}
-
-fn picture(world: &World, key: &str) -> Vec<u8> {
-    let number = world.number();
-    match world.below(40) {
-        0 => Vec::new(),
-        1 | 2 => [DAMAGED, key.as_bytes(), &number.to_le_bytes()].concat(),
-        3 if world.counted("deadly_pictures") < 2 => {
-            world.count("deadly_pictures");
-            [DEADLY, key.as_bytes(), &number.to_le_bytes()].concat()
-        }
-        // Some pictures are there twice.
-        4 => b"a picture that many have".to_vec(),
-        _ => [key.as_bytes(), &number.to_le_bytes()].concat(),
-    }
-}
-
-fn new_key(world: &World) -> String {
-    let folder = ["", "a/", "b/", "b/c/"][usize::try_from(world.below(4)).unwrap()];
-    let kind = if world.chance(0.07) { "txt" } else { "png" };
-    format!("{folder}{:04}.{kind}", world.below(10_000))
-}
-
-fn fill(site: &Site) -> BTreeSet<String> {
-    let world = &site.world;
-    let keys: BTreeSet<String> = (0..world.below(60)).map(|_| new_key(world)).collect();
-    for key in &keys {
-        site.pictures.put(key, Bytes::from(picture(world, key)));
-    }
-    keys
-}
-
-/// Changes, deletes and adds objects while they are listed and read.
-async fn change(site: Arc<Site>, keys: BTreeSet<String>, touched: Arc<Mutex<BTreeSet<String>>>) {
-    let world = &site.world;
-    let keys: Vec<String> = keys.into_iter().collect();
-    let changes = [0, 0, 3, 12][usize::try_from(world.below(4)).unwrap()];
-    for _ in 0..changes {
-        tokio::time::sleep(world.millis(1, 5_000)).await;
-        if world.is_calm() {
-            return;
-        }
-        let old = keys.get(usize::try_from(world.below(keys.len() as u64)).unwrap());
-        let (key, deleted) = match (world.below(3), old) {
-            (0, Some(key)) => (key.clone(), true),
-            (1, Some(key)) => (key.clone(), false),
-            _ => (new_key(world), false),
-        };
-        world.count("changes");
-        touched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone());
-        if deleted {
-            world.note(format!("{key} is deleted"));
-            site.pictures.delete(&key);
-        } else {
-            world.note(format!("{key} is written"));
-            site.pictures.put(&key, Bytes::from(picture(world, &key)));
-        }
-    }
-}
-
-enum Asked {
-    Ended {
-        cancelled: bool,
-    },
-    /// It did not end, which is a violation that was told.
-    Never,
-}
-
-struct Client {
-    site: Arc<Site>,
-    name: String,
-}
-
-impl Client {
-    /// Calls a coordinator, whichever runs, until one answers.
-    async fn until<T>(
-        &self,
-        what: &str,
-        call: impl AsyncFn(sightline_coordinator::CoordinatorService) -> Result<T, Status>,
-    ) -> T {
-        let world = &self.site.world;
-        loop {
-            if let Some(api) = self.site.some_api() {
-                match tokio::time::timeout(CALL_LIMIT, call(api)).await {
-                    Ok(Ok(answer)) => {
-                        world.note(format!("client: {what} answered"));
-                        return answer;
-                    }
-                    Ok(Err(status)) if status.code() == Code::Unavailable => {}
-                    Ok(Err(status)) => world.violation(format!("{what} was refused: {status}")),
-                    Err(_) => {}
-                }
-            }
-            tokio::time::sleep(world.millis(100, 2_000)).await;
-        }
-    }
-
-    async fn create(&self) {
-        let spec = v1::RunSpec {
-            kind: v1::JobKind::Embed.into(),
-            dataset: Some(v1::Dataset {
-                name: "pictures".into(),
-                root: ROOT.into(),
-                source: Some(v1::dataset::Source::Prefix(v1::PrefixSource {})),
-                dicom: None,
-            }),
-            collection: "collections/pictures".into(),
-            model: model_name().to_string(),
-            shard_items: 1 + i32::try_from(self.site.world.seed % 6).unwrap(),
-            ..v1::RunSpec::default()
-        };
-        let create = async |api: sightline_coordinator::CoordinatorService| {
-            let request = v1::CreateRunRequest {
-                spec: Some(spec.clone()),
-                request_id: "simulated".into(),
-                validate_only: false,
-            };
-            api.create_run(Request::new(request)).await
-        };
-        self.until("CreateRun", create).await;
-    }
-
-    async fn get(&self) -> v1::Run {
-        let get = async |api: sightline_coordinator::CoordinatorService| {
-            let name = self.name.clone();
-            api.get_run(Request::new(v1::GetRunRequest { name })).await
-        };
-        self.until("GetRun", get).await.into_inner()
-    }
-
-    /// Asks for a run and looks at it until it ended.
-    async fn ask(&self, cancels: bool) -> Asked {
-        let world = &self.site.world;
-        self.create().await;
-        let loses_broker = world.chance(0.1);
-        let acts_after = world.elapsed() + world.millis(1, 8_000);
-        let mut acted = false;
-        let mut calm_since = None;
-        loop {
-            tokio::time::sleep(world.millis(200, 2_000)).await;
-            if !acted && world.elapsed() > acts_after {
-                acted = true;
-                self.act(cancels, loses_broker).await;
-            }
-            let run = self.get().await;
-            if run.end_time.is_some() {
-                return Asked::Ended {
-                    cancelled: run.state() == v1::run::State::Cancelled,
-                };
-            }
-            if world.is_calm() {
-                let since = *calm_since.get_or_insert(world.elapsed());
-                if world.elapsed() - since > CALM_LIMIT {
-                    let id = RunId::new(self.name.trim_start_matches("runs/")).unwrap();
-                    let forgotten = self.site.monitor.forgotten(&self.site.broker, &id);
-                    let why = run.state_message;
-                    world.violation(format!("the run does not end: {why:?}, {forgotten:?}"));
-                    return Asked::Never;
-                }
-            }
-        }
-    }
-
-    /// What a person does beside looking.
-    async fn act(&self, cancels: bool, loses_broker: bool) {
-        let world = &self.site.world;
-        if world.chance(0.2) {
-            world.count("repeated_requests");
-            self.create().await;
-        }
-        if cancels {
-            world.count("cancels");
-            let cancel = async |api: sightline_coordinator::CoordinatorService| {
-                let name = self.name.clone();
-                api.cancel_run(Request::new(v1::CancelRunRequest { name })).await
-            };
-            self.until("CancelRun", cancel).await;
-        }
-        if loses_broker && !world.is_calm() {
-            world.count("lost_brokers");
-            world.note("the broker loses everything");
-            self.site.monitor.broker_is_lost(true);
-            self.site.broker.wipe();
-            let resume = async |api: sightline_coordinator::CoordinatorService| {
-                let name = self.name.clone();
-                api.resume_run(Request::new(v1::ResumeRunRequest { name })).await
-            };
-            self.until("ResumeRun", resume).await;
-            self.site.monitor.broker_is_lost(false);
-        }
-    }
-
-    /// Waits until nothing is on its way any more.
-    async fn silence(&self) -> bool {
-        let world = &self.site.world;
-        if !world.is_calm() {
-            world.calm_down();
-        }
-        let since = world.elapsed();
-        loop {
-            let (left, dead) = self.site.broker.left();
-            if dead > 0 {
-                world.violation(format!("{dead} messages are dead letters"));
-                return false;
-            }
-            if left == 0 && world.under_way.load(Ordering::Relaxed) == 0 {
-                return true;
-            }
-            if world.elapsed() - since > CALM_LIMIT {
-                world.violation(format!("{left} messages are never acked"));
-                return false;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
+    let touched = touched.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let stop = tree::stop(&site.state, &client.run);
+    let scenario = Scenario {
+        site: Arc::clone(site),
+        run: client.run.clone(),
+        takes,
+        untouched: keys.into_iter().filter(|key| !touched.contains(key)).collect(),
+        before: before.into_iter().map(|row| (row.key.clone(), row)).collect(),
+        others,
+        stopped: stop.is_some_and(|stop| stop.reason != sightline_core::StopReason::MirrorRefused),
+        client,
+        ended,
+    };
+    checks::check(&scenario).await?;
+    Some(scenario)
 }

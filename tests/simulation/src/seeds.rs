@@ -89,6 +89,14 @@ fn no_interleaving_loses_an_item_or_counts_one_twice() {
         "lost_sessions",
         "late_effects",
         "engine_deaths",
+        "contested_links",
+        "mirrored_rows",
+        "refused_mirrors",
+        "retries",
+        "repairs",
+        "resumes",
+        "refused_too_early",
+        "watched_to_the_end",
     ] {
         assert!(
             seeds < SEEDS || events.contains_key(event),
@@ -151,6 +159,16 @@ fn a_worker_that_does_not_look_for_a_result_is_caught() {
 #[test]
 fn one_key_twice_in_a_batch_is_caught() {
     caught(Bug::OneKeyTwice, "is indexed and has 2 rows");
+}
+
+#[test]
+fn rows_that_are_deleted_before_every_item_has_ended_are_caught() {
+    caught(Bug::MirrorEarly, "not every item of the run has ended");
+}
+
+#[test]
+fn rows_of_another_dataset_that_a_mirroring_run_deletes_are_caught() {
+    caught(Bug::MirrorOthers, "a row of another dataset");
 }
 
 /// Where several branches are ready, chance must not decide which goes first: a seed would show something else each

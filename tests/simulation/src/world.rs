@@ -131,6 +131,13 @@ impl World {
         self.note("the storm is over");
     }
 
+    /// From now on things go wrong again.
+    pub(crate) fn storm(&self) {
+        self.calm.store(false, Ordering::Relaxed);
+        self.count("storms");
+        self.note("a storm begins");
+    }
+
     pub(crate) fn is_calm(&self) -> bool {
         self.calm.load(Ordering::Relaxed)
     }
@@ -154,7 +161,12 @@ impl World {
 
     /// Counts something that was made to happen.
     pub(crate) fn count(&self, event: &'static str) {
-        *lock(&self.log).events.entry(event).or_default() += 1;
+        self.add(event, 1);
+    }
+
+    /// Counts several things at once.
+    pub(crate) fn add(&self, event: &'static str, number: u64) {
+        *lock(&self.log).events.entry(event).or_default() += number;
     }
 
     pub(crate) fn counted(&self, event: &'static str) -> u64 {
