@@ -43,7 +43,7 @@ demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
 ## Tests
 
 .PHONY: test
-test: lint test-setup test-rust bad-input e2e-small generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
+test: lint test-setup test-rust bad-input e2e-small operations generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
 
 .PHONY: test-all
 test-all: test doc deny e2e coverage ## What `make test` runs, and all that is slow
@@ -69,6 +69,12 @@ e2e-small: setup-test ## The whole system from outside on 100 pictures, S3 by mo
 	cargo build --locked --workspace --bins
 	$(DEV) run rabbitmq milvus milvus-lite moto -- \
 		.local/venv-clients/bin/python tests/e2e/run.py --items 100 --shards 20 --report target/e2e-small.json
+
+.PHONY: operations
+operations: setup-test ## What users do with runs, by the program alone: mirror, retry, repair, cancel, resume, dedupe (target/operations.json)
+	$(SETUP) python-clients
+	cargo build --locked --workspace --bins
+	$(DEV) run rabbitmq milvus moto -- .local/venv-clients/bin/python tests/e2e/operations.py
 
 .PHONY: bad-input
 bad-input: setup-test ## Every bad picture becomes what it should, in bounded memory (target/bad-input.json)
