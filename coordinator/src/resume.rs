@@ -23,16 +23,20 @@ pub(crate) async fn resume_run(
     let Some(document) = state.run(run).await? else {
         return Ok(0);
     };
-    if tracker
-        .snapshot(run)
-        .await?
-        .is_none_or(|snapshot| snapshot.state.is_final())
-    {
+    let Some(snapshot) = tracker.snapshot(run).await? else {
         return Ok(0);
-    }
-    let (links, shards) = tracker.unfinished(run).await?;
+    };
     let traceparent = document.traceparent.as_deref();
     queue.declare(queues::PLAN).await?;
+    if snapshot.state.is_final() {
+        // What is written down to be deleted is deleted, also of a run that was cancelled meanwhile.
+        let deletes = snapshot.mirrored.is_none() && state.mirror_plan(run).await?.is_some();
+        if deletes {
+            publish_watch(queue, &document, traceparent).await?;
+        }
+        return Ok(usize::from(deletes));
+    }
+    let (links, shards) = tracker.unfinished(run).await?;
     publish_watch(queue, &document, traceparent).await?;
     for link in &links {
         publish_link(queue, &document, link, traceparent).await?;

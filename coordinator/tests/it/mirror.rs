@@ -1,15 +1,16 @@
 //! Runs that delete what their dataset holds no more.
 
-use crate::fixture::{Fixture, work};
+use crate::fixture::{Fixture, LIMIT, work};
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
-    CollectionName, DatasetName, IndexKind, Item, ItemKey, PlanMessage, Row, RowId, RunId, Timestamp, VectorField,
+    CollectionName, DatasetName, IndexKind, Item, ItemKey, MirrorPlan, MirroredRow, MirroredRows, PlanMessage, Row,
+    RowId, RunId, Timestamp, VectorField,
 };
 use sightline_index::Projection;
 use sightline_index::conformance::fixture::{description, unit_vector};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
-use sightline_queue::Message;
+use sightline_queue::{Message, QueueOptions};
 use std::collections::BTreeSet;
 use tonic::Request;
 
@@ -298,4 +299,52 @@ async fn a_cancelled_run_and_a_retry_of_a_mirroring_one_delete_nothing() {
     let ended = fixture.until(&child.name, |run| run.end_time.is_some()).await;
     assert_eq!((ended.state(), ended.deleted_rows), (v1::run::State::Succeeded, 0));
     assert_eq!(keys(&fixture).await, names(&["pictures/0001.png"]));
+}
+
+#[tokio::test]
+async fn what_a_cancelled_run_had_written_down_is_deleted_though_the_broker_was_lost() {
+    let mut fixture = Fixture::new(5).await;
+    let gone = older("pictures", "gone.png");
+    fill(&fixture, &[gone.clone(), older("pictures", "0001.png")]).await;
+    let run = fixture.create("r", mirroring(&fixture, 0.0)).await.unwrap();
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    fixture.shutdown.cancel();
+    let folder = std::mem::replace(&mut fixture.folder, tempfile::tempdir().unwrap());
+    let queue = sightline_queue::open("memory:", QueueOptions::default()).unwrap();
+    let mut after = Fixture::over(folder, queue).await;
+    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let rows = MirroredRows {
+        run: id.clone(),
+        rows: vec![MirroredRow {
+            id: gone.id,
+            key: gone.key,
+        }],
+    };
+    after.state.put_mirrored_rows(&rows).await.unwrap();
+    let plan = MirrorPlan {
+        run: id,
+        rows: 1,
+        of: 2,
+    };
+    after.state.plan_mirror(&plan).await.unwrap();
+    let cancel = v1::CancelRunRequest { name: run.name.clone() };
+    after.api().cancel_run(Request::new(cancel)).await.unwrap();
+    after.start();
+
+    let resume = v1::ResumeRunRequest { name: run.name.clone() };
+    after.api().resume_run(Request::new(resume)).await.unwrap();
+
+    let told = async {
+        loop {
+            let get = v1::GetRunRequest { name: run.name.clone() };
+            let told = after.api().get_run(Request::new(get)).await.unwrap().into_inner();
+            if told.deleted_rows == 1 {
+                return told;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = tokio::time::timeout(LIMIT, told).await.unwrap();
+    assert_eq!(told.state(), v1::run::State::Cancelled);
+    assert_eq!(keys(&after).await, names(&["pictures/0001.png"]));
 }
