@@ -22,4 +22,4 @@ pub mod supervisor;
 pub use production::run_engine;
 pub use serve::{ENGINE_COMMAND, serve};
 pub use settings::{DEFAULT_PORT, ModelSettings, WorkerConfig};
-pub use supervisor::{EngineCommand, Seams, Worker, WorkerError, WorkerService};
+pub use supervisor::{EngineCommand, Seams, Worker, WorkerError, WorkerService, usual_engine_memory};

@@ -91,6 +91,7 @@ pub async fn serve(mut config: WorkerConfig, context: Context) -> anyhow::Result
     let command = EngineCommand {
         program,
         args: vec![ENGINE_COMMAND.into()],
+        memory_bytes: config.engine_memory(),
     };
     let worker = Worker::new(supervisor, command, seams, &context.metrics)?.with_readiness(&context.readiness);
     let listener = TcpListener::bind(config.listen.address)

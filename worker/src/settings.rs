@@ -4,6 +4,7 @@ use crate::config::SupervisorConfig;
 use crate::config::{DatasetsConfig, DeviceName, EngineConfig, EngineTelemetry, ModelConfig, PipelineConfig};
 use crate::devices::Devices;
 use crate::embedding::EmbeddingConfig;
+use crate::supervisor::usual_engine_memory;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sightline_core::ModelName;
@@ -57,6 +58,9 @@ pub struct WorkerConfig {
     pub prefetch: u16,
     /// How long a picture may be decoded, or a batch computed, before the engine counts as hung and is replaced, seconds.
     pub stall_seconds: u64,
+    /// Memory that the engine may have of its own, bytes: with more it is killed, and what it was working on is tried
+    /// alone, while the supervisor lives on. 0 for nine tenths of the control group's limit, or none where that is none.
+    pub engine_memory_bytes: u64,
     /// Whether datasets may lie on this machine's disk (`file:` roots). Whoever may create runs can then have any
     /// picture that this process may read embedded.
     pub allow_file_datasets: bool,
@@ -129,6 +133,7 @@ impl Default for WorkerConfig {
             name: None,
             prefetch: 2,
             stall_seconds: 120,
+            engine_memory_bytes: 0,
             allow_file_datasets: false,
         }
     }
@@ -222,9 +227,22 @@ impl Config for WorkerConfig {
         if !(5..=86_400).contains(&self.stall_seconds) {
             problems.note("stall_seconds", "give 5 to 86400");
         }
+        if (1..64 << 20).contains(&self.engine_memory_bytes) {
+            problems.note("engine_memory_bytes", "give at least 64 MiB, or 0");
+        }
         if self.name.as_deref().is_some_and(|name| !is_worker_name(name)) {
             problems.note("name", "use 1 to 128 letters, digits, '-', '_' and '.'");
         }
+    }
+}
+
+impl WorkerConfig {
+    /// Memory that the engine may have of its own; none where it is not limited.
+    #[must_use]
+    pub fn engine_memory(&self) -> Option<u64> {
+        Some(self.engine_memory_bytes)
+            .filter(|bytes| *bytes > 0)
+            .or_else(usual_engine_memory)
     }
 }
 
@@ -350,6 +368,7 @@ mod tests {
         let config = WorkerConfig {
             prefetch: 0,
             stall_seconds: 0,
+            engine_memory_bytes: 4096,
             name: Some("a/b".into()),
             ..WorkerConfig::default()
         };
@@ -362,6 +381,7 @@ mod tests {
             "model.folder",
             "prefetch",
             "stall_seconds",
+            "engine_memory_bytes",
             "name",
         ] {
             assert!(text.contains(key), "{key}: {text}");

@@ -5,7 +5,7 @@ use crate::console::Console;
 use anyhow::Context as _;
 use clap::Args;
 use sightline_service::{Context, ServiceArgs, ServiceInfo};
-use sightline_worker::{ENGINE_COMMAND, EngineCommand};
+use sightline_worker::{ENGINE_COMMAND, EngineCommand, usual_engine_memory};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,6 +34,7 @@ pub(crate) fn own_engine() -> anyhow::Result<EngineCommand> {
     Ok(EngineCommand {
         program,
         args: vec![ENGINE_COMMAND.into()],
+        memory_bytes: usual_engine_memory(),
     })
 }
 

@@ -106,6 +106,7 @@ impl Client {
                 name: "pictures".into(),
                 root: ROOT.into(),
                 source: Some(v1::dataset::Source::Prefix(v1::PrefixSource {})),
+                dicom: None,
             }),
             collection: "collections/pictures".into(),
             model: model_name().to_string(),

@@ -139,6 +139,9 @@ impl EmbeddingModel for DigestModel {
                 let _killed = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
             }
         }
+        if bytes.starts_with(b"GROW") {
+            grow();
+        }
         if bytes.starts_with(b"BLOCK") {
             std::fs::write(self.folder.join("blocked"), "").expect("the folder is writable");
             while !self.folder.join("released").exists() {
@@ -345,5 +348,17 @@ impl VectorIndex for FaultyIndex {
 
     async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError> {
         self.inner.search(collection, search).await
+    }
+}
+
+/// Takes a gigabyte, and keeps it until it is killed.
+fn grow() -> ! {
+    let mut taken = Vec::new();
+    for _ in 0..128 {
+        taken.push(vec![1_u8; 8 << 20]);
+    }
+    loop {
+        std::hint::black_box(&taken);
+        std::thread::park();
     }
 }

@@ -39,6 +39,7 @@ pub fn run(open: &dyn OpenParts) -> ExitCode {
 
 fn serve(open: &dyn OpenParts) -> Result<ExitCode, String> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| format!("PR_SET_PDEATHSIG: {error}"))?;
+    die_first();
     let mut stdin = std::io::stdin().lock();
     let stdout = take_stdout().map_err(|error| format!("stdout: {error}"))?;
     let (config, journal) = match read_frame(&mut stdin).map_err(|error| error.to_string())? {
@@ -79,6 +80,13 @@ fn serve(open: &dyn OpenParts) -> Result<ExitCode, String> {
     runtime.shutdown_background();
     join_within(writer, LAST_WORDS);
     code
+}
+
+/// Where memory runs out the kernel takes this process, and not the supervisor, which says which items it had.
+fn die_first() {
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "1000") {
+        tracing::debug!(%error, "the kernel is not told to kill the engine first");
+    }
 }
 
 /// Frames go to the pipe that was stdout; whatever a library prints goes to the log.

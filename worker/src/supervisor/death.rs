@@ -2,6 +2,7 @@
 
 use crate::journal::JournalStage;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -87,13 +88,14 @@ impl Death {
 /// How often the kernel killed a process of this process's control group for memory; none where that is not known.
 pub(crate) fn oom_kills() -> Option<u64> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let events = std::fs::read_to_string(events_path(&groups)?).ok()?;
+    let events = std::fs::read_to_string(own_group(&groups)?.join("memory.events")).ok()?;
     count_of_kills(&events)
 }
 
-fn events_path(groups: &str) -> Option<String> {
+/// The folder of this process's control group (version 2), as `/proc/self/cgroup` names it.
+pub(crate) fn own_group(groups: &str) -> Option<PathBuf> {
     let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    Some(format!("/sys/fs/cgroup{}/memory.events", own.trim_end_matches('/')))
+    Some(PathBuf::from(format!("/sys/fs/cgroup{}", own.trim_end_matches('/'))))
 }
 
 fn count_of_kills(events: &str) -> Option<u64> {
@@ -147,12 +149,9 @@ mod tests {
 
     #[test]
     fn kills_for_memory_are_read_as_the_kernel_writes_them() {
-        assert_eq!(events_path("0::/\n").as_deref(), Some("/sys/fs/cgroup/memory.events"));
-        assert_eq!(
-            events_path("1:cpu:/x\n0::/a/b\n").as_deref(),
-            Some("/sys/fs/cgroup/a/b/memory.events")
-        );
-        assert_eq!(events_path("1:cpu:/x\n"), None);
+        assert_eq!(own_group("0::/\n"), Some("/sys/fs/cgroup".into()));
+        assert_eq!(own_group("1:cpu:/x\n0::/a/b\n"), Some("/sys/fs/cgroup/a/b".into()));
+        assert_eq!(own_group("1:cpu:/x\n"), None);
         assert_eq!(count_of_kills("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"), Some(2));
     }
 }

@@ -11,6 +11,7 @@ mod host;
 mod host_state;
 mod imports;
 mod load;
+mod memory;
 mod process;
 mod quarantine;
 mod queues;
@@ -25,6 +26,7 @@ mod watchdog;
 mod work;
 
 pub use host::HostError;
+pub use memory::usual_engine_memory;
 pub use process::EngineCommand;
 pub use service::WorkerService;
 pub use start::{EngineEvents, StartEngine, StartedEngine};

@@ -2,12 +2,14 @@
 //! kernel tells a child of its parent's death when the *thread* dies that started it.
 
 use super::death::{Death, oom_kills};
+use super::memory::{LOOK_EVERY, own_memory};
 use super::start::{EngineEvents, StartEngine, StartedEngine};
 use crate::ipc::{ToEngine, read_frame, write_frame};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 
@@ -26,6 +28,8 @@ pub struct EngineCommand {
     pub program: PathBuf,
     /// Its arguments. No secrets: everyone on the machine can read them.
     pub args: Vec<OsString>,
+    /// Memory that it may have of its own; it is killed where it has more. No limit where it is none.
+    pub memory_bytes: Option<u64>,
 }
 
 /// A running engine. Dropping it closes its stdin, upon which it ends.
@@ -45,7 +49,7 @@ impl StartEngine for EngineCommand {
             .spawn(move || {
                 let kills = oom_kills();
                 let death = match keep(&command, queue, &place, &events) {
-                    Ok(status) => Death::of(status, oom_kills() > kills),
+                    Ok((status, too_large)) => Death::of(status, too_large || oom_kills() > kills),
                     Err(error) => Death::not_started(&error),
                 };
                 events.died_blocking(death);
@@ -72,13 +76,26 @@ fn kill(child: &Mutex<Option<Child>>) {
     }
 }
 
-/// Starts the engine, hears it out, and waits for its end.
+/// Kills an engine that has more memory than it may, until nobody holds the other end of `ended` any more. Whether it
+/// did.
+fn watch_memory(pid: u32, most: u64, place: &Mutex<Option<Child>>, ended: &Receiver<()>) -> bool {
+    while ended.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+        if let Some(bytes) = own_memory(pid).filter(|bytes| *bytes > most) {
+            tracing::error!(bytes, most, "the engine has more memory than it may: it is killed");
+            kill(place);
+            return true;
+        }
+    }
+    false
+}
+
+/// Starts the engine, hears it out, and waits for its end: with which status, and whether it was killed for its memory.
 fn keep(
     command: &EngineCommand,
     queue: mpsc::Receiver<ToEngine>,
-    place: &Mutex<Option<Child>>,
+    place: &Arc<Mutex<Option<Child>>>,
     events: &EngineEvents,
-) -> std::io::Result<std::process::ExitStatus> {
+) -> std::io::Result<(ExitStatus, bool)> {
     let mut engine = Command::new(&command.program);
     engine.args(&command.args);
     if std::env::var_os(WAIT_POLICY).is_none() {
@@ -90,7 +107,8 @@ fn keep(
         .stderr(Stdio::inherit())
         .spawn()?;
     let pipes = (child.stdin.take(), child.stdout.take());
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let number = child.id();
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw);
     *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
     let (Some(stdin), Some(mut stdout)) = pipes else {
         return Err(std::io::Error::other("the engine has no pipes"));
@@ -98,6 +116,14 @@ fn keep(
     std::thread::Builder::new()
         .name(format!("engine-{}-in", events.generation))
         .spawn(move || write(queue, stdin))?;
+    let (alive, ended) = sync_channel(1);
+    let watching = command.memory_bytes.map(|most| {
+        let place = Arc::clone(place);
+        std::thread::Builder::new()
+            .name(format!("engine-{}-memory", events.generation))
+            .spawn(move || watch_memory(number, most, &place, &ended))
+    });
+    let watching = watching.transpose()?;
     loop {
         match read_frame(&mut stdout) {
             Ok(Some(frame)) => {
@@ -119,11 +145,14 @@ fn keep(
     if let Some(pid) = pid {
         waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
     }
+    drop(alive);
+    let too_large = watching.is_some_and(|watching| watching.join().unwrap_or_default());
     let child = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-    child.map_or_else(
+    let status = child.map_or_else(
         || Err(std::io::Error::other("the engine's process is lost")),
         |mut child| child.wait(),
-    )
+    );
+    Ok((status?, too_large))
 }
 
 /// Writes frames until there is nobody left to send any, or the pipe breaks; then closes it.

@@ -209,13 +209,16 @@ impl Bench {
     }
 
     pub(crate) fn start_with(&self, config: SupervisorConfig) -> Running {
-        self.start_engine(
-            config,
-            EngineCommand {
-                program: test_engine(),
-                args: vec![],
-            },
-        )
+        self.start_engine(config, Self::command(None))
+    }
+
+    /// An engine that may have so much memory of its own.
+    pub(crate) fn command(memory_bytes: Option<u64>) -> EngineCommand {
+        EngineCommand {
+            program: test_engine(),
+            args: vec![],
+            memory_bytes,
+        }
     }
 
     pub(crate) fn start_engine(&self, config: SupervisorConfig, command: EngineCommand) -> Running {

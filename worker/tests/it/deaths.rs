@@ -80,6 +80,38 @@ async fn an_item_that_hangs_the_engine_fails_alone_with_how_long_and_where() {
 }
 
 #[tokio::test]
+async fn an_item_with_which_the_engine_outgrows_its_memory_fails_alone_and_the_worker_lives() {
+    let mut bench = Bench::new().await;
+    let mut items = Vec::new();
+    for at in 0..12 {
+        let body = if at == 4 {
+            "GROW".to_owned()
+        } else {
+            format!("picture {at}")
+        };
+        items.push(bench.picture(&format!("p{at}"), &body).await);
+    }
+    let message = bench.plan("memory", entries(items)).await;
+    let worker = bench.start_engine(bench.config(), Bench::command(Some(256 << 20)));
+
+    let result = bench.work(&message).await;
+
+    assert_eq!(
+        (result.counts.indexed, result.counts.failed),
+        (11, 1),
+        "{:?}",
+        ends(&result)
+    );
+    let Outcome::Failed { reason, message, .. } = &result.items[4].outcome else {
+        panic!("{:?}", result.items[4]);
+    };
+    assert_eq!(reason.as_str(), "engine_killed");
+    assert_eq!(message, "killed by the memory limit (SIGKILL) while decoding");
+    assert_eq!(bench.dead_letters().await, 0);
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_kill_from_outside_condemns_nobody() {
     let mut bench = Bench::new().await;
     let mut items = Vec::new();

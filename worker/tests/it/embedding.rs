@@ -52,6 +52,7 @@ fn engine() -> EngineCommand {
     EngineCommand {
         program: env!("CARGO_BIN_EXE_sightline-worker").into(),
         args: vec![ENGINE_COMMAND.into()],
+        memory_bytes: None,
     }
 }
 
