@@ -46,6 +46,7 @@ async fn the_shipped_program_embeds_pictures_and_texts_with_a_model_folder_on_tw
         EngineCommand {
             program,
             args: vec![ENGINE_COMMAND.into()],
+            memory_bytes: None,
         },
     );
     let result = bench.work(&message).await;
