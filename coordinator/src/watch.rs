@@ -24,6 +24,10 @@ impl Planner {
                 Followed::Watching
             });
         };
+        // A copy of the message that took the last step: nothing is left to do.
+        if snapshot.mirrored.is_some() {
+            return Ok(Followed::Stopped);
+        }
         // What is written down to be deleted is deleted, so that the list tells what was.
         if snapshot.state.is_final() && self.state.mirror_plan(run).await?.is_none() {
             return Ok(Followed::Stopped);
