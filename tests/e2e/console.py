@@ -94,8 +94,9 @@ class Site:
 
     def ingest(self, dataset: str, *more: str, expect: int = SUCCESS) -> Ran:
         return self.run("ingest", "--json", "--root", f"s3://{self.bucket}/{self.name}/{dataset}", "--dataset", dataset,
-                        "--collection", self.collection, "--model", MODEL.name, "--shard-items", str(SHARD_ITEMS), *more,
-                        expect=expect)
+                        "--collection", self.collection, "--model", MODEL.name, "--shard-items", str(SHARD_ITEMS),
+                        # Milvus 2.3 has one vector field a collection.
+                        "--fields", "image", *more, expect=expect)
 
     def until(self, run: str, holds: Callable[[Dict[str, Any]], bool]) -> Dict[str, Any]:
         deadline = time.monotonic() + WAIT_SECONDS
