@@ -176,6 +176,26 @@ e2e: setup-test ## The whole system from outside on every picture, on a real S3 
 	$(DEV) run rabbitmq milvus milvus-lite s3 -- .local/venv-clients/bin/python tests/e2e/run.py
 	python3 tests/e2e/grpcurl.py
 
+# A tag or commit whose programs stand for the older version.
+OLD := HEAD~50
+
+.PHONY: skew-binaries
+skew-binaries: setup
+	rm -rf target/skew-source
+	git worktree prune
+	git worktree add --force --detach target/skew-source $(OLD)
+	ln -s $(CURDIR)/.local target/skew-source/.local
+	cd target/skew-source && cargo build --locked --target-dir $(CURDIR)/target/skew-build \
+		-p sightline-coordinator -p sightline-worker --bins
+	rm target/skew-source/.local
+	git worktree remove --force target/skew-source
+
+.PHONY: skew
+skew: setup-test skew-binaries ## An older version (OLD=tag) beside this one, either way, and replaced in a run (target/skew.json)
+	$(SETUP) python-clients
+	cargo build --locked $(SERVICES) --bins
+	$(DEV) run rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/e2e/skew.py --old target/skew-build/debug
+
 .PHONY: query-property
 query-property: setup-test ## 10,000 generated queries on each engine against brute force
 	cargo test --locked -p sightline-gateway --no-run

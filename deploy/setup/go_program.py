@@ -20,9 +20,14 @@ _GO = "install Go 1.24.8 or later"
 
 def build(component: str, recipe: str, package: str, binary: Path, announce: str) -> None:
     """Builds `package` (a folder of the component's module) into `binary`, unless it stands there already."""
+    build_each(component, recipe, {binary: package}, announce)
+
+
+def build_each(component: str, recipe: str, packages: Dict[Path, str], announce: str) -> None:
+    """Builds several packages of one module, one after the other, into programs of one folder."""
     module = artefacts(component)[0]
     key = stamp.key(recipe, [module])
-    if stamp.holds(component, key) and binary.exists():
+    if stamp.holds(component, key) and all(binary.exists() for binary in packages):
         return
     started = time.monotonic()
     say(announce)
@@ -31,15 +36,16 @@ def build(component: str, recipe: str, package: str, binary: Path, announce: str
     env = _environment(str(folder))
     source = Path(_source(component, module, env))
     stamp.clear(component)
-    binary.parent.mkdir(parents=True, exist_ok=True)
-    # Built in its own folder, so that its go.sum, which the pinned sum covers, pins every dependency.
-    run(["nice", "go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(binary), package],
-        what=f"building {component}", remedy=_GO, cwd=source, env=env)
-    shutil.copyfile(source / "LICENSE", binary.parent / "LICENSE")
+    for binary, package in packages.items():
+        binary.parent.mkdir(parents=True, exist_ok=True)
+        # Built in its own folder, so that its go.sum, which the pinned sum covers, pins every dependency.
+        run(["nice", "go", "build", "-mod=readonly", "-trimpath", "-ldflags=-s -w", "-o", str(binary), package],
+            what=f"building {binary.name}", remedy=_GO, cwd=source, env=env)
+        shutil.copyfile(source / "LICENSE", binary.parent / "LICENSE")
     stamp.write(component, key)
     shutil.rmtree(folder, ignore_errors=True)
-    seconds = time.monotonic() - started
-    say(f"  {component} {module.version}: {binary.stat().st_size} bytes, built in {seconds:.0f} s")
+    seconds, size = time.monotonic() - started, sum(binary.stat().st_size for binary in packages)
+    say(f"  {component} {module.version}: {size} bytes, built in {seconds:.0f} s")
 
 
 def copy(component: str, recipe: str, folder: Path, target: Path) -> None:

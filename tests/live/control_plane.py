@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,7 +25,7 @@ class ControlPlane:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._processes: List["subprocess.Popen[bytes]"] = []
+        self._processes: Dict[str, "subprocess.Popen[bytes]"] = {}
         self.ports = dict(zip(("etcd", "peer", "api", "controllers"), free_ports(4)))
         self._token = secrets.token_hex(16)
         self._prepare()
@@ -38,17 +39,26 @@ class ControlPlane:
         log = (self._folder / f"{name}.log").open("wb")
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                    env={**os.environ, **environment})
-        self._processes.append(process)
+        self._processes[name] = process
         return process
 
     def stop(self) -> None:
-        for process in reversed(self._processes):
+        for process in reversed(self._processes.values()):
             process.terminate()
             try:
                 process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def processes(self) -> Dict[str, "subprocess.Popen[bytes]"]:
+        """Everything that was started, by name."""
+        return dict(self._processes)
+
+    @property
+    def certificates(self) -> Path:
+        """A folder with `ca.crt`, `tls.crt` and `tls.key` for programs on loopback: one certificate is all three."""
+        return self._folder / "tls"
 
     @property
     def kubeconfig(self) -> Path:
@@ -62,13 +72,14 @@ class ControlPlane:
         (self._folder / "tls").mkdir()
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1",
-             "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", str(self._folder / "tls/api.key"),
-             "-out", str(self._folder / "tls/api.crt")], check=True, capture_output=True)
+             "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", str(self._folder / "tls/tls.key"),
+             "-out", str(self._folder / "tls/tls.crt")], check=True, capture_output=True)
+        shutil.copyfile(self._folder / "tls/tls.crt", self._folder / "tls/ca.crt")
         server = f"https://127.0.0.1:{self.ports['api']}"
         self.kubeconfig.write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "live",
             "clusters": [{"name": "live", "cluster": {"server": server,
-                                                      "certificate-authority": str(self._folder / "tls/api.crt")}}],
+                                                      "certificate-authority": str(self._folder / "tls/ca.crt")}}],
             "users": [{"name": "admin", "user": {"token": self._token}}],
             "contexts": [{"name": "live", "context": {"cluster": "live", "user": "admin"}}]}))
 
@@ -80,11 +91,15 @@ class ControlPlane:
             "--initial-cluster", f"default={peer}", "--unsafe-no-fsync", "--log-level", "warn"])
 
     def _start_api(self) -> None:
-        key = str(self._folder / "accounts.key")
+        key, tls = str(self._folder / "accounts.key"), self.certificates
         self.run("kube-apiserver", [
             str(_LOCAL / "kubernetes/kube-apiserver"), f"--etcd-servers=http://127.0.0.1:{self.ports['etcd']}",
             "--bind-address=127.0.0.1", f"--secure-port={self.ports['api']}", "--authorization-mode=RBAC",
-            f"--tls-cert-file={self._folder}/tls/api.crt", f"--tls-private-key-file={self._folder}/tls/api.key",
+            f"--tls-cert-file={tls}/tls.crt", f"--tls-private-key-file={tls}/tls.key",
+            # As whom it calls API servers that others bring, and how those know that it is it.
+            f"--proxy-client-cert-file={tls}/tls.crt", f"--proxy-client-key-file={tls}/tls.key",
+            f"--requestheader-client-ca-file={tls}/ca.crt", "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             f"--token-auth-file={self._folder}/tokens.csv", f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}", "--service-account-issuer=https://kubernetes.default.svc",
             "--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=false", "--v=1",
@@ -94,12 +109,12 @@ class ControlPlane:
         self.run("kube-controller-manager", [
             str(_LOCAL / "kubernetes/kube-controller-manager"), f"--kubeconfig={self.kubeconfig}",
             "--leader-elect=false", f"--controllers={_CONTROLLERS}", "--bind-address=127.0.0.1",
-            f"--secure-port={self.ports['controllers']}", f"--root-ca-file={self._folder}/tls/api.crt",
+            f"--secure-port={self.ports['controllers']}", f"--root-ca-file={self._folder}/tls/ca.crt",
             f"--service-account-private-key-file={self._folder}/accounts.key",
             "--horizontal-pod-autoscaler-sync-period=5s", "--v=1"])
 
     def _wait(self) -> Api:
-        api = Api(f"https://127.0.0.1:{self.ports['api']}", self._token, str(self._folder / "tls/api.crt"))
+        api = Api(f"https://127.0.0.1:{self.ports['api']}", self._token, str(self._folder / "tls/ca.crt"))
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -107,7 +122,7 @@ class ControlPlane:
                     return api
             except (OSError, ApiError) as error:
                 reason = error
-            for process in self._processes:
+            for process in self._processes.values():
                 if process.poll() is not None:
                     self.stop()
                     sys.exit(f"{process.args[0]} ended with {process.returncode}: see {self._folder}")

@@ -17,6 +17,7 @@ from pod import Pod
 
 NAME = "this-machine"
 PERIOD_SECONDS = 0.5
+_SERVICE = re.compile(r"//([a-z0-9-]+)\.([a-z0-9-]+)\.svc")
 
 
 class Node:
@@ -56,7 +57,7 @@ class Node:
 
     def resolve(self, value: str) -> str:
         """A URL whose host is a service of the cluster, with the address of a pod that is ready for it."""
-        found = re.search(r"//([a-z0-9-]+)\.([a-z0-9-]+)\.svc", value)
+        found = _SERVICE.search(value)
         if found is None:
             return value
         addresses = self.endpoints(found[2], found[1])
@@ -88,7 +89,7 @@ class Node:
                 self._begin_stop(uid, manifest)
             elif not manifest["spec"].get("nodeName"):
                 self._bind(metadata)
-            elif uid not in self.pods:
+            elif uid not in self.pods and not self._waits_for_a_service(manifest):
                 self.pods[uid] = Pod(self._api, manifest, self, self._number)
                 self._number += 1
         for uid, pod in list(self.pods.items()):
@@ -97,6 +98,12 @@ class Node:
                 del self.pods[uid]
             elif uid not in self._stopping:
                 pod.step()
+
+    def _waits_for_a_service(self, manifest: Object) -> bool:
+        """Whether it names a service that no pod is ready for yet: there is no name server that it could go on asking."""
+        values = [entry.get("value", "") for container in manifest["spec"]["containers"] for entry in container.get("env", [])]
+        named = [found for value in values if (found := _SERVICE.search(value))]
+        return any(not self.endpoints(found[2], found[1]) for found in named)
 
     def _bind(self, metadata: Object) -> None:
         self._api.create(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/binding", {

@@ -45,7 +45,7 @@ _TAIL = """
 | `model.volume.image.reference`, `.pullPolicy` | An image that holds the model (Kubernetes 1.31 with the feature gate ImageVolume, or 1.33). |
 | `model.volume.download` | `image`, `command`, `args`, `env`, `size`: an init container that writes the model into `/models`. |
 
-`gateway.model` has the same form.
+`gateway.model` and `encoder.model` have the same form.
 """
 _KEY = re.compile(r"(?P<indent> *)(?P<key>[A-Za-z0-9]+):( |$)")
 
