@@ -126,6 +126,12 @@ helm-live: setup-test ## The chart on a real control plane, its pods as processe
 	cargo build --locked $(SERVICES) -p sightline-cli --bins
 	$(DEV) run --rabbitmq-management rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/live/run.py
 
+.PHONY: keda-live
+keda-live: setup-test ## KEDA's operator scales the chart's workers 0 to N to 0 with a real queue (target/keda-live.json); builds KEDA
+	$(SETUP) python-clients helm control-plane keda
+	cargo build --locked $(SERVICES) -p sightline-cli --bins
+	$(DEV) run --rabbitmq-management rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/live/scaling.py
+
 .PHONY: alerts-live
 alerts-live: setup-test ## Four of the chart's alerts on a real Prometheus, each fired by its outage (target/alerts.json)
 	$(SETUP) python-clients helm prometheus

@@ -41,6 +41,7 @@ COMPONENTS: Dict[str, str] = {
     "chart-checks": "chart_checks",
     "prometheus": "prometheus",
     "control-plane": "control_plane",
+    "keda": "keda",
     "bare-debian": "bare_debian",
     "models": "models",
     "pictures": "pictures",
