@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Seeds of every run of the tests; `make simulate` takes more.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 150;
 /// Seeds within which a seeded mistake has to show.
 const SEEDS_PER_BUG: u64 = 60;
 /// Violations that are printed with their traces.

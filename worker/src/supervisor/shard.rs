@@ -12,6 +12,8 @@ use super::tally::Tally;
 use super::work::WorkEnd;
 use crate::ipc::{Imported, Interruption, Job};
 use bytes::Bytes;
+use sightline_core::digest::sha256_hex;
+use sightline_core::document::Document;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
     DoneReport, ItemKey, JobKind, Manifest, MessageError, Outcome, RowId, RunDocument, ShardMessage, StopReason,
@@ -226,7 +228,10 @@ impl Shards {
                 self.note_stale(&document, &manifest, &mut outcomes).await?;
                 let times = (started_at, self.runs.clock.now());
                 let result = tally.result(message, &manifest, outcomes, &stage_us, &self.status.worker, times);
-                let attempt = format!("{:04}-{}", message.attempt, self.status.worker);
+                // A worker may hold a shard twice, after a resume say: neither result may take the place of the other, which
+                // others may have counted already.
+                let digest = sha256_hex(&result.to_bytes());
+                let attempt = format!("{:04}-{}-{:.8}", message.attempt, self.status.worker, digest);
                 fail_point::die("worker-before-result");
                 self.runs.state.put_result(&result, &attempt).await?;
                 fail_point::die("worker-before-ack");
