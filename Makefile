@@ -43,7 +43,7 @@ demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
 ## Tests
 
 .PHONY: test
-test: lint test-setup test-rust bad-input e2e-small operations generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
+test: lint test-setup test-rust bad-input e2e-small generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
 
 .PHONY: test-all
 test-all: test doc deny e2e coverage ## What `make test` runs, and all that is slow
