@@ -241,6 +241,10 @@ impl Mirror<'_> {
         let collection = &self.document.spec.collection;
         let of = unless_dropped(self.index.count(collection, Some(&self.of_dataset())).await)?;
         if let Some(message) = self.danger(named, rows, of) {
+            // Another holder of this message may have decided, and its deleting changed what was counted here.
+            if state.mirror_plan(run).await?.is_some() {
+                return Ok(Some(Cursor::Delete(None).text()));
+            }
             let stop = StopDocument {
                 run: run.clone(),
                 reason: StopReason::MirrorRefused,
