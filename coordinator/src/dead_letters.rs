@@ -2,6 +2,7 @@
 //! until the shard has a result, so that the letters are all that a coordinator has to remember of splits.
 
 use crate::metrics::CoordinatorMetrics;
+use crate::now_and_then::now_and_then;
 use crate::planner::{PlanError, describe};
 use crate::publish::shard_queue;
 use crate::split::Splitter;
@@ -32,19 +33,8 @@ pub(crate) struct DeadLetters {
 impl DeadLetters {
     /// Looks through them now and then, until shutdown. What is in hand then goes back.
     pub(crate) async fn watch(&self, shutdown: &CancellationToken) {
-        loop {
-            let pass = async {
-                tokio::time::sleep(INTERVAL).await;
-                self.pass().await
-            };
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                passed = pass => if let Err(error) = passed {
-                    tracing::warn!(error = describe(&error), "the dead letters cannot be looked through");
-                },
-            }
-        }
+        let failure = "the dead letters cannot be looked through";
+        now_and_then(INTERVAL, failure, shutdown, || self.pass()).await;
     }
 
     /// Looks through all dead letters of shards once.

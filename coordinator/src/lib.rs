@@ -17,6 +17,7 @@ mod lost_links;
 mod metrics;
 mod mirror;
 mod node;
+mod now_and_then;
 mod orphans;
 mod piece;
 mod plan_loop;

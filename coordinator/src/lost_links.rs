@@ -2,7 +2,8 @@
 //! timeout, half an hour as RabbitMQ comes: after the node that had handed it out was lost, or a consumer's machine. A
 //! creator of a run may also die between the run and its first message. To follow a link twice has the effect of once.
 
-use crate::planner::{PlanError, describe};
+use crate::now_and_then::now_and_then;
+use crate::planner::PlanError;
 use crate::publish::publish_link;
 use crate::tracker::Tracker;
 use crate::waiting::Waiting;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 /// How often runs are looked at.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// A run whose planning stands still for so long has its links published again, then after twice as long each time.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(180);
 const MOST_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// Looks for them.
@@ -44,19 +45,8 @@ pub(crate) enum Seen {
 impl LostLinks {
     /// Looks for them now and then, until shutdown.
     pub(crate) async fn watch(&self, shutdown: &CancellationToken) {
-        loop {
-            let pass = async {
-                tokio::time::sleep(INTERVAL).await;
-                self.pass(Instant::now()).await
-            };
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                passed = pass => if let Err(error) = passed {
-                    tracing::warn!(error = describe(&error), "cannot look for links that nobody follows");
-                },
-            }
-        }
+        let failure = "cannot look for links that nobody follows";
+        now_and_then(INTERVAL, failure, shutdown, || self.pass(Instant::now())).await;
     }
 
     /// Looks at all runs once.
