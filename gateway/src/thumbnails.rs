@@ -157,7 +157,7 @@ fn shrink(picture: &Picture, pixels: u32) -> Result<Thumbnail, ThumbnailError> {
     let mut jpeg = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut jpeg, JPEG_QUALITY);
     if longer <= pixels {
-        encoder.write_image(picture.rgb(), source_width, source_height, ExtendedColorType::Rgb8)?;
+        encoder.write_image(&picture.rgb(), source_width, source_height, ExtendedColorType::Rgb8)?;
     } else {
         let (width, height) = (scaled(source_width), scaled(source_height));
         let whole = Window {

@@ -145,17 +145,19 @@ impl EmbeddingModel for FolderModel {
 
     fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError> {
         let model = &self.first.model;
-        let content = model.read_picture(bytes, &reading.dicom, reading.preview.as_ref());
-        let prepared = content.and_then(|content| Ok((model.prepared(&content.picture)?, content)));
-        let (picture, content) = prepared.map_err(|error| InputError {
-            reason: match &error {
-                PrepareError::NoSide(_) => FailureReason::NothingToEmbed,
-                PrepareError::Picture(error) => error.reason(),
-            },
-            message: error.to_string(),
-        })?;
-        let preview = reading.preview.as_ref().map(|spec| preview(&content.picture, spec));
-        let preview = preview.transpose().unwrap_or_else(|error| {
+        let Some(spec) = reading.preview.as_ref() else {
+            let prepared = model.prepare_file(bytes, &reading.dicom).map_err(input_error)?;
+            return Ok(Prepared {
+                pixels: Pixels::new(prepared.picture),
+                tags: prepared.tags,
+                preview: None,
+            });
+        };
+        let content = model
+            .read_picture(bytes, &reading.dicom, Some(spec))
+            .map_err(input_error)?;
+        let picture = model.prepared(&content.picture).map_err(input_error)?;
+        let preview = preview(&content.picture, spec).map(Some).unwrap_or_else(|error| {
             // The picture itself is as good as any other: its item does not fail for want of a copy.
             tracing::warn!(%error, "an item stays without its preview");
             None
@@ -182,6 +184,16 @@ impl EmbeddingModel for FolderModel {
             .encode_texts(batch, TextRole::Document)
             .await
             .map_err(forward_error)
+    }
+}
+
+fn input_error(error: PrepareError) -> InputError {
+    InputError {
+        reason: match &error {
+            PrepareError::NoSide(_) => FailureReason::NothingToEmbed,
+            PrepareError::Picture(error) => error.reason(),
+        },
+        message: error.to_string(),
     }
 }
 

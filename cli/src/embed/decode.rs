@@ -3,7 +3,7 @@
 use super::input::{Content, Input};
 use sightline_core::DicomSpec;
 use sightline_model_folder::Decode;
-use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, picture};
+use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,12 +56,8 @@ impl Decoder {
     fn one(&self, path: &Path) -> Result<PreparedPicture, String> {
         let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         let (limits, pixels) = (&self.limits, DicomSpec::pixels_alone());
-        let target = |width, height| self.preprocessor.target(width, height);
-        let content = match self.decode {
-            Decode::Exact => picture::read(&bytes, limits, &pixels),
-            Decode::Fast => picture::read_for(&bytes, limits, &pixels, &target),
-        };
-        let content = content.map_err(|error| error.to_string())?;
-        Ok(self.preprocessor.prepare(&content.picture))
+        let fast = self.decode == Decode::Fast;
+        let prepared = self.preprocessor.prepare_file(&bytes, limits, &pixels, fast);
+        Ok(prepared.map_err(|error| error.to_string())?.picture)
     }
 }

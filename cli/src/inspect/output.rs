@@ -91,7 +91,7 @@ fn cannot(path: &Path, problem: impl std::fmt::Display) -> CliError {
 
 fn write_picture(path: &Path, found: &Found) -> Result<(), NpyError> {
     let (height, width) = (found.picture.height() as usize, found.picture.width() as usize);
-    write_array(path, &[width, 3], height, found.picture.rgb())
+    write_array(path, &[width, 3], height, &found.picture.rgb())
 }
 
 fn write_array<T: sightline_npy::Element>(

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use sightline_core::{DicomSpec, FieldDescription, ModelName, PreviewSpec};
 use sightline_model_folder::{Decode, DigestCache, FolderError, ModelFolder};
 use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, TextRole, load};
-use sightline_pictures::{Content, DecodeError, DecodeLimits, Picture, PreparedPicture, Preprocessor, picture};
+use sightline_pictures::{
+    Content, DecodeError, DecodeLimits, Picture, PreparedFile, PreparedPicture, Preprocessor, picture,
+};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -132,6 +134,15 @@ impl RunnerModel {
         })
     }
 
+    /// Decodes and prepares a picture's file at once, which takes less time and memory than one after the other.
+    ///
+    /// # Errors
+    /// As [`RunnerModel::read_picture`].
+    pub fn prepare_file(&self, file: &[u8], dicom: &DicomSpec) -> Result<PreparedFile, PrepareError> {
+        let fast = self.decode == Decode::Fast;
+        Ok(self.preprocessor()?.prepare_file(file, &self.limits, dicom, fast)?)
+    }
+
     /// Prepares a picture; it may take long.
     ///
     /// # Errors
@@ -155,9 +166,9 @@ impl BatchModel for RunnerModel {
     }
 
     fn prepare(&self, file: &[u8]) -> Result<PreparedPicture, InputError> {
-        let content = self.read_picture(file, &DicomSpec::pixels_alone(), None);
-        content
-            .and_then(|content| self.prepared(&content.picture))
+        let prepared = self.prepare_file(file, &DicomSpec::pixels_alone());
+        prepared
+            .map(|prepared| prepared.picture)
             .map_err(|error| InputError(error.to_string()))
     }
 

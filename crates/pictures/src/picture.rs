@@ -11,6 +11,7 @@ mod jpeg;
 mod limits;
 mod orientation;
 mod png;
+mod scanlines;
 mod tiff;
 mod turbo;
 mod webp;
@@ -24,6 +25,9 @@ pub use facts::Facts;
 pub use format::Format;
 pub use limits::DecodeLimits;
 
+pub(crate) use convert::spread;
+pub(crate) use scanlines::Scanlines;
+
 use image::ColorType;
 use image::metadata::Orientation;
 use serde_json::Value;
@@ -31,13 +35,30 @@ use sightline_core::DicomSpec;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// A decoded picture: eight-bit RGB, row by row, upright.
-#[derive(Clone, PartialEq, Eq)]
+/// A decoded picture: eight-bit RGB, row by row, upright. One of grey alone keeps one value a pixel, and shows three.
+#[derive(Clone)]
 pub struct Picture {
     width: u32,
     height: u32,
-    rgb: Vec<u8>,
+    /// Values a pixel: 3, or 1 of grey.
+    channels: usize,
+    samples: Vec<u8>,
 }
+
+/// Two pictures are equal where they show the same, however it is kept.
+impl PartialEq for Picture {
+    fn eq(&self, other: &Self) -> bool {
+        let kept_alike = self.channels == other.channels;
+        (self.width, self.height) == (other.width, other.height)
+            && (if kept_alike {
+                self.samples == other.samples
+            } else {
+                self.rgb() == other.rgb()
+            })
+    }
+}
+
+impl Eq for Picture {}
 
 impl std::fmt::Debug for Picture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -49,8 +70,25 @@ impl Picture {
     /// Takes `height * width * 3` bytes, row by row; `None` where there are more or fewer of them, or no pixels.
     #[must_use]
     pub fn new(width: u32, height: u32, rgb: Vec<u8>) -> Option<Self> {
-        let bytes = (width as usize).checked_mul(height as usize)?.checked_mul(3)?;
-        (bytes > 0 && bytes == rgb.len()).then_some(Self { width, height, rgb })
+        Self::of(
+            width,
+            height,
+            Samples {
+                channels: 3,
+                bytes: rgb,
+            },
+        )
+    }
+
+    pub(crate) fn of(width: u32, height: u32, samples: Samples) -> Option<Self> {
+        let Samples { channels, bytes } = samples;
+        let expected = (width as usize).checked_mul(height as usize)?.checked_mul(channels)?;
+        (expected > 0 && expected == bytes.len()).then_some(Self {
+            width,
+            height,
+            channels,
+            samples: bytes,
+        })
     }
 
     /// Pixels in a row.
@@ -67,9 +105,29 @@ impl Picture {
 
     /// All rows: red, green, blue, red, …
     #[must_use]
-    pub fn rgb(&self) -> &[u8] {
-        &self.rgb
+    pub fn rgb(&self) -> Cow<'_, [u8]> {
+        if self.channels == 1 {
+            Cow::Owned(convert::spread(&self.samples))
+        } else {
+            Cow::Borrowed(&self.samples)
+        }
     }
+
+    /// All rows as they are kept: [`Picture::channels`] values a pixel.
+    pub(crate) fn samples(&self) -> &[u8] {
+        &self.samples
+    }
+
+    /// Values that are kept of a pixel: 3, or 1 of grey.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
+    }
+}
+
+/// Eight-bit values, row by row: 3 of a pixel, or 1 of grey.
+pub(crate) struct Samples {
+    pub(crate) channels: usize,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What a file holds.
@@ -168,8 +226,8 @@ fn file(
         orientation: upright.to_exif(),
         steps: facts::steps(decoded.color, upright),
     };
-    let rgb = convert::to_rgb8(decoded.color, decoded.samples, format)?;
-    Ok((facts, turned(format, upright, decoded.width, decoded.height, rgb)?))
+    let samples = convert::to_8_bits(decoded.color, decoded.samples, format)?;
+    Ok((facts, turned(format, upright, decoded.width, decoded.height, samples)?))
 }
 
 fn jpeg(
@@ -190,7 +248,7 @@ fn jpeg(
     };
     let decoded = turbo::decode(bytes, limits, reduced, |width, height, channels| {
         let pixels = u64::from(width) * u64::from(height);
-        limits.check_alloc((pixels * channels + survey.coefficient_bytes).max(pixels * 3 * turning))
+        limits.check_alloc((pixels * channels + survey.coefficient_bytes).max(pixels * channels.min(3) * turning))
     })?;
     let mut steps = facts::steps(
         if decoded.mode == "grey" {
@@ -200,11 +258,17 @@ fn jpeg(
         },
         upright,
     );
-    let rgb = if decoded.cmyk {
+    let samples = if decoded.channels == 4 {
         steps.insert(0, "inverted CMYK becomes RGB");
-        convert::inverted_cmyk_to_rgb8(decoded.samples)
+        Samples {
+            channels: 3,
+            bytes: convert::inverted_cmyk_to_rgb8(decoded.samples),
+        }
     } else {
-        decoded.samples
+        Samples {
+            channels: decoded.channels,
+            bytes: decoded.samples,
+        }
     };
     if decoded.stored != (decoded.width, decoded.height) {
         steps.insert(0, "decoded at a part of its size");
@@ -223,11 +287,17 @@ fn jpeg(
     };
     Ok((
         facts,
-        turned(Format::Jpeg, upright, decoded.width, decoded.height, rgb)?,
+        turned(Format::Jpeg, upright, decoded.width, decoded.height, samples)?,
     ))
 }
 
-fn turned(format: Format, upright: Orientation, width: u32, height: u32, rgb: Vec<u8>) -> Result<Picture, DecodeError> {
-    orientation::apply(upright, width, height, rgb)
+fn turned(
+    format: Format,
+    upright: Orientation,
+    width: u32,
+    height: u32,
+    samples: Samples,
+) -> Result<Picture, DecodeError> {
+    orientation::apply(upright, width, height, samples)
         .ok_or_else(|| DecodeError::corrupt(format, "its pixels do not fill its size"))
 }

@@ -1,5 +1,9 @@
 //! From a decoded picture to the network's input, as Pillow and numpy make it.
 
+mod file;
+
+pub use file::PreparedFile;
+
 use crate::picture::Picture;
 use crate::resize::{Window, resize};
 use sightline_model_folder::{ImagePreprocessing, Resize};
@@ -90,23 +94,27 @@ impl Preprocessor {
     /// Resizes and crops.
     #[must_use]
     pub fn prepare(&self, picture: &Picture) -> PreparedPicture {
+        let (size, window) = self.cut(picture.width(), picture.height());
+        self.framed(size, resize(picture, size.0, size.1, self.spec.resample, window))
+    }
+
+    /// Width and height that a picture is resized to, and the part of that which is wanted.
+    fn cut(&self, width: u32, height: u32) -> ((u32, u32), Window) {
         let [crop_height, crop_width] = self.spec.crop;
-        let (width, height) = resized(self.spec.resize, picture.width(), picture.height());
+        let (width, height) = resized(self.spec.resize, width, height);
+        let middle = |size: u32, crop: u32| if self.spec.pad { 0 } else { (size - crop.min(size)) / 2 };
         let window = Window {
-            left: if self.spec.pad {
-                0
-            } else {
-                (width - crop_width.min(width)) / 2
-            },
-            top: if self.spec.pad {
-                0
-            } else {
-                (height - crop_height.min(height)) / 2
-            },
+            left: middle(width, crop_width),
+            top: middle(height, crop_height),
             width: crop_width,
             height: crop_height,
         };
-        let rgb = resize(picture, width, height, self.spec.resample, window);
+        ((width, height), window)
+    }
+
+    /// The wanted part of a picture that was resized to `width` and `height`, of the size that the network takes.
+    fn framed(&self, (width, height): (u32, u32), rgb: Vec<u8>) -> PreparedPicture {
+        let [crop_height, crop_width] = self.spec.crop;
         let (width, height) = (width.min(crop_width), height.min(crop_height));
         if self.spec.pad || [height, width] == self.spec.crop {
             return PreparedPicture {

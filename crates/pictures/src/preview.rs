@@ -26,7 +26,7 @@ pub struct PreviewError {
 pub fn preview(picture: &Picture, spec: &PreviewSpec) -> Result<Vec<u8>, PreviewError> {
     let (width, height) = spec.fitted(picture.width(), picture.height());
     let rgb = if (width, height) == (picture.width(), picture.height()) {
-        Cow::Borrowed(picture.rgb())
+        picture.rgb()
     } else {
         let whole = Window {
             left: 0,
@@ -79,7 +79,8 @@ mod tests {
             &DecodeLimits::default(),
         )
         .unwrap();
-        let pairs = content.picture.rgb().iter().zip(exact.rgb());
+        let (shown, expected) = (content.picture.rgb(), exact.rgb());
+        let pairs = shown.iter().zip(expected.iter());
         assert!(pairs.clone().count() == 30 * 40 * 3);
         // A smooth picture at this quality is off by a few steps, as JPEG is.
         const STEPS: u8 = 8;

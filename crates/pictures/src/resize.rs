@@ -9,11 +9,16 @@
 mod avx2;
 mod axis;
 mod filter;
+mod narrowing;
 mod nearest;
 mod scalar;
+mod strips;
 
-use crate::picture::Picture;
+pub(crate) use strips::Strips;
+
+use crate::picture::{Picture, spread};
 use axis::Axis;
+use narrowing::Narrowing;
 use sightline_model_folder::Resample;
 use std::borrow::Cow;
 
@@ -72,46 +77,36 @@ pub fn resize_with(
     if filter == Resample::Nearest {
         return nearest::resize(picture, width, height, window);
     }
-    let columns = Axis::new(picture.width(), width, window.left, window.width, filter);
-    let rows = Axis::new(picture.height(), height, window.top, window.height, filter);
+    let channels = picture.channels();
+    let (source_width, source_height) = (picture.width(), picture.height());
+    let columns = Axis::new(source_width, width, window.left, window.width, filter);
+    let rows = Axis::new(source_height, height, window.top, window.height, filter);
     if columns.len() == 0 || rows.len() == 0 {
         return Vec::new();
     }
     let (first, end) = rows.needs();
-    let stride = picture.width() as usize * 3;
-    let source = Cow::Borrowed(&picture.rgb()[first * stride..end * stride]);
-    if vertical_first(picture, width, height) {
+    let stride = source_width as usize * channels;
+    let source = Cow::Borrowed(&picture.samples()[first * stride..end * stride]);
+    let line = columns.len() * channels;
+    let columns = Narrowing::new(kernel, columns, channels);
+    if rows_first((source_width, source_height), (width, height)) {
         let shortened = vertical(kernel, source, stride, &rows, first);
-        return horizontal(kernel, shortened, stride, &columns).into_owned();
+        return shown(columns.narrowed(shortened, stride).into_owned(), channels);
     }
-    let narrowed = horizontal(kernel, source, stride, &columns);
-    vertical(kernel, narrowed, columns.len() * 3, &rows, first).into_owned()
+    let narrowed = columns.narrowed(source, stride);
+    shown(vertical(kernel, narrowed, line, &rows, first).into_owned(), channels)
+}
+
+/// Three values a pixel of what was resized as one: of three equal channels each becomes the same.
+fn shown(samples: Vec<u8>, channels: usize) -> Vec<u8> {
+    if channels == 1 { spread(&samples) } else { samples }
 }
 
 /// Pillow's rule since version 13: where the height shrinks by more than twice as many pixels as the width, the rows are
 /// made first. Each pass rounds, so that the order shows.
-fn vertical_first(picture: &Picture, width: u32, height: u32) -> bool {
-    let [shorter, narrower] =
-        [(picture.height(), height), (picture.width(), width)].map(|(from, to)| i64::from(from) - i64::from(to));
+fn rows_first(from: (u32, u32), to: (u32, u32)) -> bool {
+    let [shorter, narrower] = [(from.1, to.1), (from.0, to.0)].map(|(from, to)| i64::from(from) - i64::from(to));
     shorter > 0 && shorter > narrower * 2
-}
-
-fn horizontal<'a>(kernel: Kernel, source: Cow<'a, [u8]>, stride: usize, columns: &Axis) -> Cow<'a, [u8]> {
-    if columns.is_identity() {
-        return source;
-    }
-    let mut out = vec![0; source.len() / stride * columns.len() * 3];
-    match kernel {
-        #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 if is_x86_feature_detected!("avx2") => {
-            #[expect(unsafe_code, reason = "the processor has AVX2, as was just asked")]
-            unsafe {
-                avx2::horizontal(&source, stride, columns, &mut out);
-            }
-        }
-        _ => scalar::horizontal(&source, stride, columns, &mut out),
-    }
-    out.into()
 }
 
 /// `first` is the row of the picture that `source` begins with.

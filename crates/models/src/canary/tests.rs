@@ -94,7 +94,7 @@ fn imported_vectors_have_no_canary_to_check() {
 fn the_built_in_pictures_are_frozen() {
     let digests: Vec<String> = PICTURES
         .iter()
-        .map(|(_, pixel)| sightline_core::digest::sha256_hex(generate(*pixel).unwrap().rgb()))
+        .map(|(_, pixel)| sightline_core::digest::sha256_hex(&generate(*pixel).unwrap().rgb()))
         .collect();
     assert_eq!(
         digests,

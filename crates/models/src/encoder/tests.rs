@@ -46,7 +46,7 @@ fn the_demos_pictures_are_prepared_as_pillow_prepares_them() {
         let differing = prepared
             .rgb()
             .iter()
-            .zip(expected.rgb())
+            .zip(&*expected.rgb())
             .map(|(a, b)| a.abs_diff(*b))
             .max()
             .unwrap();

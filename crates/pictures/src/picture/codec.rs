@@ -1,6 +1,5 @@
 //! The one place that calls the decoders of the `image` crate: for all formats but JPEG and DICOM.
 
-use crate::picture::convert;
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
@@ -41,20 +40,19 @@ pub(super) fn decode(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Res
     let stored = decoder.original_color_type();
     let total = decoder.total_bytes();
     let pixels = u64::from(width) * u64::from(height);
-    let rgb = pixels.saturating_mul(3);
+    let result = pixels.saturating_mul(if color.has_color() { 3 } else { 1 });
     // What these decoders hold beside the samples: whole frames of their own.
     let working = match format {
         Format::WebP => pixels * 4,
         Format::Tiff => total,
         Format::Jpeg | Format::Png | Format::Gif | Format::Bmp | Format::Dicom => 0,
     };
-    let converting = if convert::grows(color) { rgb } else { 0 };
     let turning = if orientation::needs_copy(orientation) {
-        rgb * 2
+        result * 2
     } else {
         0
     };
-    limits.check_alloc((total + working).max(total + converting).max(turning))?;
+    limits.check_alloc((total + working).max(turning))?;
     let mut samples =
         vec![0; usize::try_from(total).map_err(|_| DecodeError::Limit(format!("{total} bytes of pixels")))?];
     decoder.read_image_boxed(&mut samples).map_err(failed)?;

@@ -1,31 +1,42 @@
-//! From whatever samples a decoder gives to eight-bit RGB.
+//! From whatever samples a decoder gives to eight-bit RGB, or to eight bits of grey.
 
+use crate::picture::Samples;
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use image::ColorType;
 
 /// Converts samples in the machine's byte order. Works in place where the result is no longer than the input.
-pub(super) fn to_rgb8(color: ColorType, samples: Vec<u8>, format: Format) -> Result<Vec<u8>, DecodeError> {
-    match color {
-        ColorType::Rgb8 => Ok(samples),
-        ColorType::L8 => Ok(widen(&samples, |[grey]: [u8; 1]| [grey; 3])),
-        ColorType::La8 => Ok(widen(&samples, |[grey, alpha]: [u8; 2]| [on_white(grey, alpha); 3])),
-        ColorType::Rgba8 => Ok(compact(samples, |[r, g, b, a]: [u8; 4]| {
+pub(super) fn to_8_bits(color: ColorType, samples: Vec<u8>, format: Format) -> Result<Samples, DecodeError> {
+    let bytes = match color {
+        ColorType::Rgb8 | ColorType::L8 => samples,
+        ColorType::La8 => compact(samples, |[grey, alpha]: [u8; 2]| [on_white(grey, alpha)]),
+        ColorType::Rgba8 => compact(samples, |[r, g, b, a]: [u8; 4]| {
             [on_white(r, a), on_white(g, a), on_white(b, a)]
-        })),
-        ColorType::L16 => Ok(widen(&samples, |grey: [u8; 2]| [high(grey); 3])),
-        ColorType::La16 => Ok(compact(samples, |[g0, g1, a0, a1]: [u8; 4]| {
-            [on_white(high([g0, g1]), high([a0, a1])); 3]
-        })),
-        ColorType::Rgb16 => Ok(compact(samples, |[r0, r1, g0, g1, b0, b1]: [u8; 6]| {
+        }),
+        ColorType::L16 => compact(samples, |grey: [u8; 2]| [high(grey)]),
+        ColorType::La16 => compact(samples, |[g0, g1, a0, a1]: [u8; 4]| {
+            [on_white(high([g0, g1]), high([a0, a1]))]
+        }),
+        ColorType::Rgb16 => compact(samples, |[r0, r1, g0, g1, b0, b1]: [u8; 6]| {
             [high([r0, r1]), high([g0, g1]), high([b0, b1])]
-        })),
-        ColorType::Rgba16 => Ok(compact(samples, |[r0, r1, g0, g1, b0, b1, a0, a1]: [u8; 8]| {
+        }),
+        ColorType::Rgba16 => compact(samples, |[r0, r1, g0, g1, b0, b1, a0, a1]: [u8; 8]| {
             let alpha = high([a0, a1]);
             [[r0, r1], [g0, g1], [b0, b1]].map(|value| on_white(high(value), alpha))
-        })),
-        other => Err(DecodeError::Unsupported(format!("a {format} of samples {other:?}"))),
+        }),
+        other => return Err(DecodeError::Unsupported(format!("a {format} of samples {other:?}"))),
+    };
+    let channels = if color.has_color() { 3 } else { 1 };
+    Ok(Samples { channels, bytes })
+}
+
+/// Grey as red, green and blue.
+pub(crate) fn spread(grey: &[u8]) -> Vec<u8> {
+    let mut rgb = vec![0; grey.len() * 3];
+    for (pixel, value) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(grey) {
+        *pixel = [*value; 3];
     }
+    rgb
 }
 
 /// A JPEG's four components, which are stored inverted as Adobe's programs do, by Pillow's integer arithmetic.
@@ -44,35 +55,20 @@ fn times_255th(a: u8, b: u8) -> u8 {
     }
 }
 
-/// Whether RGB needs a buffer beside the samples.
-pub(super) fn grows(color: ColorType) -> bool {
-    matches!(color, ColorType::L8 | ColorType::La8 | ColorType::L16)
-}
-
 /// Eight bits of sixteen: the high byte, as Pillow reads 16-bit RGB.
 fn high(sample: [u8; 2]) -> u8 {
     sample[usize::from(cfg!(target_endian = "little"))]
 }
 
-/// Makes three bytes of each group of `N`.
-fn widen<const N: usize>(samples: &[u8], convert: impl Fn([u8; N]) -> [u8; 3]) -> Vec<u8> {
-    let groups = samples.as_chunks::<N>().0;
-    let mut rgb = vec![0; groups.len() * 3];
-    for (pixel, group) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(groups) {
-        *pixel = convert(*group);
-    }
-    rgb
-}
-
-/// Replaces each group of `N` bytes by three, within one buffer.
-fn compact<const N: usize>(mut samples: Vec<u8>, convert: impl Fn([u8; N]) -> [u8; 3]) -> Vec<u8> {
+/// Replaces each group of `N` bytes by `M`, no more than it has, within one buffer.
+fn compact<const N: usize, const M: usize>(mut samples: Vec<u8>, convert: impl Fn([u8; N]) -> [u8; M]) -> Vec<u8> {
     let pixels = samples.len() / N;
     for pixel in 0..pixels {
         let mut group = [0; N];
         group.copy_from_slice(&samples[pixel * N..(pixel + 1) * N]);
-        samples[pixel * 3..(pixel + 1) * 3].copy_from_slice(&convert(group));
+        samples[pixel * M..(pixel + 1) * M].copy_from_slice(&convert(group));
     }
-    samples.truncate(pixels * 3);
+    samples.truncate(pixels * M);
     // Keeping the slack of a large picture would double what is held while the next one is decoded.
     samples.shrink_to_fit();
     samples

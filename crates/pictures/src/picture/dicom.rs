@@ -20,7 +20,7 @@ use crate::picture::error::DecodeError;
 use crate::picture::facts::Facts;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
-use crate::picture::{Content, Picture};
+use crate::picture::{Content, Picture, Samples};
 use data_set::DataSet;
 use frame::{Layout, Shape};
 use sightline_core::{DicomSpec, FrameChoice};
@@ -43,9 +43,11 @@ pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, spec: &DicomSpec) -> Res
             "the first frame counts"
         });
     }
-    let rgb = match (shape.photometric.as_str(), &frame.layout) {
+    let mut channels = 3;
+    let bytes = match (shape.photometric.as_str(), &frame.layout) {
         ("MONOCHROME1" | "MONOCHROME2", Layout::Values) if shape.samples == 1 => {
-            shades::to_rgb8(&file, &shape, &frame, &mut steps)
+            channels = 1;
+            shades::to_8_bits(&file, &shape, &frame, &mut steps)
         }
         ("PALETTE COLOR", Layout::Values) if shape.samples == 1 => {
             steps.push("the palette's colours");
@@ -77,7 +79,7 @@ pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, spec: &DicomSpec) -> Res
         orientation: 1,
         steps,
     };
-    let picture = Picture::new(shape.width, shape.height, rgb);
+    let picture = Picture::of(shape.width, shape.height, Samples { channels, bytes });
     Ok(Content {
         facts,
         picture: picture.ok_or_else(|| corrupt("its pixels do not fill its size"))?,

@@ -118,7 +118,7 @@ fn cut_short() -> DecodeError {
 fn next_marker(bytes: &[u8], at: &mut usize) -> Option<u8> {
     loop {
         let rest = bytes.get(*at..)?;
-        *at += rest.iter().position(|byte| *byte == 0xFF)? + 1;
+        *at += memchr::memchr(0xFF, rest)? + 1;
         match *bytes.get(*at)? {
             0xFF => {}
             0 => *at += 1,

@@ -1,6 +1,6 @@
 //! Turning a picture upright.
 
-use crate::picture::Picture;
+use crate::picture::{Picture, Samples};
 use image::metadata::Orientation;
 
 /// A packet of XMP longer than this is none.
@@ -26,32 +26,41 @@ fn from_xmp(packet: &[u8]) -> Option<Orientation> {
     Orientation::from_exif(digit - b'0')
 }
 
-/// Turns `height * width * 3` bytes upright; `None` where there are more or fewer of them.
-pub(super) fn apply(orientation: Orientation, width: u32, height: u32, rgb: Vec<u8>) -> Option<Picture> {
-    let mut picture = Picture::new(width, height, rgb)?;
+/// Turns a picture's samples upright; `None` where they do not fill its size.
+pub(super) fn apply(orientation: Orientation, width: u32, height: u32, samples: Samples) -> Option<Picture> {
+    let picture = Picture::of(width, height, samples)?;
+    Some(if picture.channels == 1 {
+        upright::<1>(orientation, picture)
+    } else {
+        upright::<3>(orientation, picture)
+    })
+}
+
+/// `N` is the number of values a pixel.
+fn upright<const N: usize>(orientation: Orientation, mut picture: Picture) -> Picture {
     match orientation {
         Orientation::NoTransforms => {}
-        Orientation::FlipHorizontal => flip_rows(&mut picture),
+        Orientation::FlipHorizontal => flip_rows::<N>(&mut picture),
         Orientation::FlipVertical => {
-            flip_rows(&mut picture);
-            reverse(&mut picture);
+            flip_rows::<N>(&mut picture);
+            reverse::<N>(&mut picture);
         }
-        Orientation::Rotate180 => reverse(&mut picture),
-        Orientation::Rotate90FlipH => picture = transpose(&picture),
+        Orientation::Rotate180 => reverse::<N>(&mut picture),
+        Orientation::Rotate90FlipH => picture = transpose::<N>(&picture),
         Orientation::Rotate90 => {
-            picture = transpose(&picture);
-            flip_rows(&mut picture);
+            picture = transpose::<N>(&picture);
+            flip_rows::<N>(&mut picture);
         }
         Orientation::Rotate270 => {
-            flip_rows(&mut picture);
-            picture = transpose(&picture);
+            flip_rows::<N>(&mut picture);
+            picture = transpose::<N>(&picture);
         }
         Orientation::Rotate270FlipH => {
-            reverse(&mut picture);
-            picture = transpose(&picture);
+            reverse::<N>(&mut picture);
+            picture = transpose::<N>(&picture);
         }
     }
-    Some(picture)
+    picture
 }
 
 /// Whether a second copy of the pixels is needed to turn them.
@@ -62,25 +71,25 @@ pub(super) fn needs_copy(orientation: Orientation) -> bool {
     )
 }
 
-fn flip_rows(picture: &mut Picture) {
-    for row in picture.rgb.chunks_exact_mut(picture.width as usize * 3) {
-        row.as_chunks_mut::<3>().0.reverse();
+fn flip_rows<const N: usize>(picture: &mut Picture) {
+    for row in picture.samples.chunks_exact_mut(picture.width as usize * N) {
+        row.as_chunks_mut::<N>().0.reverse();
     }
 }
 
-fn reverse(picture: &mut Picture) {
-    picture.rgb.as_chunks_mut::<3>().0.reverse();
+fn reverse<const N: usize>(picture: &mut Picture) {
+    picture.samples.as_chunks_mut::<N>().0.reverse();
 }
 
 /// Edge of the squares that are turned one after the other, so that both sides of a square stay in the cache.
 const SQUARE: usize = 64;
 
 /// Rows become columns.
-fn transpose(picture: &Picture) -> Picture {
+fn transpose<const N: usize>(picture: &Picture) -> Picture {
     let (width, height) = (picture.width as usize, picture.height as usize);
-    let pixels = picture.rgb.as_chunks::<3>().0;
-    let mut rgb = vec![0; picture.rgb.len()];
-    let turned = rgb.as_chunks_mut::<3>().0;
+    let pixels = picture.samples.as_chunks::<N>().0;
+    let mut samples = vec![0; picture.samples.len()];
+    let turned = samples.as_chunks_mut::<N>().0;
     for top in (0..height).step_by(SQUARE) {
         for left in (0..width).step_by(SQUARE) {
             for x in left..width.min(left + SQUARE) {
@@ -93,6 +102,7 @@ fn transpose(picture: &Picture) -> Picture {
     Picture {
         width: picture.height,
         height: picture.width,
-        rgb,
+        channels: N,
+        samples,
     }
 }

@@ -13,12 +13,12 @@ pub(super) struct Pixels {
     pub(super) height: u32,
     /// Width and height as they are stored.
     pub(super) stored: (u32, u32),
-    /// Red, green, blue; or cyan, magenta, yellow, black as they are stored.
+    /// Grey; red, green, blue; or cyan, magenta, yellow, black as they are stored.
     pub(super) samples: Vec<u8>,
     /// What is stored.
     pub(super) mode: &'static str,
-    /// Whether there are four samples a pixel.
-    pub(super) cmyk: bool,
+    /// Samples a pixel: 1, 3 or 4.
+    pub(super) channels: usize,
 }
 
 /// How the warnings of libjpeg's `jerror.h` begin, but for the one of a file that ends too soon.
@@ -194,11 +194,13 @@ pub(super) fn decode(
         sys::TJCS_TJCS_YCCK => "YCCK",
         _ => "CMYK",
     };
-    let cmyk = space == sys::TJCS_TJCS_CMYK || space == sys::TJCS_TJCS_YCCK;
-    let format = if cmyk { sys::TJPF_TJPF_CMYK } else { sys::TJPF_TJPF_RGB };
-    let channels = if cmyk { 4 } else { 3 };
-    budget(width, height, channels)?;
-    let total = u64::from(width) * u64::from(height) * channels;
+    let (format, channels) = match space {
+        sys::TJCS_TJCS_CMYK | sys::TJCS_TJCS_YCCK => (sys::TJPF_TJPF_CMYK, 4),
+        sys::TJCS_TJCS_GRAY => (sys::TJPF_TJPF_GRAY, 1),
+        _ => (sys::TJPF_TJPF_RGB, 3),
+    };
+    budget(width, height, channels as u64)?;
+    let total = u64::from(width) * u64::from(height) * channels as u64;
     let mut samples = vec![0; usize::try_from(total).map_err(|_| no_memory())?];
     #[expect(
         unsafe_code,
@@ -222,6 +224,6 @@ pub(super) fn decode(
         stored,
         samples,
         mode,
-        cmyk,
+        channels,
     })
 }

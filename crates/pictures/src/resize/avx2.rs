@@ -4,15 +4,18 @@
 //! number, so that one instruction multiplies and adds two sources of eight sums: `c = high * 2^15 + low`, and sums
 //! modulo 2^32 are the same in whichever order they are made. The scalar sums do not leave 32 bits, so neither do these.
 
+mod grey;
+
 use super::axis::{Axis, HALF, PRECISION_BITS};
 use super::scalar;
+use grey::GreySteps;
 use std::arch::x86_64::{
-    __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_packs_epi32, _mm_packus_epi16, _mm_set1_epi32,
-    _mm_setr_epi32, _mm_srai_epi32, _mm256_add_epi32, _mm256_broadcastsi128_si256, _mm256_castsi256_si128,
-    _mm256_cvtepu8_epi16, _mm256_extracti128_si256, _mm256_madd_epi16, _mm256_packs_epi32, _mm256_packus_epi16,
-    _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_setr_epi8, _mm256_setr_epi32,
-    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srai_epi32, _mm256_storeu_si256,
-    _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
+    __m128i, __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_packs_epi32, _mm_packus_epi16,
+    _mm_set1_epi32, _mm_setr_epi32, _mm_srai_epi32, _mm256_add_epi32, _mm256_broadcastsi128_si256,
+    _mm256_castsi256_si128, _mm256_cvtepu8_epi16, _mm256_extracti128_si256, _mm256_madd_epi16, _mm256_packs_epi32,
+    _mm256_packus_epi16, _mm256_permute4x64_epi64, _mm256_permutevar8x32_epi32, _mm256_set1_epi32, _mm256_setr_epi8,
+    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srai_epi32,
+    _mm256_storeu_si256, _mm256_unpackhi_epi16, _mm256_unpacklo_epi16,
 };
 
 const LOW_BITS: i32 = 15;
@@ -34,14 +37,46 @@ fn pair(first: i32, second: i32) -> [i32; 2] {
     ]
 }
 
-/// The coefficients of all columns in steps: low and high part of the first two, then of the next two.
-struct Steps {
+/// The coefficients of all columns, laid out as the horizontal pass takes them.
+pub(super) enum Steps {
+    /// Of three values a pixel.
+    Colour(ColourSteps),
+    /// Of one.
+    Grey(GreySteps),
+}
+
+impl Steps {
+    pub(super) fn new(columns: &Axis, channels: usize) -> Self {
+        if channels == 1 {
+            Self::Grey(GreySteps::new(columns))
+        } else {
+            Self::Colour(ColourSteps::new(columns))
+        }
+    }
+}
+
+/// The first `rows` rows of `stride` bytes become rows of as many pixels as there are columns. Gives back how many were
+/// made: a load may begin at the last byte of a row and reaches into what follows, where it is multiplied by 0, so that
+/// rows with nothing behind them are left, and those that do not fill a group.
+#[target_feature(enable = "avx2")]
+pub(super) fn horizontal(steps: &Steps, source: &[u8], stride: usize, rows: usize, out: &mut [u8]) -> usize {
+    let safe = source.len().saturating_sub(LOAD) / stride;
+    let made = rows.min(safe) / ROWS * ROWS;
+    match steps {
+        Steps::Colour(steps) => colour(steps, source, stride, made, out),
+        Steps::Grey(steps) => grey::horizontal(steps, source, stride, made, out),
+    }
+    made
+}
+
+/// Coefficients in steps: low and high part of the first two, then of the next two.
+pub(super) struct ColourSteps {
     values: Vec<[i32; 4]>,
     /// First byte of the source and number of steps of each column.
     columns: Vec<(usize, usize)>,
 }
 
-impl Steps {
+impl ColourSteps {
     fn new(columns: &Axis) -> Self {
         let mut steps = Self {
             values: Vec::new(),
@@ -61,29 +96,24 @@ impl Steps {
     }
 }
 
-/// Rows of `stride` bytes become rows of `columns.len() * 3`.
 #[target_feature(enable = "avx2")]
-pub(super) fn horizontal(source: &[u8], stride: usize, columns: &Axis, out: &mut [u8]) {
-    let steps = Steps::new(columns);
-    let width = columns.len() * 3;
-    let rows = source.len() / stride;
-    // A load may begin at the last byte of a row that is used and reaches into what follows, where it is multiplied by
-    // 0. Rows with nothing behind them are left to the scalar pass.
-    let safe = (0..rows).rev().find(|row| (row + 1) * stride + LOAD <= source.len());
-    let safe = safe.map_or(0, |row| row + 1) / ROWS * ROWS;
-    for row in (0..safe).step_by(ROWS) {
-        let lines = &source[row * stride..];
+fn colour(steps: &ColourSteps, source: &[u8], stride: usize, rows: usize, out: &mut [u8]) {
+    let width = steps.columns.len() * 3;
+    for row in (0..rows).step_by(ROWS) {
         let out = &mut out[row * width..(row + ROWS) * width];
-        let mut values = steps.values.iter();
+        let mut values = steps.values.as_slice();
         for (column, (first, count)) in steps.columns.iter().enumerate() {
+            let (these, rest) = values.split_at(*count);
+            values = rest;
+            let sources = Sources::new(source, row * stride + first, stride, *count, STEP * 3);
             let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-            for (step, value) in values.by_ref().take(*count).enumerate() {
+            for (step, value) in these.iter().enumerate() {
                 let coefficients = _mm_setr_epi32(value[0], value[1], value[2], value[3]);
                 let coefficients = _mm256_broadcastsi128_si256(coefficients);
                 let low = _mm256_permutevar8x32_epi32(coefficients, _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
                 let high = _mm256_permutevar8x32_epi32(coefficients, _mm256_setr_epi32(2, 2, 2, 2, 3, 3, 3, 3));
                 for (line, sums) in sums.iter_mut().enumerate() {
-                    let pairs = channels(&lines[line * stride + first + step * STEP * 3..]);
+                    let pairs = channels(sources.load(line, step));
                     sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(pairs, low));
                     sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(pairs, high));
                 }
@@ -94,19 +124,46 @@ pub(super) fn horizontal(source: &[u8], stride: usize, columns: &Axis, out: &mut
             }
         }
     }
-    scalar::horizontal(&source[safe * stride..], stride, columns, &mut out[safe * width..]);
+}
+
+/// What the pixels of one column in [`ROWS`] rows are made of. That all loads lie within the source is asked once, since
+/// asking at each of them took longer than computing.
+struct Sources<'a> {
+    bytes: &'a [u8],
+    stride: usize,
+    steps: usize,
+    step_bytes: usize,
+}
+
+impl<'a> Sources<'a> {
+    /// `steps` loads a row, `step_bytes` apart, the first of them at `first`.
+    fn new(source: &'a [u8], first: usize, stride: usize, steps: usize, step_bytes: usize) -> Self {
+        let length = (ROWS - 1) * stride + steps.saturating_sub(1) * step_bytes + LOAD;
+        Self {
+            bytes: &source[first..first + length],
+            stride,
+            steps,
+            step_bytes,
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn load(&self, line: usize, step: usize) -> __m128i {
+        debug_assert!(line < ROWS && step < self.steps);
+        #[expect(
+            unsafe_code,
+            reason = "an unaligned load of 16 bytes, which end within `bytes` for every line and step, as its length says"
+        )]
+        unsafe {
+            let place = self.bytes.as_ptr().add(line * self.stride + step * self.step_bytes);
+            _mm_loadu_si128(place.cast())
+        }
+    }
 }
 
 /// Four pixels as pairs of 16-bit numbers: red of two pixels, green, blue, nothing, and so the next two.
 #[target_feature(enable = "avx2")]
-fn channels(bytes: &[u8]) -> __m256i {
-    let bytes: &[u8; LOAD] = match bytes.first_chunk() {
-        Some(bytes) => bytes,
-        // Never, as rows are chosen; and then only a value of 0.
-        None => &[0; LOAD],
-    };
-    #[expect(unsafe_code, reason = "an unaligned load of the 16 bytes of the array")]
-    let loaded = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+fn channels(loaded: __m128i) -> __m256i {
     let order = _mm256_setr_epi8(
         0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1, 6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1,
         -1, -1,

@@ -7,13 +7,14 @@ use crate::picture::Picture;
 pub(super) fn resize(picture: &Picture, width: u32, height: u32, window: Window) -> Vec<u8> {
     let columns = sources(picture.width(), width, window.left, window.width);
     let rows = sources(picture.height(), height, window.top, window.height);
-    let stride = picture.width() as usize;
-    let pixels = picture.rgb().as_chunks::<3>().0;
+    let (stride, grey) = (picture.width() as usize, picture.channels() == 1);
+    let samples = picture.samples();
+    let pixels = samples.as_chunks::<3>().0;
     let mut out = Vec::with_capacity(rows.len() * columns.len() * 3);
     for row in rows {
-        let line = &pixels[row * stride..(row + 1) * stride];
-        for column in &columns {
-            out.extend_from_slice(&line[*column]);
+        for at in columns.iter().map(|column| row * stride + column) {
+            let pixel = if grey { [samples[at]; 3] } else { pixels[at] };
+            out.extend_from_slice(&pixel);
         }
     }
     out

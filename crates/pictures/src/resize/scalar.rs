@@ -9,18 +9,18 @@ fn clip(sum: i32) -> u8 {
     }
 }
 
-/// Rows of `stride` bytes become rows of `columns.len() * 3`.
-pub(super) fn horizontal(source: &[u8], stride: usize, columns: &Axis, out: &mut [u8]) {
-    let rows = source.chunks_exact(stride).zip(out.chunks_exact_mut(columns.len() * 3));
+/// Rows of `stride` bytes become rows of `columns.len()` pixels of `N` values.
+pub(super) fn horizontal<const N: usize>(source: &[u8], stride: usize, columns: &Axis, out: &mut [u8]) {
+    let rows = source.chunks_exact(stride).zip(out.chunks_exact_mut(columns.len() * N));
     for (row, out) in rows {
-        for (tap, out) in columns.taps().zip(out.as_chunks_mut::<3>().0) {
-            *out = pixel(row.as_chunks::<3>().0, tap);
+        for (tap, out) in columns.taps().zip(out.as_chunks_mut::<N>().0) {
+            *out = pixel(row.as_chunks::<N>().0, tap);
         }
     }
 }
 
-fn pixel(pixels: &[[u8; 3]], tap: Tap<'_>) -> [u8; 3] {
-    let mut sums = [HALF; 3];
+fn pixel<const N: usize>(pixels: &[[u8; N]], tap: Tap<'_>) -> [u8; N] {
+    let mut sums = [HALF; N];
     for (pixel, coefficient) in pixels[tap.first..].iter().zip(tap.coefficients) {
         for (sum, value) in sums.iter_mut().zip(pixel) {
             *sum += i32::from(*value) * coefficient;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::picture::Samples;
 use proptest::prelude::*;
 
 fn noise(width: u32, height: u32) -> Vec<u8> {
@@ -15,6 +16,14 @@ fn source(kind: &str, width: u32, height: u32) -> Picture {
     let mut rgb = noise(width, height);
     if kind == "edges" {
         rgb.iter_mut().for_each(|value| *value = 255 * (*value >> 7));
+    }
+    if kind == "grey" {
+        rgb.truncate(width as usize * height as usize);
+        let samples = Samples {
+            channels: 1,
+            bytes: rgb,
+        };
+        return Picture::of(width, height, samples).unwrap();
     }
     Picture::new(width, height, rgb).unwrap()
 }
@@ -70,7 +79,13 @@ const FILTERS: [Resample; 5] = [
 
 #[test]
 fn the_fast_kernel_equals_the_scalar_one_when_much_is_shrunk() {
-    for (kind, width, height) in [("noise", 900, 700), ("edges", 1024, 333), ("noise", 2, 5000)] {
+    for (kind, width, height) in [
+        ("noise", 900, 700),
+        ("edges", 1024, 333),
+        ("noise", 2, 5000),
+        ("grey", 1024, 700),
+        ("grey", 3, 4000),
+    ] {
         for filter in FILTERS {
             let picture = source(kind, width, height);
             let by = |kernel| resize_with(kernel, &picture, 224, 97, filter, whole(224, 97));
@@ -85,13 +100,53 @@ proptest! {
         (width, height) in (1_u32..70, 1_u32..70),
         (to_width, to_height) in (1_u32..70, 1_u32..70),
         (left, top) in (0_u32..30, 0_u32..30),
-        edges in any::<bool>(),
+        kind in prop::sample::select(["noise", "edges", "grey"].as_slice()),
         filter in prop::sample::select(FILTERS.as_slice()),
     ) {
-        let picture = source(if edges { "edges" } else { "noise" }, width, height);
+        let picture = source(kind, width, height);
         let window = Window { left, top, width: 50, height: 50 };
         let by = |kernel| resize_with(kernel, &picture, to_width, to_height, filter, window);
         prop_assert_eq!(by(Kernel::detect()), by(Kernel::Scalar));
+    }
+
+    #[test]
+    fn grey_of_one_value_a_pixel_becomes_what_its_three_equal_channels_become(
+        (width, height) in (1_u32..90, 1_u32..90),
+        (to_width, to_height) in (1_u32..40, 1_u32..40),
+        filter in prop::sample::select([FILTERS.as_slice(), &[Resample::Nearest]].concat()),
+    ) {
+        let grey = source("grey", width, height);
+        let three = Picture::new(width, height, grey.rgb().into_owned()).unwrap();
+        prop_assert!(grey == three);
+        let of = |picture| resize(picture, to_width, to_height, filter, whole(to_width, to_height));
+        prop_assert_eq!(of(&grey), of(&three));
+    }
+
+    #[test]
+    fn rows_that_come_in_strips_become_what_the_whole_picture_becomes(
+        (width, height) in (2_u32..500, 1_u32..500),
+        (to_width, to_height) in (1_u32..60, 1_u32..60),
+        (left, top) in (0_u32..30, 0_u32..30),
+        kind in prop::sample::select(["noise", "grey"].as_slice()),
+        filter in prop::sample::select(FILTERS.as_slice()),
+        few in 1_usize..9,
+    ) {
+        let picture = source(kind, width, height);
+        let window = Window { left, top, width: 50, height: 50 };
+        let (from, to) = ((width, height), (to_width, to_height));
+        if let Some(mut strips) = Strips::new(from, picture.channels(), to, filter, window) {
+            let stride = width as usize * picture.channels();
+            for rows in picture.samples().chunks(stride * few) {
+                // As many as there is room for, or a few at a time.
+                for rows in rows.chunks(strips.place().len()) {
+                    strips.place()[..rows.len()].copy_from_slice(rows);
+                    strips.take(rows.len() / stride);
+                }
+            }
+            prop_assert_eq!(strips.finish(), resize(&picture, to_width, to_height, filter, window));
+        } else {
+            prop_assert!(width <= to_width || left >= to_width || top >= to_height || rows_first(from, to));
+        }
     }
 
     #[test]

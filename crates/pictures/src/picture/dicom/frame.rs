@@ -348,7 +348,7 @@ fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
         _ => Cow::Borrowed(data),
     };
     let decoded = turbo::decode(&data, limits, |_, _| 1, |_, _, _| Ok(()))?;
-    if (decoded.width, decoded.height) != (shape.width, shape.height) || decoded.cmyk {
+    if (decoded.width, decoded.height) != (shape.width, shape.height) || decoded.channels != 3 {
         return Err(corrupt("its JPEG is of another size"));
     }
     Ok(frame(decoded.samples, 8, Layout::Rgb))

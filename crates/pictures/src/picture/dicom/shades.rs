@@ -52,8 +52,8 @@ enum Interest {
     },
 }
 
-/// Grey values to RGB; `steps` is told what is done.
-pub(super) fn to_rgb8(file: &DataSet<'_>, shape: &Shape, frame: &Frame, steps: &mut Vec<&'static str>) -> Vec<u8> {
+/// Grey values to eight bits; `steps` is told what is done.
+pub(super) fn to_8_bits(file: &DataSet<'_>, shape: &Shape, frame: &Frame, steps: &mut Vec<&'static str>) -> Vec<u8> {
     let modality = Modality::read(file, shape);
     if modality.is_some() {
         steps.push("the modality's rescaling");
@@ -91,14 +91,14 @@ pub(super) fn to_rgb8(file: &DataSet<'_>, shape: &Shape, frame: &Frame, steps: &
             (shown + 0.5).floor() as u8
         }
     };
-    let mut rgb = Vec::with_capacity(shape.pixels() * 3);
+    let mut grey = Vec::with_capacity(shape.pixels());
     if frame.bits <= 16 {
         let shades: Vec<u8> = (0..1_u32 << frame.bits).map(shade).collect();
-        rgb.extend(frame.raw().flat_map(|raw| [shades[raw as usize]; 3]));
+        grey.extend(frame.raw().map(|raw| shades[raw as usize]));
     } else {
-        rgb.extend(frame.raw().flat_map(|raw| [shade(raw); 3]));
+        grey.extend(frame.raw().map(shade));
     }
-    rgb
+    grey
 }
 
 /// Numbers of 32 bits or less are exact.

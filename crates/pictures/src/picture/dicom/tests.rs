@@ -41,7 +41,8 @@ fn every_kind_of_dicom_becomes_what_pydicom_makes_of_it() {
             }
         };
         let expected = fixture(&format!("{name}.rgb"));
-        let pairs = picture.rgb().iter().zip(&expected);
+        let shown = picture.rgb();
+        let pairs = shown.iter().zip(&expected);
         let off = pairs.filter(|(ours, theirs)| ours != theirs).count();
         if off > 0 || picture.rgb().len() != expected.len() {
             wrong.push(format!("{name}: {off} values differ"));
