@@ -1,6 +1,6 @@
 """A collector of OpenTelemetry traces: takes OTLP over gRPC and keeps which service sent which span of which trace.
 
-Only four fields are read, so the message is taken apart by hand instead of by one more package.
+Only five fields are read, so the message is taken apart by hand instead of by one more package.
 """
 
 import threading
@@ -13,11 +13,12 @@ EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 
 class Span(NamedTuple):
-    """A span, and the service that sent it."""
+    """A span with the names of its attributes, and the service that sent it."""
 
     service: str
     trace: str
     name: str
+    attributes: List[str]
 
 
 class Collector:
@@ -46,6 +47,12 @@ class Collector:
                     found.setdefault(span.service, set()).add(span.name)
             return found
 
+    def attributes(self, root: str) -> Set[str]:
+        """The names of all attributes in the trace that a span of this name is in."""
+        with self._lock:
+            traces = {span.trace for span in self._spans if span.name == root}
+            return {name for span in self._spans if span.trace in traces for name in span.attributes}
+
     def close(self) -> None:
         self._server.stop(None)
 
@@ -64,7 +71,8 @@ def spans_of(request: bytes) -> Iterator[Span]:
         service = service_name(resource_spans)
         for scope_spans in parts(resource_spans, 2):
             for span in parts(scope_spans, 2):
-                yield Span(service, next(parts(span, 1)).hex(), next(parts(span, 5)).decode())
+                keys = [next(parts(attribute, 1)).decode() for attribute in parts(span, 9)]
+                yield Span(service, next(parts(span, 1)).hex(), next(parts(span, 5)).decode(), keys)
 
 
 def service_name(resource_spans: bytes) -> str:

@@ -17,7 +17,7 @@ Schema = Dict[str, Any]
 OWNED = {
     "listen.address", "listen.insecure", "listen.tls_cert", "listen.tls_key", "observability.address",
     "observability.insecure", "shutdown.drain_seconds", "telemetry.log", "telemetry.log_format", "telemetry.trace_ratio",
-    "telemetry.otlp_endpoint", "s3.endpoint", "s3.region", "s3.path_style", "queue.url", "index.url", "state.url", "name",
+    "telemetry.otlp_endpoint", "telemetry.otlp_logs", "telemetry.otlp_metrics", "s3.endpoint", "s3.region", "s3.path_style", "queue.url", "index.url", "state.url", "name",
     "model.folder", "model.name", "model.device",
 }
 _NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -151,7 +151,7 @@ def schema() -> Schema:
         "queue": obj({**address("amqps?"), "management": obj(address("https?"))}, anyOf=needs_address()),
         "index": obj(address("milvus|milvus\\+tls"), anyOf=needs_address()),
         "tls": obj({"existingSecret": SECRET_NAME, "ca": BOOLEAN}),
-        "telemetry": obj({"log": text(), "logFormat": {"enum": ["json", "text"]}, "otlpEndpoint": plain_url("https?"),
+        "telemetry": obj({"log": text(), "logFormat": {"enum": ["json", "text"]}, "otlpEndpoint": plain_url("https?"), "otlpLogs": BOOLEAN, "otlpMetrics": BOOLEAN,
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
         "serviceAccount": obj({"create": BOOLEAN, "name": text(), "annotations": STRINGS}),
         "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},

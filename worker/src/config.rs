@@ -39,6 +39,8 @@ pub struct EngineTelemetry {
     pub colour: bool,
     /// Where traces go; it may hold a password.
     pub otlp_endpoint: Option<String>,
+    /// Whether logs go there, too.
+    pub otlp_logs: bool,
     /// Limit of one export, seconds.
     pub otlp_timeout_seconds: u64,
     /// Share of new traces that is recorded.

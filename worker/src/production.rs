@@ -155,10 +155,13 @@ fn start_telemetry(config: &EngineTelemetry) -> Result<Telemetry, String> {
         log_filter: config.log.clone(),
         log_format: if config.json { LogFormat::Json } else { LogFormat::Text },
         colour: config.colour,
-        otlp: config
-            .otlp_endpoint
-            .clone()
-            .map(|endpoint| OtlpOptions { endpoint, timeout }),
+        otlp: config.otlp_endpoint.clone().map(|endpoint| OtlpOptions {
+            endpoint,
+            timeout,
+            logs: config.otlp_logs,
+            // The supervisor counts, for its engine too.
+            metrics: false,
+        }),
         trace_ratio: config.trace_ratio,
     };
     let telemetry = Telemetry::new(&options, std::io::stderr).map_err(|error| error.to_string())?;

@@ -305,6 +305,7 @@ impl WorkerConfig {
                     .otlp_endpoint
                     .as_ref()
                     .map(|url| url.expose().to_string()),
+                otlp_logs: self.telemetry.otlp_logs,
                 otlp_timeout_seconds: self.telemetry.otlp_timeout_seconds,
                 trace_ratio: self.telemetry.trace_ratio,
             },

@@ -55,6 +55,11 @@ pub trait Subscription: Send + Debug {
 /// - Every call ends within a time limit of its own; [`QueueError::is_retryable`] says whether to call again.
 #[async_trait]
 pub trait JobQueue: Send + Sync + Debug {
+    /// What traces call the broker: OpenTelemetry's `messaging.system`.
+    fn system(&self) -> &'static str {
+        "in_process"
+    }
+
     /// How often a message is redelivered before it goes to the dead letters.
     fn delivery_limit(&self) -> u32;
 

@@ -3,7 +3,7 @@
 use crate::config::{Config, ConfigError, Environment, ObservabilityConfig, ShutdownConfig, Sources, TelemetryConfig};
 use crate::config::{key_docs, load};
 use crate::shutdown::install_signals;
-use sightline_telemetry::{Metrics, ObservabilityServer, Readiness, ServiceIdentity, Telemetry};
+use sightline_telemetry::{Metrics, MetricsExport, ObservabilityServer, Readiness, ServiceIdentity, Telemetry};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
@@ -19,6 +19,8 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_FAILURE: u8 = 1;
 /// How long the last spans may take on the way out.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// How often metrics are sent, where they are.
+const METRICS_INTERVAL: Duration = Duration::from_secs(30);
 /// How much longer than its drain a service may take to end before it is given up.
 const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
@@ -153,6 +155,8 @@ where
     E: Into<Box<dyn StdError + Send + Sync>>,
 {
     let metrics = Metrics::new(info.name, info.version);
+    let options = config.telemetry().options(identity(info), false);
+    let export = MetricsExport::start(&options, metrics.clone(), METRICS_INTERVAL)?;
     let readiness = Readiness::new();
     let drain = config.shutdown().drain();
     let ended = CancellationToken::new();
@@ -187,6 +191,11 @@ where
             }
         }
     };
+    if let Some(export) = export
+        && let Err(error) = export.shutdown(FLUSH_LIMIT).await
+    {
+        tracing::warn!(error = &error as &(dyn StdError + 'static), "the last metrics are lost");
+    }
     drop(end_probes);
     if let Some(probes) = probes {
         // A scraper that keeps its connection busy must not hold the process.
@@ -211,18 +220,20 @@ fn start_telemetry<C: ServiceConfig>(
     info: ServiceInfo,
     config: &C,
 ) -> Result<Telemetry, Box<dyn StdError + Send + Sync>> {
-    // A pod's host name is the pod's; the process id tells several on one host apart.
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let instance = format!("{}:{}", host.trim(), std::process::id());
-    let service = ServiceIdentity {
-        name: info.name.to_owned(),
-        version: info.version.to_owned(),
-        instance,
-    };
     let colour = std::io::stderr().is_terminal();
-    let telemetry = Telemetry::new(&config.telemetry().options(service, colour), std::io::stderr)?;
+    let telemetry = Telemetry::new(&config.telemetry().options(identity(info), colour), std::io::stderr)?;
     telemetry.install()?;
     Ok(telemetry)
+}
+
+fn identity(info: ServiceInfo) -> ServiceIdentity {
+    // A pod's host name is the pod's; the process id tells several on one host apart.
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    ServiceIdentity {
+        name: info.name.to_owned(),
+        version: info.version.to_owned(),
+        instance: format!("{}:{}", host.trim(), std::process::id()),
+    }
 }
 
 fn list_keys<C: Config>(out: &mut impl Write) -> std::io::Result<()> {

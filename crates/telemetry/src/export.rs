@@ -1,21 +1,26 @@
-//! Spans on their way to an OTLP collector.
+//! Spans and log events on their way to an OTLP collector.
 
 use crate::error::TelemetryError;
 use crate::telemetry::Options;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
-use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_otlp::{LogExporter, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use std::time::Duration;
 
-/// Where traces go.
+/// Where traces and logs go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtlpOptions {
     /// A collector's gRPC endpoint, `http://host:4317`, or `https://` for TLS with the system's roots.
     pub endpoint: String,
     /// The limit of one export.
     pub timeout: Duration,
+    /// Whether log events are sent, too; they are written as lines anyway.
+    pub logs: bool,
+    /// Whether metrics are sent, too; they can be scraped anyway.
+    pub metrics: bool,
 }
 
 /// A provider that samples and, where an endpoint is given, exports in batches.
@@ -26,16 +31,9 @@ pub(crate) fn tracer_provider(options: &Options) -> Result<SdkTracerProvider, Te
     if !(0.0..=1.0).contains(&options.trace_ratio) {
         return Err(TelemetryError::TraceRatio(options.trace_ratio));
     }
-    let resource = Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.name", options.service.name.clone()),
-            KeyValue::new("service.version", options.service.version.clone()),
-            KeyValue::new("service.instance.id", options.service.instance.clone()),
-        ])
-        .build();
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(options.trace_ratio)));
     let builder = SdkTracerProvider::builder()
-        .with_resource(resource)
+        .with_resource(resource(options))
         .with_sampler(sampler);
     let Some(otlp) = &options.otlp else {
         return Ok(builder.build());
@@ -44,13 +42,53 @@ pub(crate) fn tracer_provider(options: &Options) -> Result<SdkTracerProvider, Te
         .with_tonic()
         .with_endpoint(&otlp.endpoint)
         .with_timeout(otlp.timeout);
-    if otlp.endpoint.starts_with("https://") {
-        // The exporter's own default for TLS trusts no root at all.
-        exporter = exporter.with_tls_config(ClientTlsConfig::new().with_enabled_roots());
+    if let Some(tls) = tls(otlp) {
+        exporter = exporter.with_tls_config(tls);
     }
-    let exporter = exporter.build().map_err(|source| TelemetryError::Exporter {
+    let exporter = exporter.build().map_err(|source| refused(otlp, &source))?;
+    Ok(builder.with_batch_exporter(exporter).build())
+}
+
+/// A provider that exports log events in batches, where they are wanted.
+pub(crate) fn logger_provider(options: &Options) -> Result<Option<SdkLoggerProvider>, TelemetryError> {
+    let Some(otlp) = options.otlp.as_ref().filter(|otlp| otlp.logs) else {
+        return Ok(None);
+    };
+    let mut exporter = LogExporter::builder()
+        .with_tonic()
+        .with_endpoint(&otlp.endpoint)
+        .with_timeout(otlp.timeout);
+    if let Some(tls) = tls(otlp) {
+        exporter = exporter.with_tls_config(tls);
+    }
+    let exporter = exporter.build().map_err(|source| refused(otlp, &source))?;
+    let provider = SdkLoggerProvider::builder()
+        .with_resource(resource(options))
+        .with_batch_exporter(exporter);
+    Ok(Some(provider.build()))
+}
+
+/// How an `https://` endpoint is trusted: by the system's roots. The exporters' own default trusts no root at all.
+pub(crate) fn tls(otlp: &OtlpOptions) -> Option<ClientTlsConfig> {
+    let is_tls = otlp.endpoint.starts_with("https://");
+    is_tls.then(|| ClientTlsConfig::new().with_enabled_roots())
+}
+
+/// Which process speaks.
+fn resource(options: &Options) -> Resource {
+    Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.namespace", "sightline"),
+            KeyValue::new("service.name", options.service.name.clone()),
+            KeyValue::new("service.version", options.service.version.clone()),
+            KeyValue::new("service.instance.id", options.service.instance.clone()),
+        ])
+        .build()
+}
+
+pub(crate) fn refused(otlp: &OtlpOptions, source: &impl std::fmt::Display) -> TelemetryError {
+    TelemetryError::Exporter {
         endpoint: otlp.endpoint.clone(),
         reason: source.to_string(),
-    })?;
-    Ok(builder.with_batch_exporter(exporter).build())
+    }
 }

@@ -1,17 +1,20 @@
 //! Logs, traces, metrics and probes of every Sightline process.
 //!
 //! Promises: one line a log event, with the fields of the spans around it (`run`, `shard`, `item`) and the id of its
-//! trace; one trace across processes by W3C `traceparent` text; metrics without globals, through a [`Metrics`] handle
-//! that is passed in; `/metrics`, `/livez` and `/readyz` on a listener of their own. Leaves to others: reading the
+//! trace, and the same events over OTLP where asked for; one trace across processes by W3C `traceparent` text; metrics without
+//! globals, through a [`Metrics`] handle that is passed in, over OTLP too where asked for; `/metrics`, `/livez` and `/readyz` on a listener of their own. Leaves to others: reading the
 //! configuration and carrying `traceparent` in gRPC headers (`sightline-service`) and in messages (`sightline-core`),
 //! and deciding what is worth a span or a metric.
 
 mod error;
 mod export;
+mod exposition;
 mod http;
 mod label;
 mod logs;
+mod messaging;
 mod metrics;
+mod otlp_metrics;
 mod readiness;
 mod telemetry;
 mod traceparent;
@@ -19,7 +22,9 @@ mod traceparent;
 pub use error::{MetricsError, TelemetryError};
 pub use export::OtlpOptions;
 pub use http::ObservabilityServer;
+pub use messaging::ProcessedMessage;
 pub use metrics::{HistogramFamily, Labels, Metrics};
+pub use otlp_metrics::MetricsExport;
 pub use readiness::{Condition, Readiness, ReadinessSnapshot};
 pub use telemetry::{LogFormat, Options, ServiceIdentity, Telemetry};
 pub use traceparent::{TraceparentExt, current_trace_id, current_traceparent};

@@ -1,9 +1,11 @@
 //! Start and stop of logs and traces.
 
 use crate::error::TelemetryError;
-use crate::export::{OtlpOptions, tracer_provider};
+use crate::export::{OtlpOptions, logger_provider, tracer_provider};
 use crate::logs::JsonLines;
 use opentelemetry::trace::TracerProvider;
+use opentelemetry_appender_tracing::layer::{OpenTelemetryTracingBridge, TracingSpanAttributes};
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -59,7 +61,13 @@ pub struct Options {
 pub struct Telemetry {
     dispatch: Dispatch,
     provider: SdkTracerProvider,
+    logs: Option<SdkLoggerProvider>,
 }
+
+/// Fields of the spans around an event that go to a collector with it; lines have all.
+const SPAN_FIELDS: [&str; 6] = ["run", "shard", "attempt", "redeliveries", "rpc.service", "rpc.method"];
+/// Whose events are about the export itself: to export them would make more of them.
+const EXPORTERS: [&str; 6] = ["opentelemetry", "tonic", "h2", "hyper", "tower", "reqwest"];
 
 impl Telemetry {
     /// Starts telemetry that writes log lines to `writer`. Nothing is recorded before [`Telemetry::install`] or
@@ -90,9 +98,28 @@ impl Telemetry {
                 log.fmt_fields(JsonFields::new()).event_format(lines).boxed()
             }
         };
-        let dispatch = Dispatch::new(Registry::default().with(traces).with(logs.with_filter(filter)));
+        let exported = logger_provider(options)?;
+        let export = exported.as_ref().map(|provider| {
+            let fields = TracingSpanAttributes::allowlist(SPAN_FIELDS);
+            OpenTelemetryTracingBridge::builder(provider)
+                .with_tracing_span_attributes(fields)
+                .build()
+        });
+        // The same events as the lines, and the spans that they lie in.
+        let wanted = log_filter(&options.log_filter)?
+            .or(filter_fn(is_context))
+            .and(filter_fn(is_not_of_exporters));
+        let layers = Registry::default()
+            .with(traces)
+            .with(logs.with_filter(filter))
+            .with(export.with_filter(wanted));
+        let dispatch = Dispatch::new(layers);
         own_dispatch.get_or_init(|| dispatch.downgrade());
-        Ok(Self { dispatch, provider })
+        Ok(Self {
+            dispatch,
+            provider,
+            logs: exported,
+        })
     }
 
     /// What records: for a scope of its own (`tracing::dispatcher::with_default`, `WithSubscriber`).
@@ -109,15 +136,18 @@ impl Telemetry {
         tracing::dispatcher::set_global_default(self.dispatch.clone()).map_err(|_| TelemetryError::AlreadyInstalled)
     }
 
-    /// Exports what is still held back, for at most `limit`, and stops exporting. Logs go on.
+    /// Exports what is still held back of spans and log events, for at most `limit`, and stops exporting. Logs go on.
     ///
     /// # Errors
-    /// Where spans were lost because the collector did not take them in time.
+    /// Where some were lost because the collector did not take them in time.
     pub async fn shutdown(self, limit: Duration) -> Result<(), TelemetryError> {
-        let provider = self.provider.clone();
+        let (provider, logs) = (self.provider.clone(), self.logs.clone());
         let flush = |reason: String| TelemetryError::Flush { limit, reason };
         // The provider's shutdown blocks on its own thread's answer.
-        let stopping = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(limit));
+        let stopping = tokio::task::spawn_blocking(move || {
+            let ended = provider.shutdown_with_timeout(limit);
+            logs.map_or(Ok(()), |logs| logs.shutdown_with_timeout(limit)).and(ended)
+        });
         match tokio::time::timeout(limit, stopping).await {
             Ok(Ok(result)) => result.map_err(|source| flush(source.to_string())),
             Ok(Err(join)) => Err(flush(join.to_string())),
@@ -133,6 +163,11 @@ fn log_filter(directives: &str) -> Result<EnvFilter, TelemetryError> {
             filter: directives.to_owned(),
             reason: source.to_string(),
         })
+}
+
+fn is_not_of_exporters(metadata: &Metadata<'_>) -> bool {
+    let root = metadata.target().split("::").next().unwrap_or_default();
+    !EXPORTERS.contains(&root) && !root.starts_with("opentelemetry")
 }
 
 fn is_context(metadata: &Metadata<'_>) -> bool {

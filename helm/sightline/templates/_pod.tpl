@@ -47,6 +47,8 @@ telemetry:
   trace_ratio: {{ .root.Values.telemetry.traceRatio }}
 {{- with .root.Values.telemetry.otlpEndpoint }}
   otlp_endpoint: {{ . | quote }}
+  otlp_logs: {{ $.root.Values.telemetry.otlpLogs }}
+  otlp_metrics: {{ $.root.Values.telemetry.otlpMetrics }}
 {{- end }}
 {{- if not .storeless }}
 {{- with .root.Values.s3 }}

@@ -101,7 +101,11 @@ fn of_server(code: i32, legacy_code: i32, reason: &str) -> Meaning {
 
 /// The seam's error for a call about a collection.
 pub(super) fn index_error(action: &'static str, collection: Option<&CollectionName>, error: &Error) -> IndexError {
-    let message = root(error).to_string();
+    let message = match root(error) {
+        // Its own words come with all its headers.
+        Error::Grpc(status) => format!("{:?}: {}", status.code(), status.message()),
+        other => other.to_string(),
+    };
     match (meaning(error), collection) {
         (Meaning::NoCollection, Some(collection)) => IndexError::NoCollection(collection.clone()),
         (Meaning::Unavailable | Meaning::NotLoaded, _) => IndexError::Unavailable { action, message },

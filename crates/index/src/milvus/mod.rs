@@ -18,6 +18,7 @@ mod rows;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use address::MilvusAddress;
 
@@ -28,6 +29,7 @@ use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use trace::traced;
 
 /// An index in a Milvus server or cluster.
 #[derive(Debug)]
@@ -134,14 +136,16 @@ impl VectorIndex for MilvusIndex {
         for part in rows::parts(&dimensions, &batch) {
             let columns = rows::columns(&dimensions, part)
                 .map_err(|message| IndexError::refused("write rows", collection, message))?;
-            let written = self.client.upsert(collection, columns).await;
+            let write = self.client.upsert(collection, columns);
+            let written = traced("upsert", collection, Some(part.len()), write).await;
             self.learn(collection, written)?;
         }
         Ok(())
     }
 
     async fn delete(&self, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
-        let deleted = reads::delete(&self.client, collection, ids).await;
+        let delete = reads::delete(&self.client, collection, ids);
+        let deleted = traced("delete", collection, Some(ids.len()), delete).await;
         self.learn(collection, deleted)
     }
 
@@ -152,7 +156,8 @@ impl VectorIndex for MilvusIndex {
         projection: Projection,
     ) -> Result<Vec<Row>, IndexError> {
         let description = self.known(collection).await?;
-        let rows = reads::get(&self.client, &description, ids, projection).await;
+        let get = reads::get(&self.client, &description, ids, projection);
+        let rows = traced("get", collection, Some(ids.len()), get).await;
         self.learn(collection, rows)
     }
 
@@ -177,13 +182,20 @@ impl VectorIndex for MilvusIndex {
     ) -> Result<Vec<Row>, IndexError> {
         check::scan(collection, limit)?;
         let description = self.known(collection).await?;
-        let rows = reads::scan(&self.client, &description, filter, after, limit, projection).await;
+        let scan = reads::scan(&self.client, &description, filter, after, limit, projection);
+        let rows = traced("scan", collection, None, scan).await;
         self.learn(collection, rows)
     }
 
     async fn count(&self, collection: &CollectionName, filter: Option<&Filter>) -> Result<u64, IndexError> {
         let description = self.known(collection).await?;
-        let count = reads::count(&self.client, &description, filter).await;
+        let count = traced(
+            "count",
+            collection,
+            None,
+            reads::count(&self.client, &description, filter),
+        )
+        .await;
         self.learn(collection, count)
     }
 
@@ -214,7 +226,13 @@ impl VectorIndex for MilvusIndex {
     async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError> {
         let description = self.known(collection).await?;
         check::search(collection, &check::dimensions(&description), search)?;
-        let hits = reads::search(&self.client, &description, search).await;
+        let hits = traced(
+            "search",
+            collection,
+            None,
+            reads::search(&self.client, &description, search),
+        )
+        .await;
         self.learn(collection, hits)
     }
 }

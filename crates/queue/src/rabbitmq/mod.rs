@@ -18,6 +18,7 @@ mod publisher;
 mod receipt;
 mod subscription;
 mod topology;
+mod trace;
 
 use crate::backoff::Backoff;
 use crate::names::{check_message, check_prefetch, full_name};
@@ -35,6 +36,7 @@ use std::time::Duration;
 use subscription::{ListenSession, RabbitSubscription};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use trace::{SYSTEM, traced};
 
 /// A RabbitMQ broker, 3.10 or later.
 #[derive(Debug)]
@@ -102,6 +104,10 @@ impl RabbitMq {
 
 #[async_trait]
 impl JobQueue for RabbitMq {
+    fn system(&self) -> &'static str {
+        SYSTEM
+    }
+
     fn delivery_limit(&self) -> u32 {
         self.options.delivery_limit
     }
@@ -118,7 +124,8 @@ impl JobQueue for RabbitMq {
     async fn publish_after(&self, queue: &str, message: Message, delay: Duration) -> Result<(), QueueError> {
         let queue = self.name(queue, "publish to")?;
         check_message(&queue, &message)?;
-        self.publisher.publish(&queue, &message, self.options.step(delay)).await
+        let step = self.options.step(delay);
+        traced(&queue, &message, self.publisher.publish(&queue, &message, step)).await
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, QueueError> {

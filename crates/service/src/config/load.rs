@@ -38,7 +38,11 @@ pub fn load<T: Config>(sources: &Sources) -> Result<T, ConfigError> {
     let keys = key_docs::<T>();
     let mut problems = Problems::default();
     let mut given = Vec::new();
-    let from_environment = sources.environment.get(CONFIG_FILE).map(PathBuf::from);
+    let from_environment = sources
+        .environment
+        .get(CONFIG_FILE)
+        .filter(|file| !file.is_empty())
+        .map(PathBuf::from);
     if let Some(path) = sources.file.clone().or(from_environment) {
         from_file(&path, &keys, &mut given, &mut problems)?;
     }

@@ -28,7 +28,11 @@ pub struct TelemetryConfig {
     pub log_format: LogFormatName,
     /// The collector that traces are sent to over OTLP/gRPC, `http://host:4317`; none are sent without it.
     pub otlp_endpoint: Option<SecretUrl>,
-    /// The longest time of one export of traces, in seconds.
+    /// Whether log events are sent to that collector, too; they are written as lines anyway.
+    pub otlp_logs: bool,
+    /// Whether metrics are sent to that collector, too, each half minute; `/metrics` has them anyway.
+    pub otlp_metrics: bool,
+    /// The longest time of one export, in seconds.
     pub otlp_timeout_seconds: u64,
     /// The share of new traces that is recorded, in [0, 1].
     pub trace_ratio: f64,
@@ -40,6 +44,8 @@ impl Default for TelemetryConfig {
             log: "info".to_owned(),
             log_format: LogFormatName::Text,
             otlp_endpoint: None,
+            otlp_logs: false,
+            otlp_metrics: false,
             otlp_timeout_seconds: 10,
             trace_ratio: 1.0,
         }
@@ -59,6 +65,11 @@ impl TelemetryConfig {
         {
             problems.note("otlp_endpoint", "must be an http:// or https:// URL");
         }
+        for (key, wanted) in [("otlp_logs", self.otlp_logs), ("otlp_metrics", self.otlp_metrics)] {
+            if wanted && self.otlp_endpoint.is_none() {
+                problems.note(key, "needs otlp_endpoint: it says where they are sent");
+            }
+        }
         if self.otlp_timeout_seconds == 0 {
             problems.note("otlp_timeout_seconds", "must be at least 1");
         }
@@ -71,6 +82,8 @@ impl TelemetryConfig {
         let otlp = self.otlp_endpoint.as_ref().map(|url| OtlpOptions {
             endpoint: url.expose().to_string(),
             timeout,
+            logs: self.otlp_logs,
+            metrics: self.otlp_metrics,
         });
         let log_format = match self.log_format {
             LogFormatName::Text => LogFormat::Text,

@@ -239,6 +239,19 @@ fn the_environment_names_the_file_and_the_command_line_names_another() {
 }
 
 #[test]
+fn an_empty_variable_names_no_file() {
+    let (mut sources, _file) = sources("names = [\"first\"]\n", &[], &[]);
+    sources.file = None;
+    let mut environment: Vec<(String, String)> = NEEDED
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    environment.push(("SIGHTLINE_CONFIG".to_owned(), String::new()));
+    sources.environment = environment.into_iter().collect();
+    load::<Whole>(&sources).unwrap();
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let sources = Sources {
         file: Some("/nowhere/sightline.toml".into()),

@@ -7,7 +7,9 @@
 
 mod collector;
 mod logs;
+mod metrics;
 mod probes;
+mod signals;
 mod traces;
 
 use sightline_telemetry::{LogFormat, Options, OtlpOptions, ServiceIdentity};
@@ -32,6 +34,8 @@ fn options(service: &str, otlp: Option<String>) -> Options {
         otlp: otlp.map(|endpoint| OtlpOptions {
             endpoint,
             timeout: LIMIT,
+            logs: true,
+            metrics: true,
         }),
         trace_ratio: 1.0,
     }
