@@ -43,7 +43,7 @@ demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
 ## Tests
 
 .PHONY: test
-test: lint test-setup test-rust bad-input e2e-small generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, a few faults
+test: lint test-setup test-rust bad-input e2e-small operations generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, what users do with runs, a few faults
 
 .PHONY: test-all
 test-all: test doc deny e2e coverage ## What `make test` runs, and all that is slow
@@ -294,10 +294,9 @@ bench-decode: setup ## What fast decoding gains in time and costs in vectors (ta
 .PHONY: bench-query
 bench-query: setup-test ## Searches against Milvus called directly and brute force (target/bench/query.json); ITEMS, DIMENSION, QUERIES
 	$(SETUP) python-clients ghz
-	cargo build --locked -p sightline-gateway --bins
-	cargo build --locked -p sightline-index --example fill
-	$(DEV) run milvus milvus-lite -- .local/venv-clients/bin/python bench/query/run.py --items $(or $(ITEMS),100000) \
-		--dimension $(or $(DIMENSION),256) --queries $(or $(QUERIES),200)
+	cargo build --locked --release --workspace --bin sightline-gateway --example fill
+	$(DEV) run milvus milvus-lite -- env SIGHTLINE_BINARIES=target/release .local/venv-clients/bin/python bench/query/run.py \
+		--items $(or $(ITEMS),100000) --dimension $(or $(DIMENSION),256) --queries $(or $(QUERIES),200)
 
 # The engine that tests start is an example, which is built first: a run of tests alone would not.
 COVERAGE := cargo tarpaulin --locked --workspace --engine llvm --skip-clean --target-dir target/coverage

@@ -3,8 +3,8 @@
 
     run.py [--items 100000] [--dimension 256] [--queries 200] [--seconds 10]
 
-Needs the servers (`deploy/dev/dev.py run milvus milvus-lite -- …`), the programs (`cargo build`), and `ghz` in
-.local/ghz. Every answer that claims EXACT is compared with brute force; one that is not right is `false_exact`.
+Needs the servers (`deploy/dev/dev.py run milvus milvus-lite -- …`), the programs in their release build
+(`SIGHTLINE_BINARIES=target/release`), and `ghz` in .local/ghz. Every answer that claims EXACT is compared with brute force; one that is not right is `false_exact`.
 Ways that are compared take turns, query by query, so that other load meets both; times are of one client in Python,
 the same library for both, answers with ids alone.
 """
@@ -25,10 +25,10 @@ sys.path.insert(0, str(REPOSITORY / "tests/e2e"))
 import data as rows  # noqa: E402
 import joint as joint_field  # noqa: E402
 from engines import SIDES, Direct, Gateway, resident_mib, write_request  # noqa: E402
-from processes import Process, Processes  # noqa: E402
+from processes import BINARIES, Process, Processes  # noqa: E402
 
 OUT = REPOSITORY / "target/bench"
-FILL = REPOSITORY / "target/debug/examples/fill"
+FILL = BINARIES / "examples/fill"
 GHZ = REPOSITORY / ".local/ghz/ghz"
 TOP_K = 10
 NLIST = 128
@@ -152,7 +152,7 @@ def one_side(processes: Processes, data: rows.Data, url: str, arguments: argpars
     false_exact = 0
     for query in range(arguments.queries):
         vector = data.query_image[query]
-        right = set(np.argsort(-(data.image @ vector), kind="stable")[:TOP_K].tolist())
+        right = set(rows.brute_force(data, query, 1.0, TOP_K).tolist())
         legs = [(SIDES[0], 1.0, vector)]
         ways: List[Callable[[], Any]] = [
             lambda: timed(times["ours"], lambda: probing.ask(probing.request(legs, TOP_K))),

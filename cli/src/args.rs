@@ -81,7 +81,7 @@ pub(crate) enum ClientCommand {
     /// Runs: list, get, watch, cancel, and what failed.
     #[command(subcommand)]
     Runs(runs::RunsCommand),
-    /// Search a collection by picture, by words, by item, or by both.
+    // Its help, with the arithmetic, is that of its arguments.
     Search(Box<search::SearchArgs>),
     /// Items of a collection.
     #[command(subcommand)]

@@ -32,6 +32,12 @@ pub(crate) async fn create(
     let name = violations.take("collection_id", CollectionName::new(request.collection_id.clone()));
     let fields = fields(shared, &request, &mut violations);
     let index = index(&request, &mut violations);
+    for (field, described) in &fields {
+        let fits = index.map_or(Ok(()), |index| index.check_dimension(described.space.dimension));
+        if let Err(message) = fits {
+            violations.add("index.m", format!("{field}: {message}"));
+        }
+    }
     violations.check()?;
     let description = CollectionDescription {
         name: name.ok_or_else(GatewayError::nothing)?,

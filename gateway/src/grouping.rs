@@ -6,16 +6,46 @@
 use crate::fusion::{Fused, Proof, Window};
 use crate::query::options::Fusing;
 use crate::retrieval::{Retrieval, Retrieved};
-use serde_json::Value;
+use serde_json::{Number, Value};
 use sightline_core::filter::{Field, TextField};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, MAX_HITS, Projection, VectorIndex};
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 /// Rows whose values are read at once: they carry their texts too, which may have 64 KiB each.
 const READ_ROWS: usize = 256;
 /// Each ranking is read from its top again.
 const GROWTH: usize = 4;
+
+/// The value of a group. Values are one where filters take them for one: numbers by what they are worth, and a text that
+/// looks like a number is none.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum GroupValue {
+    Text(String),
+    /// As it is written, one way for each number.
+    Number(String),
+    Bool(bool),
+}
+
+impl GroupValue {
+    fn of_number(number: &Number) -> Self {
+        match number.as_f64() {
+            // Adding 0 makes −0 and 0 one.
+            Some(value) => Self::Number((value + 0.0).to_string()),
+            None => Self::Number(number.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for GroupValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) | Self::Number(text) => f.write_str(text),
+            Self::Bool(flag) => flag.fmt(f),
+        }
+    }
+}
 
 /// What makes a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,12 +69,16 @@ impl GroupKey {
     }
 
     /// The value of a row; none where it has none, and is a group of its own.
-    fn of(&self, row: &Row) -> Option<String> {
+    fn of(&self, row: &Row) -> Option<GroupValue> {
         match self {
-            Self::Text(field) => Some(field.of(row)).filter(|text| !text.is_empty()).map(str::to_owned),
+            Self::Text(field) => {
+                let text = Some(field.of(row)).filter(|text| !text.is_empty());
+                text.map(|text| GroupValue::Text(text.to_owned()))
+            }
             Self::Attribute(name) => match row.attributes.get(name)? {
-                Value::String(text) => Some(text.clone()),
-                value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
+                Value::String(text) => Some(GroupValue::Text(text.clone())),
+                Value::Number(number) => Some(GroupValue::of_number(number)),
+                Value::Bool(flag) => Some(GroupValue::Bool(*flag)),
                 Value::Null | Value::Array(_) | Value::Object(_) => None,
             },
         }
@@ -68,7 +102,7 @@ pub(crate) async fn retrieve_groups(
     fusing: Fusing,
     key: &GroupKey,
 ) -> Result<Grouped, IndexError> {
-    let mut values: HashMap<RowId, Option<String>> = HashMap::new();
+    let mut values: HashMap<RowId, Option<GroupValue>> = HashMap::new();
     let wanted = retrieval.window.seen.saturating_add(retrieval.wanted);
     let mut rows = wanted.saturating_mul(GROWTH).min(MAX_HITS);
     loop {
@@ -116,7 +150,7 @@ async fn read_values(
     collection: &CollectionName,
     rows: &[Fused],
     key: &GroupKey,
-    values: &mut HashMap<RowId, Option<String>>,
+    values: &mut HashMap<RowId, Option<GroupValue>>,
 ) -> Result<(), IndexError> {
     let unknown = rows.iter().filter(|row| !values.contains_key(&row.id));
     let unknown: Vec<RowId> = unknown.map(|row| row.id.clone()).collect();
@@ -131,17 +165,17 @@ async fn read_values(
 /// The first row of each group, as many as are wanted, of those in the window.
 fn best_of_groups(
     rows: Vec<Fused>,
-    values: &HashMap<RowId, Option<String>>,
+    values: &HashMap<RowId, Option<GroupValue>>,
     retrieval: &Retrieval,
 ) -> (Vec<Fused>, Vec<Option<String>>) {
-    let mut shown: HashSet<&str> = HashSet::new();
+    let mut shown: HashSet<&GroupValue> = HashSet::new();
     let mut best = Vec::new();
     for row in rows {
         // A row that is not there was deleted since it was found.
         let Some(value) = values.get(&row.id) else { continue };
-        let is_first = value.as_deref().is_none_or(|value| shown.insert(value));
+        let is_first = value.as_ref().is_none_or(|value| shown.insert(value));
         if is_first && retrieval.window.holds(row.score, &row.id) {
-            best.push((row, value.clone()));
+            best.push((row, value.as_ref().map(GroupValue::to_string)));
         }
     }
     best.truncate(retrieval.wanted);

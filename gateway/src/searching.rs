@@ -2,7 +2,7 @@
 
 use crate::effort::effort_for;
 use crate::error::GatewayError;
-use crate::fusion::{Fused, Proof, Window};
+use crate::fusion::{Fused, Proof, ROUNDING, Window};
 use crate::gateway::Shared;
 use crate::grouping::{Grouped, retrieve_groups};
 use crate::items::{item, projection};
@@ -99,7 +99,7 @@ async fn answer(
         effort,
         true_scores: has_true_scores(description.index),
         window: Window {
-            floor: query.options.min_score,
+            floor: floor(query.options.min_score, &queries),
             is_page: query.options.page.is_some(),
             ..after.map(PageToken::window).unwrap_or_default()
         },
@@ -127,6 +127,13 @@ async fn answer(
         unseen_bound,
         next_page_token,
     })
+}
+
+/// The least score as rows are held against it. A score that an answer told may come from the index, rounded: asked for
+/// as the least, it has to find its own row.
+fn floor(min_score: Option<f64>, queries: &[FieldQuery]) -> Option<f64> {
+    let weights: f64 = queries.iter().map(|query| query.weight.abs()).sum();
+    min_score.map(|least| least - ROUNDING * weights)
 }
 
 /// The query's vectors: those of the page before, or resolved afresh.

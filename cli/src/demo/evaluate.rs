@@ -4,7 +4,7 @@ use super::pictures::Pictures;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::ingest::FieldArg;
-use crate::search::{Picture, Query, ask};
+use crate::search::{Example, Picture, Query, ask};
 use crate::servers::{Searching, Servers};
 use crate::watch::progress::bar;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -117,7 +117,7 @@ impl Measure<'_> {
         };
         let mut query = Query {
             collection: self.collection.to_string(),
-            picture: Some(picture),
+            examples: vec![Example::picture(picture)],
             against: Some(FieldArg::Image),
             top_k: 1,
             fields: vec!["content_hash".into()],
@@ -165,7 +165,7 @@ impl Measure<'_> {
     async fn rank(&self, row: &Row) -> Result<Option<usize>, CliError> {
         let query = Query {
             collection: self.collection.to_string(),
-            text: Some(row.report_text.clone()),
+            examples: vec![Example::text(row.report_text.as_str())],
             against: Some(FieldArg::Image),
             top_k: i32::try_from(RECALL_AT).unwrap_or(i32::MAX),
             filter: GALLERY.into(),

@@ -4,7 +4,7 @@ use super::pictures::Pictures;
 use crate::console::Console;
 use crate::error::CliError;
 use crate::ingest::FieldArg;
-use crate::search::{Picture, Query, SHEET_PIXELS, ask, table, write_sheet};
+use crate::search::{Example, Picture, Query, SHEET_PIXELS, ask, table, write_sheet};
 use crate::servers::Servers;
 use sightline_core::{CollectionName, Row};
 use sightline_index::{Projection, VectorIndex};
@@ -47,9 +47,8 @@ async fn queries(index: &dyn VectorIndex, pictures: &Pictures) -> Result<Vec<(St
         thumbnail_pixels: SHEET_PIXELS,
         ..Query::default()
     };
-    let words = || Some(WORDS.to_owned());
     let by_words = Query {
-        text: words(),
+        examples: vec![Example::text(WORDS)],
         against: Some(FieldArg::Image),
         ..base.clone()
     };
@@ -61,7 +60,7 @@ async fn queries(index: &dyn VectorIndex, pictures: &Pictures) -> Result<Vec<(St
     let (first, other) = two(index, pictures).await?;
     if let Some((key, picture)) = first {
         let by_picture = Query {
-            picture: Some(picture),
+            examples: vec![Example::picture(picture)],
             against: Some(FieldArg::Image),
             ..base.clone()
         };
@@ -73,8 +72,7 @@ async fn queries(index: &dyn VectorIndex, pictures: &Pictures) -> Result<Vec<(St
             title,
             "by-both.html",
             Query {
-                picture: Some(picture),
-                text: words(),
+                examples: vec![Example::picture(picture), Example::text(WORDS)],
                 alpha: Some(0.5),
                 ..base
             },

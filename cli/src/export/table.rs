@@ -121,7 +121,7 @@ fn attributes(item: &v1::Item) -> String {
 fn json(value: &Value) -> Json {
     match &value.kind {
         None | Some(Kind::NullValue(_)) => Json::Null,
-        Some(Kind::NumberValue(number)) => Number::from_f64(*number).map_or(Json::Null, Json::Number),
+        Some(Kind::NumberValue(value)) => number(*value).map_or(Json::Null, Json::Number),
         Some(Kind::StringValue(text)) => text.clone().into(),
         Some(Kind::BoolValue(flag)) => (*flag).into(),
         Some(Kind::ListValue(list)) => list.values.iter().map(json).collect(),
@@ -130,6 +130,16 @@ fn json(value: &Value) -> Json {
             Json::Object(fields.collect())
         }
     }
+}
+
+/// Whole numbers as they were written, as far as a 64-bit float tells them apart.
+fn number(value: f64) -> Option<Number> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    #[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^53")]
+    if value.fract() == 0.0 && value.abs() < EXACT && (value != 0.0 || value.is_sign_positive()) {
+        return Some((value as i64).into());
+    }
+    Number::from_f64(value)
 }
 
 fn bytes(text: &str) -> ByteArray {

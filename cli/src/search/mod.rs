@@ -1,5 +1,7 @@
 //! `sightline search`: a table, and a contact sheet.
 
+mod example;
+mod examples;
 mod query;
 mod table;
 
@@ -9,7 +11,9 @@ use crate::ingest::FieldArg;
 use crate::servers::{Searching, Servers};
 use crate::{json, sheet};
 use clap::{ArgGroup, Args};
-pub(crate) use query::{Picture, Query};
+pub(crate) use example::{Example, Input, Picture};
+use examples::ExampleArgs;
+pub(crate) use query::Query;
 use sightline_proto::v1;
 use std::path::{Path, PathBuf};
 pub(crate) use table::text as table;
@@ -17,28 +21,22 @@ pub(crate) use table::text as table;
 /// Pixels of a contact sheet's pictures.
 pub(crate) const SHEET_PIXELS: i32 = 384;
 
-/// Search a collection by picture, by words, by item, or by both.
+/// Search a collection by picture, by words, by item, or by several of them.
 ///
-/// With a picture and a text: score = alpha · cos(picture) + (1 − alpha) · cos(text).
+/// With a picture and a text: score = alpha · cos(picture) + (1 − alpha) · cos(text). Of several examples each counts by its
+/// weight, those of --not-… against: score = Σ weight · cos / Σ |weight|.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("query").required(true).multiple(true).args(["image", "item", "text"]))]
+#[command(group = ArgGroup::new("query").required(true).multiple(true).args(examples::NAMES))]
 pub(crate) struct SearchArgs {
     /// The collection.
     #[arg(long, value_name = "NAME")]
     collection: String,
-    /// A picture to search with.
-    #[arg(long, value_name = "FILE", conflicts_with = "item")]
-    image: Option<PathBuf>,
-    /// An indexed item to search with, by its id.
-    #[arg(long, value_name = "ID")]
-    item: Option<String>,
-    /// Words to search with.
-    #[arg(long, value_name = "TEXT")]
-    text: Option<String>,
-    /// With a picture and a text: the picture's weight, 0 to 1; 0.5 by default.
+    #[command(flatten)]
+    examples: ExampleArgs,
+    /// With pictures and words: the pictures' share of the score, 0 to 1. 0.5 by default with one picture and one text.
     #[arg(long, value_name = "A")]
     alpha: Option<f64>,
-    /// The vectors that a lone query is compared with: words with pictures, say. Its own kind by default.
+    /// The vectors that every example is compared with: words with pictures, say. Its own kind by default.
     #[arg(long, value_name = "FIELD")]
     against: Option<FieldArg>,
     /// Hits wanted.
@@ -115,15 +113,9 @@ pub(crate) async fn write_sheet(path: &Path, query: &Query, response: &v1::Searc
 }
 
 async fn query_of(args: &SearchArgs) -> Result<Query, CliError> {
-    let picture = match (&args.image, &args.item) {
-        (Some(path), _) => Some(Picture::read(path).await?),
-        (None, Some(item)) => Some(Picture::Item(item.clone())),
-        (None, None) => None,
-    };
     let query = Query {
         collection: args.collection.clone(),
-        picture,
-        text: args.text.clone(),
+        examples: args.examples.read().await?,
         alpha: args.alpha,
         against: args.against,
         top_k: args.top_k,

@@ -1,24 +1,23 @@
 //! A search as a person asks it.
 
+use super::example::{Example, Input, Picture};
 use crate::error::CliError;
 use crate::ingest::FieldArg;
 use crate::text::resource;
 use sightline_proto::v1;
-use sightline_service::config::DEFAULT_MAX_MESSAGE_BYTES;
-use std::path::Path;
+
+const DEFAULT_ALPHA: f64 = 0.5;
 
 /// What is searched for, and where.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Query {
     /// The collection, by its name.
     pub(crate) collection: String,
-    /// A picture to search with.
-    pub(crate) picture: Option<Picture>,
-    /// Words to search with.
-    pub(crate) text: Option<String>,
-    /// With both: the picture's weight.
+    /// What is looked for, and what not: one or more.
+    pub(crate) examples: Vec<Example>,
+    /// With pictures and words: the pictures' share of the score, 0 to 1.
     pub(crate) alpha: Option<f64>,
-    /// The field that a lone query is compared with, where it is not its own.
+    /// The field that all examples are compared with, where it is not their own.
     pub(crate) against: Option<FieldArg>,
     /// Hits wanted.
     pub(crate) top_k: i32,
@@ -40,51 +39,55 @@ pub(crate) struct Query {
     pub(crate) thumbnail_pixels: i32,
 }
 
-/// A picture to search with.
-#[derive(Debug, Clone)]
-pub(crate) enum Picture {
-    /// A file.
-    File {
-        /// Its name, for people.
-        name: String,
-        /// Its bytes.
-        content: Vec<u8>,
-    },
-    /// The vector of an indexed item.
-    Item(String),
-}
-
-impl Picture {
-    /// Reads a file.
-    pub(crate) async fn read(path: &Path) -> Result<Self, CliError> {
-        let wrong = |why: String| CliError::Usage(format!("cannot search with {}: {why}", path.display()));
-        let size = tokio::fs::metadata(path)
-            .await
-            .map_err(|error| wrong(error.to_string()))?
-            .len();
-        // The request has to fit into one message, with room for the rest of it.
-        let most = (DEFAULT_MAX_MESSAGE_BYTES as u64).saturating_sub(1 << 20);
-        if size > most {
-            return Err(wrong(format!("it has {size} bytes, a query may have {most}")));
-        }
-        let content = tokio::fs::read(path).await.map_err(|error| wrong(error.to_string()))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self::File { name, content })
-    }
-}
-
 impl Query {
     /// Whether parts of it contradict each other: told before any server is asked.
     pub(crate) fn check(&self) -> Result<(), CliError> {
-        let wrong = |text: &str| Err(CliError::Usage(text.to_owned()));
-        let both = self.picture.is_some() && self.text.is_some();
-        if self.alpha.is_some() && !both {
-            return wrong("--alpha weighs a picture against a text: give both, or leave it out");
+        let wrong = |text: String| Err(CliError::Usage(text));
+        let pictures = self.examples.iter().any(Example::is_picture);
+        let words = self.examples.iter().any(|example| !example.is_picture());
+        match self.alpha {
+            Some(_) if !(pictures && words) => {
+                wrong("--alpha weighs pictures against words: give both, or leave it out".into())
+            }
+            Some(alpha) if !(0.0..=1.0).contains(&alpha) => wrong(format!("--alpha is {alpha}: give 0 to 1")),
+            _ => Ok(()),
         }
-        if self.against.is_some() && both {
-            return wrong("--against is for a lone picture or text: leave out one of them, or --against");
+    }
+
+    /// The examples with their weights in the score: the magnitudes' sum is 1, or with alpha that of the pictures is
+    /// alpha and that of the words 1 − alpha. An example of no weight is left out.
+    pub(crate) fn weighted(&self) -> Vec<(&Example, f64)> {
+        let sum = |is_picture: Option<bool>| -> f64 {
+            let of_kind = self
+                .examples
+                .iter()
+                .filter(|example| is_picture.is_none_or(|is| is == example.is_picture()));
+            of_kind.map(|example| example.weight.abs()).sum()
+        };
+        let share = |example: &Example| match self.alpha {
+            None => example.weight / sum(None),
+            Some(alpha) if example.is_picture() => example.weight * alpha / sum(Some(true)),
+            Some(alpha) => example.weight * (1.0 - alpha) / sum(Some(false)),
+        };
+        let shares = self.examples.iter().map(|example| (example, share(example)));
+        shares.filter(|(_, weight)| *weight != 0.0).collect()
+    }
+
+    /// At most one picture and at most one text, both of weight 1, each compared with its own kind: with alpha where there
+    /// are both.
+    pub(crate) fn everyday(&self) -> Option<(Option<&Picture>, Option<&str>, f64)> {
+        let (mut picture, mut text) = (None, None);
+        for example in &self.examples {
+            let taken = match &example.input {
+                Input::Picture(given) => picture.replace(given).is_some(),
+                Input::Text(given) => text.replace(given.as_str()).is_some(),
+            };
+            if taken || example.weight.total_cmp(&1.0).is_ne() {
+                return None;
+            }
         }
-        Ok(())
+        let found = self.against.is_none() && !self.examples.is_empty();
+        found.then_some((picture, text, self.alpha.unwrap_or(DEFAULT_ALPHA)))
     }
 
     /// The request.
@@ -102,18 +105,21 @@ impl Query {
             fusion: self.fusion().into(),
             ..v1::SearchRequest::default()
         };
-        if let Some(field) = self.against {
-            request.legs = vec![self.leg(field)];
+        let Some((picture, text, _)) = self.everyday() else {
+            let legs = self.weighted().into_iter();
+            request.legs = legs
+                .map(|(example, weight)| example.leg(self.against, weight))
+                .collect();
             return request;
-        }
-        request.image = self.picture.as_ref().map(|picture| {
+        };
+        request.image = picture.map(|picture| {
             let source = match picture {
                 Picture::File { content, .. } => v1::image_query::Source::Content(content.clone()),
                 Picture::Item(id) => v1::image_query::Source::Item(id.clone()),
             };
             v1::ImageQuery { source: Some(source) }
         });
-        request.text = self.text.clone().unwrap_or_default();
+        request.text = text.unwrap_or_default().to_owned();
         request.alpha = self.alpha;
         request
     }
@@ -125,21 +131,6 @@ impl Query {
             v1::search_request::Fusion::WeightedSum
         }
     }
-
-    fn leg(&self, field: FieldArg) -> v1::Leg {
-        use v1::leg::Query as Leg;
-        let query = match (&self.picture, &self.text) {
-            (Some(Picture::File { content, .. }), _) => Some(Leg::Image(content.clone())),
-            (Some(Picture::Item(id)), _) => Some(Leg::Item(id.clone())),
-            (None, Some(text)) => Some(Leg::Text(text.clone())),
-            (None, None) => None,
-        };
-        v1::Leg {
-            field: field.name(),
-            weight: 1.0,
-            query,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -149,10 +140,29 @@ mod tests {
     fn by_words() -> Query {
         Query {
             collection: "stamps".into(),
-            text: Some("a red apple".into()),
+            examples: vec![Example::text("a red apple")],
             top_k: 5,
             ..Query::default()
         }
+    }
+
+    fn item(id: &str, weight: f64) -> Example {
+        Example {
+            weight,
+            ..Example::picture(Picture::Item(id.into()))
+        }
+    }
+
+    fn words(text: &str, weight: f64) -> Example {
+        Example {
+            weight,
+            ..Example::text(text)
+        }
+    }
+
+    fn legs(query: &Query) -> Vec<(String, f64)> {
+        let legs = query.to_api().legs.into_iter();
+        legs.map(|leg| (leg.field, leg.weight)).collect()
     }
 
     #[test]
@@ -162,7 +172,7 @@ mod tests {
             content: b"png".to_vec(),
         };
         let request = Query {
-            picture: Some(picture),
+            examples: vec![Example::text("a red apple"), Example::picture(picture)],
             alpha: Some(0.25),
             ..by_words()
         }
@@ -204,25 +214,76 @@ mod tests {
     }
 
     #[test]
+    fn several_examples_share_the_score_by_their_weights() {
+        let examples = vec![item("a", 1.0), words("b", 2.0), item("c", -1.0)];
+        let query = Query { examples, ..by_words() };
+        let own = String::new;
+        assert_eq!(legs(&query), [(own(), 0.25), (own(), 0.5), (own(), -0.25)]);
+        let with_alpha = Query {
+            alpha: Some(0.75),
+            ..query.clone()
+        };
+        assert_eq!(legs(&with_alpha), [(own(), 0.375), (own(), 0.25), (own(), -0.375)]);
+        let against = Query {
+            against: Some(FieldArg::Image),
+            ..query.clone()
+        };
+        assert!(legs(&against).iter().all(|(field, _)| field == "image_embedding"));
+        let only_words = Query {
+            alpha: Some(0.0),
+            ..query
+        };
+        assert_eq!(legs(&only_words), [(own(), 1.0)]);
+    }
+
+    #[test]
+    fn one_example_to_keep_away_from_is_a_leg_of_weight_minus_1() {
+        let query = Query {
+            examples: vec![words("b", -3.0)],
+            ..by_words()
+        };
+        assert_eq!(legs(&query), [(String::new(), -1.0)]);
+    }
+
+    #[test]
+    fn a_weight_that_says_the_same_as_an_alpha_gives_the_same_score() {
+        let by_weight = Query {
+            examples: vec![item("a", 3.0), words("b", 1.0)],
+            ..by_words()
+        };
+        let by_alpha = Query {
+            examples: vec![item("a", 1.0), words("b", 1.0)],
+            alpha: Some(0.75),
+            ..by_words()
+        };
+        let weights = |query: &Query| {
+            query
+                .weighted()
+                .into_iter()
+                .map(|(_, weight)| weight)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(weights(&by_weight), weights(&by_alpha));
+    }
+
+    #[test]
     fn parts_that_contradict_each_other_are_refused() {
         let alone = Query {
             alpha: Some(0.5),
             ..by_words()
-        }
-        .check()
-        .unwrap_err();
-        assert!(alone.to_string().contains("--alpha"), "{alone}");
-        let both = Query {
-            picture: Some(Picture::Item("ab".into())),
-            against: Some(FieldArg::Text),
+        };
+        assert!(alone.check().unwrap_err().to_string().contains("--alpha"));
+        let both = |alpha| Query {
+            examples: vec![item("ab", 1.0), words("c", -1.0)],
+            alpha: Some(alpha),
             ..by_words()
         };
-        assert!(both.check().unwrap_err().to_string().contains("--against"));
-    }
-
-    #[tokio::test]
-    async fn a_picture_that_is_not_there_is_named() {
-        let error = Picture::read(Path::new("/no/such.png")).await.unwrap_err();
-        assert!(error.to_string().contains("/no/such.png"), "{error}");
+        assert!(both(0.3).check().is_ok());
+        for alpha in [-0.1, 1.1, f64::NAN] {
+            assert!(
+                both(alpha).check().unwrap_err().to_string().contains("0 to 1"),
+                "{alpha}"
+            );
+        }
     }
 }

@@ -11,7 +11,8 @@ const CAPTION: usize = 48;
 const LABELS: usize = 32;
 const PATH: usize = 60;
 
-/// Rank, score, parts, labels, caption and path of every hit; and how far the ranking is proven.
+/// Rank, score, parts, group where there are groups, labels, caption and path of every hit; and how far the ranking is
+/// proven.
 pub(crate) fn text(response: &v1::SearchResponse, console: Console) -> String {
     let mut table = plain_table(console);
     let parts: Vec<VectorField> = VectorField::ALL
@@ -24,6 +25,8 @@ pub(crate) fn text(response: &v1::SearchResponse, console: Console) -> String {
         VectorField::Text => "TEXT",
     }));
     let numbers = header.len();
+    let grouped = response.hits.iter().any(|hit| !hit.group.is_empty());
+    header.extend(grouped.then_some("GROUP"));
     header.extend(["LABELS", "CAPTION", "PATH"]);
     table.set_header(header);
     for (rank, hit) in response.hits.iter().enumerate() {
@@ -34,6 +37,7 @@ pub(crate) fn text(response: &v1::SearchResponse, console: Console) -> String {
                 .iter()
                 .map(|field| part(hit, *field).map_or_else(|| "–".into(), |score| format!("{score:.4}"))),
         );
+        row.extend(grouped.then(|| short(&hit.group, LABELS)));
         row.push(short(&item.labels.join(", "), LABELS));
         row.push(short(&item.report_text, CAPTION));
         row.push(path(&item));
@@ -144,6 +148,25 @@ mod tests {
             text.ends_with("no item of the collection scores higher.") && !text.contains('\u{1b}'),
             "{text}"
         );
+    }
+
+    #[test]
+    fn groups_have_a_column_where_hits_are_grouped() {
+        let of = |group: &str| v1::Hit {
+            group: group.into(),
+            ..hit(None)
+        };
+        let response = |hits| v1::SearchResponse {
+            hits,
+            ..v1::SearchResponse::default()
+        };
+        let console = Console::of_process(false);
+        let grouped = text(&response(vec![of("patient-7"), of("")]), console);
+        let rows: Vec<Vec<&str>> = grouped.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[0][2..5], ["PICTURE", "GROUP", "LABELS"]);
+        assert_eq!(rows[1][3], "patient-7");
+        assert_eq!(rows[2][3], "food,", "a row without a value is a group of its own");
+        assert!(!text(&response(vec![of("")]), console).contains("GROUP"));
     }
 
     #[test]

@@ -1,47 +1,58 @@
 //! The head of a page: what was asked.
 
 use super::html::{data_uri, escape, percent};
-use crate::ingest::FieldArg;
-use crate::search::{Picture, Query};
-use crate::text::count;
+use crate::search::{Example, Input, Picture, Query};
+use crate::text::{count, short};
+use sightline_core::VectorField;
 use sightline_proto::v1;
 use sightline_proto::v1::search_response::Ranking;
 use std::fmt::Write;
 
 /// A larger query is named, not shown: a page of many megabytes opens slowly.
 const MAX_SHOWN_BYTES: usize = 8 << 20;
-const DEFAULT_ALPHA: f64 = 0.5;
+/// Characters of an example's name in the formula.
+const NAME: usize = 32;
 
 /// The query in a few words.
 pub(super) fn title(query: &Query) -> String {
-    let picture = query.picture.as_ref().map(|picture| match picture {
-        Picture::File { name, .. } => name.clone(),
-        Picture::Item(id) => format!("item {id}"),
-    });
-    let words = query.text.as_ref().map(|text| format!("“{text}”"));
-    let parts: Vec<String> = picture.into_iter().chain(words).collect();
-    parts.join(" + ")
+    let mut title = String::new();
+    for example in &query.examples {
+        title.push_str(match (title.is_empty(), example.weight < 0.0) {
+            (true, false) => "",
+            (true, true) => "not ",
+            (false, false) => " + ",
+            (false, true) => " − ",
+        });
+        title.push_str(&example.name());
+    }
+    title
 }
 
 /// The head.
 pub(super) fn header(query: &Query, response: &v1::SearchResponse) -> String {
     let mut head = String::from("<header>\n<p class=\"mark\">Sightline</p>\n<div class=\"query\">\n");
-    if let Some(picture) = &query.picture {
-        head.push_str(&asked_picture(picture));
-    }
-    if query.picture.is_some() && query.text.is_some() {
-        head.push_str("<span class=\"plus\" aria-hidden=\"true\">+</span>\n");
-    }
-    if let Some(text) = &query.text {
-        let _written = writeln!(head, "<h1 class=\"words\">{}</h1>", escape(text));
+    for (place, example) in query.examples.iter().enumerate() {
+        head.push_str(match (place, example.weight < 0.0) {
+            (_, true) => "<span class=\"plus\" role=\"img\" aria-label=\"not like\">−</span>\n",
+            (0, false) => "",
+            (_, false) => "<span class=\"plus\" aria-hidden=\"true\">+</span>\n",
+        });
+        head.push_str(&asked(example));
     }
     head.push_str("</div>\n");
-    if query.picture.is_some() && query.text.is_some() {
-        head.push_str(&balance(query.alpha.unwrap_or(DEFAULT_ALPHA)));
+    if let Some((Some(_), Some(_), alpha)) = query.everyday() {
+        head.push_str(&balance(alpha));
     }
     head.push_str(&facts(query, response));
     head.push_str("</header>\n");
     head
+}
+
+fn asked(example: &Example) -> String {
+    match &example.input {
+        Input::Picture(picture) => asked_picture(picture),
+        Input::Text(text) => format!("<h1 class=\"words\">{}</h1>\n", escape(text)),
+    }
 }
 
 fn asked_picture(picture: &Picture) -> String {
@@ -95,12 +106,28 @@ fn facts(query: &Query, response: &v1::SearchResponse) -> String {
 }
 
 fn formula(query: &Query) -> String {
-    match (&query.picture, &query.text, query.against) {
-        (Some(_), Some(_), _) => {
-            let alpha = query.alpha.unwrap_or(DEFAULT_ALPHA);
-            format!("{alpha:.2} · cos(picture) + {:.2} · cos(text)", 1.0 - alpha)
-        }
-        (_, _, Some(FieldArg::Image)) | (Some(_), None, None) => "cos(picture)".into(),
-        _ => "cos(text)".into(),
+    if let Some((Some(_), Some(_), alpha)) = query.everyday() {
+        return format!("{alpha:.2} · cos(picture) + {:.2} · cos(text)", 1.0 - alpha);
     }
+    let field = |example: &Example| match example.field(query.against) {
+        VectorField::Image => "picture",
+        VectorField::Text => "text",
+    };
+    let weighted = query.weighted();
+    if let [(example, weight)] = weighted.as_slice() {
+        let sign = if *weight < 0.0 { "−" } else { "" };
+        return format!("{sign}cos({})", field(example));
+    }
+    let mut formula = String::new();
+    for (example, weight) in weighted {
+        let name = escape(&short(&example.name(), NAME));
+        let sign = match (formula.is_empty(), weight < 0.0) {
+            (true, false) => "",
+            (true, true) => "−",
+            (false, false) => " + ",
+            (false, true) => " − ",
+        };
+        let _written = write!(formula, "{sign}{:.2} · cos({}, {name})", weight.abs(), field(example));
+    }
+    formula
 }

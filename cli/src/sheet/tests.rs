@@ -1,6 +1,6 @@
 use super::page;
 use crate::ingest::FieldArg;
-use crate::search::{Picture, Query};
+use crate::search::{Example, Picture, Query};
 use sightline_proto::v1;
 use sightline_proto::v1::search_response::Ranking;
 
@@ -10,7 +10,7 @@ const EVIL: &str = "\"><script>alert('x')</script>&";
 fn by_words() -> Query {
     Query {
         collection: "stamps".into(),
-        text: Some("a red apple".into()),
+        examples: vec![Example::text("a red apple")],
         ..Query::default()
     }
 }
@@ -114,14 +114,14 @@ fn nothing_that_a_dataset_or_a_person_says_becomes_markup() {
     }
     item.labels = vec![EVIL.into()];
     evil.parts[0].field = EVIL.into();
+    let evil_picture = Example::picture(Picture::File {
+        name: EVIL.into(),
+        content: JPEG.to_vec(),
+    });
     let query = Query {
         collection: EVIL.into(),
-        text: Some(EVIL.into()),
+        examples: [EVIL; 2].map(Example::text).into_iter().chain([evil_picture]).collect(),
         filter: EVIL.into(),
-        picture: Some(Picture::File {
-            name: EVIL.into(),
-            content: JPEG.to_vec(),
-        }),
         ..Query::default()
     };
     let page = page(&query, &found(vec![evil]));
@@ -157,7 +157,7 @@ fn the_head_shows_the_query_with_its_weights() {
         content: JPEG.to_vec(),
     };
     let both = Query {
-        picture: Some(picture),
+        examples: vec![Example::picture(picture), Example::text("a red apple")],
         alpha: Some(0.25),
         filter: "labels:\"fruit\"".into(),
         ..by_words()
@@ -175,6 +175,41 @@ fn the_head_shows_the_query_with_its_weights() {
     ] {
         assert!(page.contains(part), "{part} is not in {page}");
     }
+}
+
+#[test]
+fn the_head_shows_several_examples_and_what_they_are_not() {
+    let not = |example: Example, weight: f64| Example {
+        weight: -weight,
+        ..example
+    };
+    let query = Query {
+        examples: vec![
+            Example::picture(Picture::Item("ab".into())),
+            Example::text("a red apple"),
+            not(Example::text("on <a> table"), 2.0),
+        ],
+        ..by_words()
+    };
+    let head = page(&query, &found(vec![hit()]));
+    for part in [
+        "<title>item ab + “a red apple” − “on &lt;a&gt; table” · Sightline</title>",
+        "<p class=\"named\">item <code>ab</code></p>\n<span class=\"plus\" aria-hidden=\"true\">+</span>",
+        "<span class=\"plus\" role=\"img\" aria-label=\"not like\">−</span>\n<h1 class=\"words\">on &lt;a&gt; table</h1>",
+        "score = 0.25 · cos(picture, item ab) + 0.25 · cos(text, “a red apple”) − 0.50 · cos(text, “on &lt;a&gt; table”)",
+    ] {
+        assert!(head.contains(part), "{part} is not in {head}");
+    }
+    assert!(!head.contains("class=\"balance\""), "one bar cannot show three weights");
+    let away = Query {
+        examples: vec![not(Example::text("a table"), 1.0)],
+        ..by_words()
+    };
+    let away = page(&away, &found(vec![hit()]));
+    assert!(
+        away.contains("<title>not “a table” ·") && away.contains("score = −cos(text)"),
+        "{away}"
+    );
 }
 
 #[test]

@@ -10,6 +10,8 @@ fn a_wrong_argument_is_wrong_usage() {
         &["search", "--collection", "c", "--text", "t", "--top-k", "0"],
         &["ingest", "--root", "s3://b/p", "--model", "m"],
         &["search", "--collection", "c", "--text", "t", "--alpha", "0.5"],
+        &["search", "--collection", "c", "--weight", "2"],
+        &["search", "--collection", "c", "--text", "t", "--weight", "-1"],
         &[
             "ingest",
             "--root",
@@ -34,6 +36,12 @@ fn the_help_of_a_run_documents_its_exit_codes() {
     assert_eq!(ran.code, 0);
     let words = ran.out.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("3 the run ended and some items failed"), "{words}");
+}
+
+#[test]
+fn the_help_of_a_search_says_what_a_score_is() {
+    let ran = run(&["search", "--help"]);
+    assert!(ran.out.contains("score = Σ weight · cos / Σ |weight|"), "{}", ran.out);
 }
 
 #[test]

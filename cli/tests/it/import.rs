@@ -99,10 +99,16 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     succeed(
         &server,
         &format!(
-            "import --root {parquet} --table items_0.parquet --image-column image_embedding --collection m3 --dataset iu \
-             --columns attributes=dataset"
+            "import --root {parquet} --table items_0.parquet --image-column image_embedding --collection m3 --dataset iu"
         ),
     );
+    let counted = succeed(&server, "collections statistics m3 --json").json().remove(0);
+    let age = counted["attributes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|named| named["name"] == "age");
+    assert_eq!(age.unwrap()["maximum"], 89.0, "{counted}");
     let said = refused(&server, 1, "search --collection m3 --text x --json");
     assert!(said.contains("serves no model"), "{said}");
 

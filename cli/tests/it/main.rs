@@ -20,5 +20,6 @@ mod inspect;
 mod pair;
 mod pictures;
 mod program;
+mod searches;
 mod standalone;
 mod tars;

@@ -2,6 +2,7 @@
 
 use crate::pictures::dataset;
 use crate::program::{Server, model, run};
+use crate::searches::{search_all_ways, search_by_examples};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -24,12 +25,6 @@ fn ingest<'a>(data: &'a Path, model: &'a Path, more: &[&'a str]) -> Vec<&'a str>
     args.extend(["--collection", "patterns", "--model", text(model), "--shard-items", "8"]);
     args.extend(more);
     args
-}
-
-/// The keys of hits, best first.
-fn keys(response: &Value) -> Vec<&str> {
-    let hits = response["hits"].as_array().unwrap();
-    hits.iter().map(|hit| hit["item"]["key"].as_str().unwrap()).collect()
 }
 
 #[test]
@@ -72,6 +67,7 @@ fn pictures_are_indexed_searched_listed_and_deleted() {
     );
 
     search_all_ways(&server, pictures.path(), data.path());
+    search_by_examples(&server, pictures.path());
 
     let collection = server
         .run(&["collections", "get", "patterns", "--json"])
@@ -105,78 +101,6 @@ fn pictures_are_indexed_searched_listed_and_deleted() {
         gone.err
     );
     assert_eq!(server.end(), 0);
-}
-
-fn search_all_ways(server: &Server, pictures: &Path, data: &Path) {
-    let picture = pictures.join("pictures/07.bmp");
-    let sheet = data.join("sheets/new/hits.html");
-    let base = ["search", "--collection", "patterns", "--json", "--top-k", "5"];
-    let by_picture = server.run(&[&base[..], &["--image", text(&picture), "--html", text(&sheet)]].concat());
-    assert_eq!(by_picture.code, 0, "{}", by_picture.err);
-    let found = by_picture.json().remove(0);
-    assert_eq!(keys(&found)[0], "pictures/07.bmp");
-    assert!(found["hits"][0]["score"].as_f64().unwrap() > 0.9999, "{found}");
-    assert_eq!(found["ranking"], "EXACT");
-    let page = std::fs::read_to_string(&sheet).unwrap();
-    assert_eq!(page.matches("<li class=\"hit\">").count(), 5);
-    // Five thumbnails and the query.
-    assert_eq!(page.matches("src=\"data:image/").count(), 6);
-
-    let words = server
-        .run(&[&base[..], &["--text", "Pattern number 12."]].concat())
-        .json()
-        .remove(0);
-    assert_eq!(keys(&words)[0], "pictures/12.bmp", "{words}");
-    let filter = [
-        "--text",
-        "Pattern number 12.",
-        "--filter",
-        "attributes.parity = \"odd\" AND labels:\"pattern\"",
-    ];
-    let odd = server.run(&[&base[..], &filter].concat()).json().remove(0);
-    assert!(
-        keys(&odd).len() == 5 && keys(&odd).iter().all(|key| key[9..11].parse::<u32>().unwrap() % 2 == 1),
-        "{odd}"
-    );
-
-    let both = [
-        "--image",
-        text(&picture),
-        "--text",
-        "Pattern number 7.",
-        "--alpha",
-        "0.25",
-    ];
-    let both = server.run(&[&base[..], &both].concat()).json().remove(0);
-    let best = &both["hits"][0];
-    assert_eq!(best["item"]["key"], "pictures/07.bmp");
-    let parts = best["parts"].as_array().unwrap();
-    let sum: f64 = parts
-        .iter()
-        .map(|part| part["score"].as_f64().unwrap() * part["weight"].as_f64().unwrap())
-        .sum();
-    assert!(
-        parts.len() == 2 && (sum - best["score"].as_f64().unwrap()).abs() < 1e-9,
-        "{best}"
-    );
-
-    let id = best["item"]["id"].as_str().unwrap();
-    let by_item = server.run(&[&base[..], &["--item", id]].concat()).json().remove(0);
-    assert_eq!(keys(&by_item)[0], "pictures/07.bmp");
-    let item = server
-        .run(&["items", "get", id, "--collection", "patterns", "--json"])
-        .json()
-        .remove(0);
-    assert_eq!(
-        (&item["report_text"], &item["attributes"]["parity"]),
-        (&"Pattern number 7.".into(), &"odd".into())
-    );
-    let table = server.run(&["search", "--collection", "patterns", "--image", text(&picture)]);
-    assert!(
-        table.out.contains("RANK") && table.out.contains("pictures/07.bmp"),
-        "{}",
-        table.out
-    );
 }
 
 #[test]

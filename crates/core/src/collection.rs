@@ -6,6 +6,7 @@ use crate::ids::{CollectionName, ModelName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A vector field of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +86,20 @@ impl IndexKind {
         };
         Self::IvfFlat { nlist }
     }
+
+    /// Whether vectors of this length can be indexed so.
+    ///
+    /// # Errors
+    /// What is wrong, and what would be right.
+    pub fn check_dimension(self, dimension: u32) -> Result<(), String> {
+        match self {
+            Self::IvfPq { m, .. } if m == 0 || !dimension.is_multiple_of(m) => Err(format!(
+                "IVF_PQ cuts each vector into m parts of one length, and {dimension} values cannot be cut into {m}: \
+                 give an m that divides {dimension}"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// An index as a caller names it; numbers that are 0 are the usual ones.
@@ -94,7 +109,7 @@ pub struct IndexChoice<'a> {
     pub kind: &'a str,
     /// Lists of the IVF kinds, 1 to 65,536; 128.
     pub nlist: i32,
-    /// Links a node of HNSW, 1 to 2048 (16), or parts of a vector of IVF_PQ, 1 to 65,536 (8).
+    /// Links a node of HNSW, 2 to 2048 (16), or parts of a vector of IVF_PQ, 1 to 65,536 (8).
     pub m: i32,
     /// Candidates while building HNSW, 1 to 65,535; 200.
     pub ef_construction: i32,
@@ -107,18 +122,22 @@ impl IndexChoice<'_> {
     /// Each wrong field, and what is wrong with it.
     pub fn check(self) -> Result<IndexKind, Vec<(&'static str, String)>> {
         let mut wrong = Vec::new();
-        let mut within = |field, value: i32, usual: u32, most: u32| match u32::try_from(value) {
+        let mut within = |field, value: i32, usual: u32, range: RangeInclusive<u32>| match u32::try_from(value) {
             Ok(0) => usual,
-            Ok(value) if value <= most => value,
+            Ok(value) if range.contains(&value) => value,
             _ => {
-                wrong.push((field, format!("{value} is not in 1 to {most}")));
+                wrong.push((field, format!("{value} is not in {} to {}", range.start(), range.end())));
                 usual
             }
         };
-        let nlist = within("nlist", self.nlist, 128, 65_536);
-        let ef_construction = within("ef_construction", self.ef_construction, 200, 65_535);
-        let (m, most) = if self.kind == "IVF_PQ" { (8, 65_536) } else { (16, 2048) };
-        let m = within("m", self.m, m, most);
+        let nlist = within("nlist", self.nlist, 128, 1..=65_536);
+        let ef_construction = within("ef_construction", self.ef_construction, 200, 1..=65_535);
+        let (m, range) = match self.kind {
+            "IVF_PQ" => (8, 1..=65_536),
+            // One link a node is no graph.
+            _ => (16, 2..=2048),
+        };
+        let m = within("m", self.m, m, range);
         let kind = match self.kind {
             "FLAT" => IndexKind::Flat,
             "IVF_FLAT" => IndexKind::IvfFlat { nlist },
@@ -165,9 +184,11 @@ impl FieldDescription {
     #[must_use]
     pub fn imported(model: ModelName, dimension: u32, declared: Option<Fingerprint>) -> Self {
         let unknown = || "imported".to_owned();
+        // Nothing else tells the models of imports apart.
+        let weights = format!("imported as {model}");
         let space = VectorSpace {
             model,
-            weights: unknown(),
+            weights,
             preprocessing: unknown(),
             decode: unknown(),
             pooling: unknown(),
@@ -278,6 +299,56 @@ impl CollectionDescription {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_is_chosen_in_the_ranges_that_an_engine_takes() {
+        let choice = |kind, m| IndexChoice {
+            kind,
+            nlist: 0,
+            m,
+            ef_construction: 0,
+        };
+        for m in [2, 2048] {
+            assert!(choice("HNSW", m).check().is_ok(), "{m}");
+        }
+        for (kind, m, told) in [
+            ("HNSW", 1, "1 is not in 2 to 2048"),
+            ("HNSW", 2049, "2049 is not in 2 to 2048"),
+            ("IVF_PQ", -1, "-1 is not in 1 to 65536"),
+        ] {
+            assert_eq!(choice(kind, m).check(), Err(vec![("m", told.to_owned())]));
+        }
+        let usual = IndexKind::Hnsw {
+            m: 16,
+            ef_construction: 200,
+        };
+        assert_eq!(choice("HNSW", 0).check(), Ok(usual));
+        assert_eq!(choice("IVF_PQ", 1).check(), Ok(IndexKind::IvfPq { nlist: 128, m: 1 }));
+    }
+
+    #[test]
+    fn parts_of_a_vector_have_one_length() {
+        let index = |m| IndexKind::IvfPq { nlist: 128, m };
+        assert!(
+            [1, 4, 16]
+                .map(|m| index(m).check_dimension(16))
+                .iter()
+                .all(Result::is_ok)
+        );
+        assert!(index(7).check_dimension(16).unwrap_err().contains("divides 16"));
+        assert!(index(0).check_dimension(16).is_err());
+        assert!(IndexKind::Flat.check_dimension(7).is_ok());
+    }
+
+    #[test]
+    fn imports_that_name_different_models_are_of_different_spaces() {
+        let print = |model: &str, dimension| {
+            FieldDescription::imported(ModelName::new(model).unwrap(), dimension, None).fingerprint
+        };
+        assert_eq!(print("a", 16), print("a", 16));
+        assert_ne!(print("a", 16), print("b", 16));
+        assert_ne!(print("a", 16), print("a", 17));
+    }
 
     #[test]
     fn the_number_of_lists_follows_the_number_of_rows() {

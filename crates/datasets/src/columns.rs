@@ -1,7 +1,7 @@
 //! Which column means what, and what a row's values make of an item.
 
 use crate::entry::{Draft, Wanted, line_key};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sightline_core::run::Columns;
 use sightline_core::{Item, ItemKey, StoredVector, VectorField};
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ pub(crate) const TEXT: &[&str] = &["text", "caption", "report", "report_text"];
 pub(crate) const IMAGE_ID: &[&str] = &["image_id"];
 pub(crate) const UID: &[&str] = &["uid"];
 pub(crate) const LABELS: &[&str] = &["labels", "label"];
+const ATTRIBUTES: &str = "attributes";
 
 /// Which of a table's columns means what, by position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -167,8 +168,19 @@ impl Mapping {
             item.labels = labels_of(value)?;
         }
         for (at, name) in &self.attributes {
-            let Some(value) = values.get_mut(*at) else { continue };
-            if let Some(value) = attribute(value.take(), from_text) {
+            let Some(value) = values.get_mut(*at).map(Value::take) else {
+                continue;
+            };
+            let value = match fields_of(name, value) {
+                Ok(fields) => {
+                    let fields = fields.into_iter();
+                    let fields = fields.filter_map(|(name, value)| Some((name, attribute(value, false)?)));
+                    item.attributes.extend(fields);
+                    continue;
+                }
+                Err(value) => value,
+            };
+            if let Some(value) = attribute(value, from_text) {
                 item.attributes.insert(name.clone(), value);
             }
         }
@@ -271,6 +283,16 @@ pub(crate) fn attribute(value: Value, from_text: bool) -> Option<Value> {
         Value::Array(list) if list.iter().all(flat) => Some(Value::Array(list)),
         nested @ (Value::Array(_) | Value::Object(_)) => Some(Value::String(nested.to_string())),
         plain => Some(plain),
+    }
+}
+
+/// The attributes in a column of that name, which holds them as one object, or as its JSON: so exports write them. Else
+/// the value, as it was.
+fn fields_of(column: &str, value: Value) -> Result<Map<String, Value>, Value> {
+    match value {
+        Value::Object(fields) if column == ATTRIBUTES => Ok(fields),
+        Value::String(text) if column == ATTRIBUTES => serde_json::from_str(&text).map_err(|_| Value::String(text)),
+        value => Err(value),
     }
 }
 

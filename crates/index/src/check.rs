@@ -38,6 +38,16 @@ pub(crate) fn dimensions(description: &CollectionDescription) -> Dimensions {
     description.fields.iter().map(of).collect()
 }
 
+/// Refuses a collection that no engine could index as it says, before anything of it is made.
+pub(crate) fn new_collection(description: &CollectionDescription) -> Result<(), IndexError> {
+    for (field, dimension) in dimensions(description) {
+        let refused =
+            |message| IndexError::refused("create a collection", &description.name, format!("{field}: {message}"));
+        description.index.check_dimension(dimension).map_err(refused)?;
+    }
+    Ok(())
+}
+
 /// The vector of one side of a row.
 pub(crate) fn vector(row: &Row, field: VectorField) -> Option<&[f32]> {
     match field {

@@ -33,7 +33,7 @@ pub enum IndexError {
         message: String,
     },
     /// The index is away, slow, throttling, or gave a broken answer: try again later.
-    #[error("the index is not available: could not {action}: {message}; try again later")]
+    #[error("the index is not available: could not {action}: {message}")]
     Unavailable {
         /// What was tried.
         action: &'static str,
@@ -43,6 +43,17 @@ pub enum IndexError {
 }
 
 impl IndexError {
+    /// Which error it is, as traces name it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::NoCollection(_) => "no_collection",
+            Self::Conflict { .. } => "conflict",
+            Self::Refused { .. } => "refused",
+            Self::BadAddress { .. } => "bad_address",
+            Self::Unavailable { .. } => "unavailable",
+        }
+    }
+
     /// Whether the same call can succeed later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

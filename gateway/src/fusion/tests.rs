@@ -106,9 +106,7 @@ proptest! {
         match proof {
             Proof::Exact => {
                 let ids: Vec<_> = answer.iter().map(|row| row.id.clone()).collect();
-                // One list ends at its depth; two hold up to twice as many rows between them.
-                let reach = if weights.len() == 1 { wanted.min(max_depth) } else { wanted };
-                let expected: Vec<_> = best.iter().take(reach).map(|(_, id)| id.clone()).collect();
+                let expected: Vec<_> = best.iter().take(wanted).map(|(_, id)| id.clone()).collect();
                 prop_assert_eq!(ids, expected);
             }
             Proof::OverCandidates { unseen } => {
@@ -172,6 +170,16 @@ fn a_budget_that_ends_early_leaves_a_bound_instead_of_a_claim() {
 }
 
 #[test]
+fn one_list_that_ends_among_equal_scores_leaves_a_bound_instead_of_a_claim() {
+    // Which of equal rows an engine shows is its own choice.
+    let rows: Vec<Sides> = vec![[Some(0.5), None]; 500];
+    for wanted in [1, 200] {
+        let (answer, proof, _) = run(Fusion::new(&[1.0], wanted, 200, true), 1, &rows, true);
+        assert_eq!((answer.len(), proof), (wanted, Proof::OverCandidates { unseen: 0.5 }));
+    }
+}
+
+#[test]
 fn candidates_that_cannot_win_are_not_read() {
     let rows: Vec<Sides> = (0..5000)
         .map(|n| {
@@ -212,6 +220,31 @@ fn of_one_list_only_rows_that_rounding_could_move_are_read() {
         read(2, Window::default(), false, false) >= 6,
         "a quantised score decides nothing"
     );
+}
+
+#[test]
+fn one_list_that_is_its_own_answer_is_read_little_deeper_than_what_is_wanted() {
+    let depth = |weights: &[f64], true_scores, window: Window| {
+        let fusion = Fusion::new(weights, 10, 16_384, true_scores).within(window);
+        fusion.depth()
+    };
+    assert_eq!(depth(&[1.0], true, Window::default()), 10 + MARGIN);
+    let page = Window {
+        is_page: true,
+        ..Window::default()
+    };
+    let at_a_score = Window {
+        floor: Some(0.5),
+        ..Window::default()
+    };
+    for (weights, true_scores, window) in [
+        (&[0.5, 0.5][..], true, Window::default()),
+        (&[1.0], false, Window::default()),
+        (&[1.0], true, page),
+        (&[1.0], true, at_a_score),
+    ] {
+        assert_eq!(depth(weights, true_scores, window), FIRST_DEPTH);
+    }
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub(crate) struct PageToken {
     /// Bits of the last hit's score.
     score: u64,
     id: RowId,
+    /// The collection itself, whatever alias named it; "" in tokens of older gateways.
+    #[serde(default)]
+    collection: String,
     queries: Vec<TokenQuery>,
 }
 
@@ -75,6 +78,7 @@ impl PageToken {
             seen,
             score: score.to_bits(),
             id,
+            collection: description.name.to_string(),
             queries: queries.iter().map(query).collect(),
         }
     }
@@ -115,6 +119,9 @@ impl PageToken {
 
     /// The query that was asked; an error where the collection is not the one that it was asked of.
     pub(crate) fn queries(&self, description: &CollectionDescription) -> Result<Vec<FieldQuery>, &'static str> {
+        if !self.collection.is_empty() && self.collection != description.name.as_str() {
+            return Err("is of the collection that the alias named before: begin again");
+        }
         let read = |query: &TokenQuery| {
             if fingerprint(description, query.field) != query.fingerprint {
                 return Err("is of a collection that has been made anew with another model: begin again");

@@ -47,7 +47,7 @@ pub(crate) struct Leg {
 pub(crate) enum LegField {
     /// This one.
     Named(VectorField),
-    /// The text's field, or the picture's where the collection has no texts: the everyday form's `text`.
+    /// The text's field, or the picture's where the collection has no texts: a text that names no field.
     TextOrImage,
 }
 
@@ -185,8 +185,10 @@ fn everyday_legs(inputs: &Inputs, request: v1::SearchRequest, violations: &mut V
 }
 
 fn general_leg(inputs: &Inputs, place: String, leg: v1::Leg, violations: &mut Violations) -> Option<Leg> {
-    let field = VectorField::ALL.into_iter().find(|field| field.as_str() == leg.field);
-    if field.is_none() {
+    let field = leg_field(&leg);
+    // What is missing altogether is told once.
+    let empty = leg.field.is_empty() && leg.query.is_none();
+    if field.is_none() && !empty {
         let known = VectorField::ALL.map(VectorField::as_str).join(" or ");
         violations.add(format!("{place}.field"), format!("give {known}"));
     }
@@ -212,10 +214,23 @@ fn general_leg(inputs: &Inputs, place: String, leg: v1::Leg, violations: &mut Vi
     };
     Some(Leg {
         place: format!("{place}.{name}"),
-        field: LegField::Named(field?),
+        field: field?,
         weight: leg.weight,
         input: input?,
     })
+}
+
+/// The field that a leg names, or that of its own kind; none where there is no such field, or a vector names none.
+fn leg_field(leg: &v1::Leg) -> Option<LegField> {
+    use v1::leg::Query as Asked;
+    match (leg.field.as_str(), leg.query.as_ref()) {
+        ("", Some(Asked::Image(_) | Asked::Item(_))) => Some(LegField::Named(VectorField::Image)),
+        ("", Some(Asked::Text(_))) => Some(LegField::TextOrImage),
+        (name, _) => {
+            let named = VectorField::ALL.into_iter().find(|field| field.as_str() == name);
+            named.map(LegField::Named)
+        }
+    }
 }
 
 /// Checks of single inputs.

@@ -187,6 +187,29 @@ fn legs_beside_image_or_text_are_refused() {
 }
 
 #[test]
+fn a_leg_that_names_no_field_is_for_that_of_its_own_kind_and_a_vector_has_none() {
+    use v1::leg::Query as Asked;
+    let id = "0".repeat(32);
+    let own = [Asked::Image(b"x".to_vec()), Asked::Item(id), Asked::Text("x".into())];
+    let request = |queries: &[Asked]| v1::SearchRequest {
+        text: String::new(),
+        legs: queries.iter().map(|query| leg("", 1.0, Some(query.clone()))).collect(),
+        ..text_request()
+    };
+    let chosen: Vec<LegField> = parse(request(&own)).unwrap().legs.iter().map(|leg| leg.field).collect();
+    let image = LegField::Named(VectorField::Image);
+    assert_eq!(chosen, [image, image, LegField::TextOrImage]);
+    let vector = Asked::Vector(v1::Vector { values: vec![1.0] });
+    assert_eq!(fields(parse(request(&[vector]))), ["legs[0].field"]);
+    let nothing = v1::SearchRequest {
+        text: String::new(),
+        legs: vec![leg("", 1.0, None)],
+        ..text_request()
+    };
+    assert_eq!(fields(parse(nothing)), ["legs[0]"]);
+}
+
+#[test]
 fn weights_whose_sum_overflows_are_refused() {
     let one = || leg("image_embedding", f64::MAX, Some(v1::leg::Query::Text("x".into())));
     let request = v1::SearchRequest {

@@ -122,6 +122,19 @@ async fn every_mistake_of_a_new_collection_is_told_with_its_field() {
     ] {
         assert!(status.message().contains(part), "{part}: {status}");
     }
+    let asked = v1::CreateCollectionRequest {
+        fields: vec![field("image_embedding", 16)],
+        index: Some(v1::IndexSpec {
+            r#type: "IVF_PQ".into(),
+            m: 7,
+            ..v1::IndexSpec::default()
+        }),
+        validate_only: true,
+        ..create("pq")
+    };
+    let status = world.search().await.create_collection(asked).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+    assert!(status.message().contains("index.m"), "{status}");
     let status = world.search().await.create_collection(create("c")).await.unwrap_err();
     assert!(status.message().contains("no model is served"), "{status}");
     world.end().await;

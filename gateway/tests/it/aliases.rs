@@ -42,6 +42,32 @@ async fn world() -> World {
 }
 
 #[tokio::test]
+async fn a_page_of_an_alias_never_goes_on_in_another_collection() {
+    let world = world().await;
+    let mut client = world.search().await;
+    let page = |page_token| v1::SearchRequest {
+        page_size: 1,
+        page_token,
+        top_k: None,
+        ..by_item()
+    };
+    client.update_alias(to("new")).await.unwrap();
+    let token = client
+        .search(page(String::new()))
+        .await
+        .unwrap()
+        .into_inner()
+        .next_page_token;
+    let second = client.search(page(token.clone())).await.unwrap().into_inner();
+    assert_eq!(second.hits.len(), 1);
+    client.update_alias(to("old")).await.unwrap();
+    let refused = client.search(page(token)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("begin again"), "{refused}");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn an_alias_is_searched_described_and_emptied_as_the_collection_that_it_points_at() {
     let world = world().await;
     let mut client = world.search().await;

@@ -1,13 +1,15 @@
 //! What a search asks of the index. On a server with a clock a call that waits for everybody's writes costs a tick of it,
 //! 200 ms on Milvus, and each call that waits for another's answer a round.
 
-use crate::counting_index::{Calls, CountingIndex, Together};
+use crate::between::Between;
+use crate::counting_index::{Calls, Counting, Together};
 use crate::encoder::{CountingEncoder, vector_of};
 use crate::rows::{described, row};
 use crate::search::{picture, request};
 use crate::world::World;
 use sightline_core::{CollectionDescription, IndexKind, Row, VectorField};
 use sightline_gateway::config::GatewayConfig;
+use sightline_index::VectorIndex;
 use sightline_proto::v1;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,14 +33,12 @@ async fn world() -> (World, Calls, Together) {
     let (calls, together) = (Calls::default(), Together::default());
     let (counted, meeting) = (Arc::clone(&calls), Arc::clone(&together));
     let encoder = CountingEncoder::new("counter", true);
-    let world = World::start(Some(encoder), GatewayConfig::default(), |inner| {
-        Arc::new(CountingIndex {
-            inner,
-            calls: counted,
-            together: meeting,
-        })
-    })
-    .await;
+    let way = Counting {
+        calls: counted,
+        together: meeting,
+    };
+    let wrap = |index| -> Arc<dyn VectorIndex> { Arc::new(Between { index, way }) };
+    let world = World::start(Some(encoder), GatewayConfig::default(), wrap).await;
     world.fill(&flat("stamps", &VectorField::ALL), &rows()).await;
     (world, calls, together)
 }

@@ -1,10 +1,12 @@
+use crate::between::Between;
 use crate::encoder::CountingEncoder;
 use crate::rows::described;
 use crate::search::request;
-use crate::slow_index::{Searches, SlowIndex};
+use crate::slow_index::{Searches, Slow};
 use crate::world::World;
 use sightline_core::VectorField;
 use sightline_gateway::config::GatewayConfig;
+use sightline_index::VectorIndex;
 use sightline_proto::v1;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +18,9 @@ async fn world(searches: Searches) -> (World, watch::Receiver<usize>) {
     let under_way = watch::Sender::new(0);
     let watching = under_way.subscribe();
     let encoder = CountingEncoder::new("counter", true);
-    let world = World::start(Some(encoder), GatewayConfig::default(), |inner| {
-        Arc::new(SlowIndex {
-            inner,
-            searches,
-            under_way,
-        })
-    })
-    .await;
+    let way = Slow { searches, under_way };
+    let wrap = |index| -> Arc<dyn VectorIndex> { Arc::new(Between { index, way }) };
+    let world = World::start(Some(encoder), GatewayConfig::default(), wrap).await;
     world.fill(&described("stamps", &VectorField::ALL), &[]).await;
     (world, watching)
 }

@@ -8,7 +8,7 @@ use sightline_service::reason;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-fn violated(status: &Status) -> Vec<String> {
+pub(crate) fn violated(status: &Status) -> Vec<String> {
     let violations = status.get_details_bad_request().map(|details| details.field_violations);
     violations
         .into_iter()

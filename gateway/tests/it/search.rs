@@ -21,7 +21,7 @@ pub(crate) fn request(collection: &str) -> v1::SearchRequest {
     }
 }
 
-fn keys(answer: &v1::SearchResponse) -> Vec<&str> {
+pub(crate) fn keys(answer: &v1::SearchResponse) -> Vec<&str> {
     answer
         .hits
         .iter()
@@ -185,11 +185,24 @@ async fn words_alone_find_pictures_until_the_collection_holds_a_text() {
         text: "ddd".into(),
         ..request("pictures")
     };
-    let answer = world.search().await.search(asked()).await.unwrap().into_inner();
-    assert_eq!(keys(&answer), ["d", "a"]);
+    let by_leg = || v1::SearchRequest {
+        legs: vec![v1::Leg {
+            field: String::new(),
+            weight: 1.0,
+            query: Some(v1::leg::Query::Text("ddd".into())),
+        }],
+        ..request("pictures")
+    };
+    let mut client = world.search().await;
+    for asked in [asked(), by_leg()] {
+        let answer = client.search(asked).await.unwrap().into_inner();
+        assert_eq!(keys(&answer), ["d", "a"]);
+    }
     world.fill(&both, &[row("t", None, Some("ddd"))]).await;
-    let answer = world.search().await.search(asked()).await.unwrap().into_inner();
-    assert_eq!(keys(&answer), ["t"]);
+    for asked in [asked(), by_leg()] {
+        let answer = client.search(asked).await.unwrap().into_inner();
+        assert_eq!(keys(&answer), ["t"]);
+    }
     world.end().await;
 }
 

@@ -77,8 +77,8 @@ pub(crate) fn compare(
                 reason: StopReason::ModelMismatch,
                 message: format!(
                     "field {field} of collection {name} holds vectors of model {} ({}); the import's are declared to be \
-                     of {} ({}): if they are of the same model, declare its fingerprint, {}; if not, use another \
-                     collection",
+                     of {} ({}): if they are of the same model, name it as the collection does or declare its \
+                     fingerprint, {}; if not, use another collection",
                     theirs.space.model,
                     theirs.fingerprint.short(),
                     ours.space.model,

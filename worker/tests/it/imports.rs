@@ -4,8 +4,9 @@ use crate::bench::{Bench, collection, ends, entries};
 use bytes::Bytes;
 use sightline_core::run::Columns;
 use sightline_core::{
-    CollectionDescription, FieldDescription, Fingerprint, IndexKind, Item, ItemKey, JobKind, ManifestFormat, ModelName,
-    NumberType, ObjectRef, RunSpec, Source, StopReason, StoredVector, VectorField,
+    CollectionDescription, FailureReason, FieldDescription, Fingerprint, IndexKind, Item, ItemKey, ItemOutcome,
+    JobKind, ManifestEntry, ManifestFormat, ModelName, NumberType, ObjectRef, Outcome, RunSpec, Source, StopReason,
+    StoredVector, VectorField,
 };
 use sightline_objects::ObjectStore;
 use std::collections::BTreeMap;
@@ -97,6 +98,27 @@ async fn vectors_are_loaded_as_they_are_and_the_bad_ones_fail_alone() {
     let again = bench.plan_as("again", entries(items), import(true)).await;
     let ends = ends(&bench.work(&again).await);
     assert_eq!((ends["good"].as_str(), ends["long"].as_str()), ("unchanged", "indexed"));
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_of_which_no_row_can_be_read_ends_where_its_collection_was_never_made() {
+    let mut bench = Bench::new().await;
+    let ended = ["a", "b"].map(|key| {
+        ManifestEntry::Ended(ItemOutcome {
+            key: ItemKey::new(key).unwrap(),
+            line: Some(2),
+            outcome: Outcome::failed(FailureReason::InvalidRow, "its vector is no list of numbers"),
+        })
+    });
+    let message = bench.plan_as("unreadable", ended.into(), import(false)).await;
+    let worker = bench.start();
+    let result = bench.work(&message).await;
+    assert_eq!(
+        ends(&result).into_values().collect::<Vec<_>>(),
+        ["failed invalid_row"; 2]
+    );
+    assert_eq!(bench.index.describe(&collection()).await.unwrap(), None);
     worker.end().await.unwrap();
 }
 

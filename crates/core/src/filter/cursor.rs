@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
             .map_or(rest.len(), |(end, _)| end);
         let found = match rest[..end].chars().take(EXCERPT_CHARS).collect::<String>() {
             excerpt if excerpt.is_empty() => "the end of the filter".into(),
-            excerpt => format!("`{}`", excerpt.escape_debug()),
+            excerpt => format!("`{}`", shown(&excerpt)),
         };
         FilterError {
             position,
@@ -132,4 +132,16 @@ impl<'a> Cursor<'a> {
             expected: expected.into(),
         }
     }
+}
+
+/// A text as it was written, but for what would not show.
+fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }

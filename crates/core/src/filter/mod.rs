@@ -8,7 +8,7 @@
 //!             | field "=" value "*"                     a prefix; a star within quotes is a star
 //!             | field "IN" "(" value { "," value } ")"
 //!             | field ":" "*"                           the text is not empty, the attribute is there
-//!             | "attributes" "." name ( "=" | "!=" ) "null"
+//!             | field ( "=" | "!=" ) "null"             the text is empty, the attribute lacks; not indexed_at
 //!             | "labels" ( ":" value | "IN" "(" value { "," value } ")" )
 //! field      = "id" | "key" | "image_id" | … | "indexed_at" | "attributes" "." name
 //! name       = part { "." part }                         part: a word, or quoted

@@ -165,6 +165,11 @@ impl Parser<'_> {
                         Comparison::NotEqual => Ok(Filter::HasAttribute(name)),
                         _ => Err(self.cursor.error_at(start, "= or != (null has no order)")),
                     },
+                    Field::Text(field) if self.cursor.take_keyword("null") => match op {
+                        Comparison::Equal => Ok(Filter::Not(Box::new(sugar::is_there(field)))),
+                        Comparison::NotEqual => Ok(sugar::is_there(field)),
+                        _ => Err(self.cursor.error_at(start, "= or != (null has no order)")),
+                    },
                     field => self.compared(field, op),
                 }
             }

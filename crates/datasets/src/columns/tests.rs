@@ -41,6 +41,26 @@ fn usual_names_are_found_in_their_order_and_the_rest_are_attributes() {
 }
 
 #[test]
+fn a_column_of_attributes_is_taken_apart_as_an_export_wrote_it() {
+    let names = ["image", "attributes", "age"];
+    let wanted = |attributes, from_text| {
+        let wanted = wanted(&names, &Columns::default(), json!(["a.png", attributes, 5]), from_text).unwrap();
+        serde_json::to_value(&wanted.item.attributes).unwrap()
+    };
+    let written = json!({"view": "PA", "weight": 1.5, "code": "7", "gone": null});
+    let read = json!({"view": "PA", "weight": 1.5, "code": "7", "age": 5});
+    for from_text in [false, true] {
+        assert_eq!(wanted(json!(written.to_string()), from_text), read);
+    }
+    assert_eq!(wanted(written, false), read);
+    assert_eq!(
+        wanted(json!("tall, grey"), true),
+        json!({"attributes": "tall, grey", "age": 5})
+    );
+    assert_eq!(wanted(json!("[1]"), true), json!({"attributes": "[1]", "age": 5}));
+}
+
+#[test]
 fn named_columns_win_and_only_named_attributes_are_kept() {
     let columns = Columns {
         key: Some("id".into()),

@@ -140,6 +140,7 @@ macro_rules! conformance_suite {
                 a_row_without_a_side_is_no_hit_of_it,
                 a_filter_restricts_a_search_and_nothing_else,
                 a_query_that_cannot_be_one_is_refused,
+                an_index_that_the_vectors_do_not_fit_is_refused_and_nothing_is_made,
                 inverted_lists_and_graphs_are_built_and_find_what_is_there,
             ],
         );

@@ -168,6 +168,15 @@ pub async fn a_query_that_cannot_be_one_is_refused(subject: &Subject) {
     subject.drop(&description.name).await;
 }
 
+pub async fn an_index_that_the_vectors_do_not_fit_is_refused_and_nothing_is_made(subject: &Subject) {
+    let mut description = subject.description(16);
+    description.index = IndexKind::IvfPq { nlist: 8, m: 7 };
+    let error = subject.index.create(&description).await.unwrap_err();
+    assert!(matches!(error, IndexError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("divides 16"), "{error}");
+    assert_eq!(subject.index.describe(&description.name).await.unwrap(), None);
+}
+
 pub async fn inverted_lists_and_graphs_are_built_and_find_what_is_there(subject: &Subject) {
     let kinds = [
         (IndexKind::IvfFlat { nlist: 8 }, 8),

@@ -22,6 +22,7 @@ pub(super) async fn create(client: &Client, description: &CollectionDescription)
     let mut refusal = None;
     let is_new = stored_description(client, collection).await?.is_none();
     if is_new {
+        check::new_collection(description)?;
         let call = async {
             let request = CreateCollectionRequest::builder()
                 .collection_name(collection.as_str())

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 /// Lists probed where a search does not say.
 const DEFAULT_NPROBE: u32 = 16;
 /// Candidates kept where a search does not say, or as many as hits are asked for.
-const DEFAULT_EF: u32 = 64;
+const DEFAULT_EF: u32 = 100;
 
 /// Column of labels: `{"labels": […]}`. JSON, as a column of arrays comes back without the type of its elements from
 /// servers that we use, and the client cannot read it then; an object, as Milvus 2.3 takes nothing else.

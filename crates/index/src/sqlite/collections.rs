@@ -115,6 +115,7 @@ pub(super) fn create(transaction: &Transaction<'_>, description: &CollectionDesc
     if let Some(existing) = describe(transaction, &description.name)? {
         return crate::check::same_description(description, &existing).map_err(Into::into);
     }
+    crate::check::new_collection(description)?;
     let dimensions = dimensions(description);
     transaction.execute(
         "INSERT INTO collections (name, description, image_dimension, text_dimension) VALUES (?1, ?2, ?3, ?4)",

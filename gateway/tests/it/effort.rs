@@ -1,0 +1,112 @@
+//! How widely an approximate index looks: as a search says, or as far as its recall target needs.
+
+use crate::between::{Between, OnTheWay};
+use crate::encoder::CountingEncoder;
+use crate::rows::{described, row};
+use crate::search::{picture, request};
+use crate::world::World;
+use sightline_core::{CollectionDescription, IndexKind, Row, VectorField};
+use sightline_gateway::config::GatewayConfig;
+use sightline_index::{FieldHits, FieldSearch, VectorIndex};
+use sightline_proto::v1;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Lists of the index.
+const NLIST: u32 = 64;
+
+type Efforts = Arc<Mutex<Vec<Option<u32>>>>;
+
+/// An index whose recall among the ten best is a tenth for each list that it looks at.
+#[derive(Debug)]
+struct ATenthAList(Efforts);
+
+impl OnTheWay for ATenthAList {
+    fn found(&self, search: &FieldSearch, mut found: FieldHits) -> FieldHits {
+        self.0.lock().unwrap().push(search.effort);
+        let lists = search.effort.unwrap_or(NLIST) as usize;
+        // A stored vector finds itself however narrow the look is.
+        found.hits.truncate(lists + 1);
+        found.exact = false;
+        found
+    }
+}
+
+/// Rows that no two of look alike.
+fn rows() -> Vec<Row> {
+    let word = |number: usize| format!("{}{}", "a".repeat(1 + number % 9), "b".repeat(1 + number / 9));
+    (0..60)
+        .map(|number| row(&format!("k{number}"), Some(&word(number)), None))
+        .collect()
+}
+
+async fn world(index: IndexKind) -> (World, Efforts) {
+    let efforts = Efforts::default();
+    let way = ATenthAList(Arc::clone(&efforts));
+    let encoder = CountingEncoder::new("counter", true);
+    let wrap = |index| -> Arc<dyn VectorIndex> { Arc::new(Between { index, way }) };
+    let world = World::start(Some(encoder), GatewayConfig::default(), wrap).await;
+    let description = CollectionDescription {
+        index,
+        ..described("stamps", &[VectorField::Image])
+    };
+    world.fill(&description, &rows()).await;
+    (world, efforts)
+}
+
+fn asked(effort: i32, recall_target: Option<f64>) -> v1::SearchRequest {
+    v1::SearchRequest {
+        image: picture("aab"),
+        effort,
+        recall_target,
+        fields: vec!["id".into()],
+        ..request("stamps")
+    }
+}
+
+/// Efforts of the searches since the last time.
+fn taken(efforts: &Efforts) -> Vec<Option<u32>> {
+    std::mem::take(&mut *efforts.lock().unwrap())
+}
+
+#[tokio::test]
+async fn a_search_looks_as_widely_as_it_says() {
+    let (world, efforts) = world(IndexKind::IvfFlat { nlist: NLIST }).await;
+    let mut client = world.search().await;
+    client.search(asked(0, None)).await.unwrap();
+    assert!(taken(&efforts).iter().all(Option::is_none), "the index's default");
+    client.search(asked(12, None)).await.unwrap();
+    assert!(taken(&efforts).iter().all(|effort| *effort == Some(12)));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_recall_target_takes_the_least_effort_that_reached_it_and_measures_once_in_ten_minutes() {
+    let (world, efforts) = world(IndexKind::IvfFlat { nlist: NLIST }).await;
+    let mut client = world.search().await;
+    let targets = [(0.4, 4), (0.41, 8), (0.1, 1), (0.8, 8), (0.81, 16), (1.0, 16)];
+    for (place, (target, effort)) in targets.into_iter().enumerate() {
+        client.search(asked(0, Some(target))).await.unwrap();
+        let asked = taken(&efforts);
+        assert_eq!(asked.last(), Some(&Some(effort)), "{target}");
+        assert_eq!(asked.len() > 20, place == 0, "{target}: {} searches", asked.len());
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    tokio::time::resume();
+    let mut client = world.search().await;
+    client.search(asked(0, Some(0.4))).await.unwrap();
+    assert!(
+        taken(&efforts).len() > 20,
+        "what was measured long ago is measured again"
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_index_that_looks_at_everything_is_not_measured() {
+    let (world, efforts) = world(IndexKind::Flat).await;
+    world.search().await.search(asked(0, Some(0.99))).await.unwrap();
+    assert!(taken(&efforts).iter().all(Option::is_none));
+    world.end().await;
+}
