@@ -8,10 +8,19 @@ use crate::{ingest, json};
 use clap::Args;
 use sightline_proto::v1;
 
+/// Of a run that was stopped while its dataset was listed.
+const UNLISTED: &str = "  the dataset was not listed to its end: what the run never came to is in no number here, nor in a repair; \
+                        ingest the dataset again";
+
+/// Of what a repair cannot mend.
+const SURPLUS_STAYS: &str = "the rows that belong to no item stay: a repair deletes nothing; `sightline ingest --mirror` \
+                             deletes what the dataset does not hold";
+
 /// Which run, and what is done about what is found.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 the run is verified, or its repair succeeded; 3 something is wrong; 2 wrong usage."
+    after_help = "Exit codes: 0 the run is verified, or its repair succeeded; 3 something is wrong, was never \
+                  listed, or is beyond a repair; 2 wrong usage."
 )]
 pub(crate) struct VerifyArgs {
     /// Its id, or runs/ID.
@@ -33,10 +42,12 @@ pub(crate) async fn run(args: &VerifyArgs, servers: &Servers, console: Console) 
     } else {
         console.say(&text(&audit))?;
     }
-    if audit.verified && (audit.unprocessed_items == 0 || !args.repair) {
+    let nothing_to_mend = audit.verified && (audit.unprocessed_items == 0 || !args.repair);
+    if nothing_to_mend && audit.plan_complete {
         return Ok(Exit::Success);
     }
-    if !args.repair {
+    // What was never listed no repair finds.
+    if nothing_to_mend || !args.repair {
         return Ok(Exit::Partial);
     }
     let request = v1::RepairRunRequest {
@@ -47,7 +58,12 @@ pub(crate) async fn run(args: &VerifyArgs, servers: &Servers, console: Console) 
     let run = answer
         .map_err(|status| CliError::call("repair the run", &status))?
         .into_inner();
-    ingest::created(&run, false, servers, console).await
+    let ended = ingest::created(&run, false, servers, console).await?;
+    if audit.surplus_rows > 0 && matches!(ended, Exit::Success) {
+        console.note(SURPLUS_STAYS);
+        return Ok(Exit::Partial);
+    }
+    Ok(ended)
 }
 
 async fn audit(name: &str, servers: &Servers, console: Console) -> Result<v1::RunAudit, CliError> {
@@ -107,6 +123,9 @@ fn text(audit: &v1::RunAudit) -> String {
             "items share their key with another item of the run",
         ),
     ];
+    if !audit.plan_complete {
+        lines.push(UNLISTED.to_owned());
+    }
     let found = findings.into_iter().filter(|(number, _)| *number > 0);
     lines.extend(found.map(|(number, what)| format!("  {} {what}", count(number))));
     let listed = audit.problems.iter();
@@ -122,6 +141,7 @@ mod tests {
     fn an_audit_names_only_what_it_found() {
         let clean = v1::RunAudit {
             verified: true,
+            plan_complete: true,
             items: 1200,
             counts: Some(v1::run::Counts {
                 indexed: 1200,
@@ -138,6 +158,7 @@ mod tests {
             )
         );
         let spoiled = v1::RunAudit {
+            plan_complete: true,
             missing_rows: 1,
             problems: vec![v1::AuditProblem {
                 key: "a.png".into(),
@@ -146,6 +167,11 @@ mod tests {
             }],
             ..v1::RunAudit::default()
         };
+        let cut_short = v1::RunAudit {
+            plan_complete: false,
+            ..clean.clone()
+        };
+        assert!(text(&cut_short).contains("not listed to its end"), "{cut_short:?}");
         let shown = text(&spoiled);
         assert!(shown.starts_with("NOT verified"), "{shown}");
         assert!(

@@ -43,6 +43,12 @@ enum Format {
 
 /// Lists them.
 pub(crate) async fn run(args: &FailuresArgs, servers: &Servers, console: Console) -> Outcome {
+    // A flag that stands before the command is none that clap sees a conflict with.
+    if console.is_json() && (args.csv || args.format == Format::Csv) {
+        return Err(CliError::Usage(
+            "--json and CSV exclude each other: give one of them".into(),
+        ));
+    }
     let mut client = servers.coordinator().await?;
     let mut request = v1::ListFailuresRequest {
         parent: resource("runs", &args.run),

@@ -85,13 +85,13 @@ pub(crate) async fn run(command: RunsCommand, servers: &Servers, console: Consol
                 name: resource("runs", &run),
             };
             let answer = servers.coordinator().await?.cancel_run(request).await;
-            show(
-                &answer
-                    .map_err(|status| CliError::call("cancel the run", &status))?
-                    .into_inner(),
-                servers,
-                console,
-            )
+            let run = answer
+                .map_err(|status| CliError::call("cancel the run", &status))?
+                .into_inner();
+            if run.state() != v1::run::State::Cancelled {
+                console.note("it had ended already: nothing was cancelled");
+            }
+            show(&run, servers, console)
         }
         RunsCommand::Retry {
             run,
@@ -114,13 +114,13 @@ pub(crate) async fn run(command: RunsCommand, servers: &Servers, console: Consol
                 name: resource("runs", &run),
             };
             let answer = servers.coordinator().await?.resume_run(request).await;
-            show(
-                &answer
-                    .map_err(|status| CliError::call("resume the run", &status))?
-                    .into_inner(),
-                servers,
-                console,
-            )
+            let run = answer
+                .map_err(|status| CliError::call("resume the run", &status))?
+                .into_inner();
+            if run.end_time.is_some() {
+                console.note("it had ended already: there was nothing to resume");
+            }
+            show(&run, servers, console)
         }
         RunsCommand::Failures(args) => failures::run(&args, servers, console).await,
     }

@@ -4,8 +4,8 @@ use crate::progress::{RunSnapshot, RunState};
 use sightline_core::dicom::{DicomSpec, FrameChoice};
 use sightline_core::run::Columns;
 use sightline_core::{
-    DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, PreviewFormat, PreviewSpec, RunSpec, Share,
-    Source, Timestamp, VectorField, VectorsAt,
+    DatasetSpec, IndexKind, ItemOutcome, JobKind, ManifestFormat, Outcome, PreviewFormat, PreviewSpec, RunSpec,
+    SelectedOutcome, Share, Source, Timestamp, VectorField, VectorsAt,
 };
 use sightline_proto::v1;
 use std::collections::BTreeMap;
@@ -24,8 +24,20 @@ pub(crate) fn run(snapshot: &RunSnapshot, waiting: Option<String>) -> v1::Run {
         RunState::Cancelled => State::Cancelled,
     };
     let stopped = snapshot.stop.as_ref().map(|stop| stop.message.clone());
-    let empty = (snapshot.state == RunState::Succeeded && snapshot.planned_items == 0)
-        .then(|| "the dataset holds no items: is its root or manifest the one that was meant?".to_owned());
+    let empty = (snapshot.state == RunState::Succeeded && snapshot.planned_items == 0).then(|| {
+        match snapshot
+            .document
+            .spec
+            .selection
+            .as_ref()
+            .map(|selection| selection.outcome)
+        {
+            None => "the dataset holds no items: is its root or manifest the one that was meant?",
+            Some(SelectedOutcome::Failed) => "of the items that failed none was left to try again",
+            Some(SelectedOutcome::Unverified) => "an audit found nothing to repair",
+        }
+        .to_owned()
+    });
     let mirroring = snapshot
         .is_mirroring()
         .then(|| "rows whose items the dataset holds no more are being deleted".to_owned());

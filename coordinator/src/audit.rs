@@ -1,8 +1,9 @@
 //! The audit of a whole run, told as it goes on.
 
+use crate::errors::{index_error, plan_error, state_error};
 use crate::orphans;
-use crate::planner::{PlanError, describe};
-use crate::service::{CoordinatorService, index_error, state_error};
+use crate::planner::PlanError;
+use crate::service::CoordinatorService;
 use crate::verify::{self, Problem, ShardAudit};
 use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::{LinkId, OutcomeCounts, RunDocument, RunId, ShardId};
@@ -40,6 +41,7 @@ impl CoordinatorService {
             index,
             document: Arc::clone(&snapshot.document),
             stopped: snapshot.stop.is_some(),
+            plan_complete: snapshot.plan_complete,
         };
         let shutdown = self.shutdown.clone();
         tokio::spawn(async move {
@@ -69,17 +71,13 @@ struct Audit {
     index: Arc<dyn VectorIndex>,
     document: Arc<RunDocument>,
     stopped: bool,
+    plan_complete: bool,
 }
 
 impl Audit {
     async fn tell(&self, nodes: Vec<(LinkId, String)>, shards: Vec<ShardId>, tell: mpsc::Sender<Told>) {
-        let last = self.of_all(nodes, shards, &tell).await.map_err(|error| {
-            Status::from(match error {
-                PlanError::State(error) => state_error(error),
-                PlanError::Index(error) => index_error(error),
-                error => ServiceError::internal(describe(&error)),
-            })
-        });
+        let last = self.of_all(nodes, shards, &tell).await;
+        let last = last.map_err(|error| Status::from(plan_error(error)));
         // A caller that has gone needs no audit.
         let _told = tell.send(last).await;
     }
@@ -119,7 +117,9 @@ impl Audit {
             sum.rows_of_run += verify::count_of_run(index, document, ids.to_vec()).await?;
         }
         let rows = verify::count_rows(index, document).await?;
-        Ok(answer(sum.shards, total_shards, Some(sum.finish(rows, self.stopped))))
+        let checked = sum.shards;
+        let audit = sum.finish(rows, self.stopped, self.plan_complete);
+        Ok(answer(checked, total_shards, Some(audit)))
     }
 }
 
@@ -179,12 +179,13 @@ impl Sum {
         }
     }
 
-    fn finish(self, rows: u64, stopped: bool) -> v1::RunAudit {
+    fn finish(self, rows: u64, stopped: bool, plan_complete: bool) -> v1::RunAudit {
         let int = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let surplus = rows.saturating_sub(self.rows_of_run);
         let problems = self.missing_outcomes + self.missing_rows + self.wrong_rows + surplus;
         v1::RunAudit {
             verified: problems == 0 && (stopped || self.unprocessed == 0),
+            plan_complete,
             items: int(self.items),
             counts: Some(v1::run::Counts {
                 indexed: int(self.counts.indexed),

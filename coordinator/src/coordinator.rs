@@ -70,6 +70,7 @@ impl Coordinator {
         };
         let dead_letters = DeadLetters {
             splitter,
+            tracker: Arc::clone(&tracker),
             metrics: metrics.clone(),
             queues: Mutex::default(),
         };

@@ -1,15 +1,20 @@
 //! Shards in the dead letters: no worker that took one lived to write its result. A shard's letter stays where it is
 //! until the shard has a result, so that the letters are all that a coordinator has to remember of splits.
+//!
+//! Planning links too: coordinators died that held one, again and again. Who looks for lost links publishes it again, and
+//! its letter stays until its run has ended.
 
 use crate::metrics::CoordinatorMetrics;
 use crate::now_and_then::now_and_then;
 use crate::planner::{PlanError, describe};
-use crate::publish::shard_queue;
+use crate::publish::{publish_watch, shard_queue};
 use crate::split::Splitter;
-use sightline_core::message::Envelope;
-use sightline_core::{RunId, ShardMessage};
+use crate::tracker::Tracker;
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{PlanMessage, RunId, ShardMessage};
 use sightline_queue::{Message, dead_letters};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +30,7 @@ const LETTER_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct DeadLetters {
     pub(crate) splitter: Splitter,
+    pub(crate) tracker: Arc<Tracker>,
     pub(crate) metrics: CoordinatorMetrics,
     /// The queue of each run's shards.
     pub(crate) queues: Mutex<HashMap<RunId, String>>,
@@ -37,7 +43,7 @@ impl DeadLetters {
         now_and_then(INTERVAL, failure, shutdown, || self.pass()).await;
     }
 
-    /// Looks through all dead letters of shards once.
+    /// Looks through all dead letters of shards and of planning once.
     ///
     /// # Errors
     /// When state or queue failed.
@@ -45,7 +51,7 @@ impl DeadLetters {
         for queue in self.shard_queues().await? {
             self.look_through(&queue).await?;
         }
-        Ok(())
+        self.look_through(queues::PLAN).await
     }
 
     /// The queues that runs' shards go through.
@@ -90,7 +96,7 @@ impl DeadLetters {
             let before = letters.len();
             let mut open = Vec::new();
             for letter in letters {
-                if self.is_settled(&letter.message).await {
+                if self.is_settled(queue, &letter.message).await {
                     letter.receipt.ack().await?;
                 } else {
                     open.push(letter);
@@ -108,29 +114,32 @@ impl DeadLetters {
     }
 
     /// Whether a letter has nothing left to say. One that cannot be understood stays, for a person.
-    async fn is_settled(&self, letter: &Message) -> bool {
-        let message = match ShardMessage::from_bytes(&letter.body) {
-            Ok(message) => message,
-            Err(error) => {
-                tracing::debug!(%error, id = letter.id, "a dead letter is none of ours, and stays");
-                return false;
+    async fn is_settled(&self, queue: &str, letter: &Message) -> bool {
+        let settled = if queue == queues::PLAN {
+            match PlanMessage::from_bytes(&letter.body) {
+                Ok(message) => self.settle_link(&message).await,
+                Err(error) => return stays(letter, error),
+            }
+        } else {
+            match ShardMessage::from_bytes(&letter.body) {
+                Ok(message) => self.settle_shard(&message).await,
+                Err(error) => return stays(letter, error),
             }
         };
-        match self.settle(&message).await {
+        match settled {
             Ok(settled) => {
                 self.metrics.letter(if settled { "settled" } else { "open" });
                 settled
             }
             Err(error) => {
                 self.metrics.letter("stays");
-                let error = describe(&error);
-                tracing::warn!(run = %message.run, shard = %message.shard, error, "a dead letter stays");
+                tracing::warn!(id = letter.id, error = describe(&error), "a dead letter stays");
                 false
             }
         }
     }
 
-    async fn settle(&self, message: &ShardMessage) -> Result<bool, PlanError> {
+    async fn settle_shard(&self, message: &ShardMessage) -> Result<bool, PlanError> {
         let (state, run) = (&self.splitter.state, &message.run);
         let Some(document) = state.run(run).await? else {
             return Ok(false);
@@ -141,4 +150,21 @@ impl DeadLetters {
         let traceparent = message.traceparent.as_deref();
         self.splitter.step(&document, &message.shard, traceparent).await
     }
+
+    async fn settle_link(&self, message: &PlanMessage) -> Result<bool, PlanError> {
+        let Some(snapshot) = self.tracker.snapshot(&message.run).await? else {
+            return Ok(false);
+        };
+        // Nobody else would miss it. Where nothing is left to do at the run's end it is acked.
+        if message.watch {
+            let queue = self.splitter.queue.as_ref();
+            publish_watch(queue, &snapshot.document, message.traceparent.as_deref()).await?;
+        }
+        Ok(message.watch || snapshot.state.is_final())
+    }
+}
+
+fn stays(letter: &Message, error: impl std::fmt::Display) -> bool {
+    tracing::debug!(%error, id = letter.id, "a dead letter is none of ours, and stays");
+    false
 }

@@ -10,6 +10,7 @@ mod audit;
 mod config;
 mod coordinator;
 mod dead_letters;
+mod errors;
 mod failures;
 mod fan_out;
 mod import_request;

@@ -49,33 +49,34 @@ impl LostLinks {
         now_and_then(INTERVAL, failure, shutdown, || self.pass(Instant::now())).await;
     }
 
-    /// Looks at all runs once.
+    /// Looks at all runs once. One that cannot be looked at keeps its patience, and keeps none of the others waiting.
     ///
     /// # Errors
-    /// When state or queue failed.
+    /// When state or queue failed: the last one.
     pub(crate) async fn pass(&self, now: Instant) -> Result<(), PlanError> {
         let mut seen = self.seen.lock().await;
-        let mut after = None;
+        let (mut after, mut looked) = (None, Ok(()));
         loop {
             let page = self.tracker.state.list_runs(after).await?;
             for run in page.runs {
-                let before = seen.remove(&run);
-                if let Some(now) = self.look_at(&run, before, now).await? {
-                    seen.insert(run, now);
+                match self.look_at(&run, seen.get(&run), now).await {
+                    Ok(Some(now)) => drop(seen.insert(run, now)),
+                    Ok(None) => drop(seen.remove(&run)),
+                    Err(error) => looked = Err(error),
                 }
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(()),
+                None => return looked,
             }
         }
     }
 
     /// Publishes a run's links where they are the same as before for too long. Gives what is seen of it now; nothing
     /// where its planning has a reason to wait.
-    async fn look_at(&self, run: &RunId, before: Option<Seen>, now: Instant) -> Result<Option<Seen>, PlanError> {
+    async fn look_at(&self, run: &RunId, before: Option<&Seen>, now: Instant) -> Result<Option<Seen>, PlanError> {
         if let Some(Seen::Planned) = before {
-            return Ok(before);
+            return Ok(Some(Seen::Planned));
         }
         let Some(document) = self.tracker.document(run).await? else {
             return Ok(None);
@@ -92,7 +93,7 @@ impl LostLinks {
                 links: old,
                 since,
                 patience,
-            }) if old == links => (since, patience),
+            }) if *old == links => (*since, *patience),
             _ => (now, PATIENCE),
         };
         if now.duration_since(since) < patience {

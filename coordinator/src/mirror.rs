@@ -282,25 +282,7 @@ impl Mirror<'_> {
     /// Why rows that were found should not be deleted.
     fn danger(&self, named: &Named, rows: u64, of: u64) -> Option<String> {
         let dataset = &self.document.spec.dataset;
-        if rows == 0 {
-            return None;
-        }
-        let why = if named.items == 0 {
-            format!("{} holds no item at all: is it the root that was meant?", dataset.root)
-        } else if named.unnamed > 0 {
-            format!(
-                "{} rows of the table cannot be understood, or tars be read, so that the keys of their items are not known: mend \
-                 them",
-                named.unnamed
-            )
-        } else if self.spec.max_share.is_exceeded(rows, of) {
-            format!(
-                "that is more than {} of them: is {} the root that was meant? If it is, allow a larger share",
-                self.spec.max_share, dataset.root
-            )
-        } else {
-            return None;
-        };
+        let why = danger(&dataset.root, self.spec, named.items, named.unnamed, rows, of)?;
         Some(format!(
             "every item ended, but nothing was deleted: {rows} of the {of} rows that collection {} has of dataset {} \
              would be, and {why}",
@@ -356,6 +338,28 @@ fn unless_dropped<T: Default>(result: Result<T, IndexError>) -> Result<T, PlanEr
     match result {
         Err(IndexError::NoCollection(_)) => Ok(T::default()),
         other => Ok(other?),
+    }
+}
+
+/// Why `rows` of the `of` rows of a dataset should not be deleted, where so many items and unnamed rows of its table were
+/// found.
+pub(crate) fn danger(root: &str, spec: &MirrorSpec, items: u64, unnamed: u64, rows: u64, of: u64) -> Option<String> {
+    if rows == 0 {
+        None
+    } else if items == 0 {
+        Some(format!("{root} holds no item at all: is it the root that was meant?"))
+    } else if unnamed > 0 {
+        Some(format!(
+            "{unnamed} rows of the table cannot be understood, or tars be read, so that the keys of their items are not \
+             known: mend them"
+        ))
+    } else if spec.max_share.is_exceeded(rows, of) {
+        Some(format!(
+            "that is more than {} of them: is {root} the root that was meant? If it is, allow a larger share",
+            spec.max_share
+        ))
+    } else {
+        None
     }
 }
 

@@ -11,7 +11,8 @@ use sightline_service::fail_point;
 use std::sync::Arc;
 
 impl Planner {
-    /// Reads a bounded part of the dataset and stores its shards, then the node. Answers with the node that counts.
+    /// Reads a bounded part of the dataset and stores its shards, then the node. Answers with all
+    /// nodes that the link has then, the one that counts first.
     ///
     /// # Errors
     /// When the state or the dataset failed.
@@ -19,7 +20,7 @@ impl Planner {
         &self,
         document: &Arc<RunDocument>,
         link: &Link,
-    ) -> Result<(String, PlanNode), PlanError> {
+    ) -> Result<Vec<(String, PlanNode)>, PlanError> {
         let dataset = &document.spec.dataset;
         let store = self
             .datasets
@@ -67,13 +68,14 @@ impl Planner {
         fail_point::die("coordinator-before-node");
         let digest = self.state.put_plan_node(&node).await?;
         fail_point::die("coordinator-after-node");
-        // Another holder of this link may have been faster: what counts is the smallest digest.
-        match self.state.plan_node_digest(&document.run, link).await? {
-            Some(counts) if counts != digest => {
-                let other = self.state.plan_node(&document.run, link).await?;
-                Ok(other.unwrap_or((digest, node)))
-            }
-            _ => Ok((digest, node)),
+        match self
+            .state
+            .plan_node_digests(&document.run, &link.id(&document.run))
+            .await?
+        {
+            // Another holder of this link was faster.
+            Some((_, true)) => Ok(self.state.plan_nodes(&document.run, link).await?),
+            _ => Ok(vec![(digest, node)]),
         }
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{Clock, Link, PlanMessage};
 use sightline_queue::{Delivery, JobQueue, Message, QueueError};
-use sightline_telemetry::TraceparentExt;
+use sightline_telemetry::{ProcessedMessage, TraceparentExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -91,6 +91,28 @@ fn again(message: Message, body: PlanMessage) -> Message {
     }
 }
 
+/// The span in which a link is followed.
+fn span(system: &'static str, message: &Message, link: &PlanMessage) -> tracing::Span {
+    let span = tracing::info_span!(
+        "plan link",
+        otel.kind = "consumer",
+        run = %link.run,
+        prefix = link.link.range.prefix,
+        attempt = link.attempt
+    );
+    if let Some(traceparent) = &link.traceparent {
+        span.set_parent_from(traceparent);
+    }
+    let processed = ProcessedMessage {
+        system,
+        queue: queues::PLAN,
+        id: &message.id,
+        bytes: message.body.len(),
+    };
+    processed.describe(&span);
+    span
+}
+
 /// Follows one delivered link and answers it: acked only after what it planned is safe.
 async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
     let PlanLoop {
@@ -115,11 +137,7 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
             return receipt.reject().await;
         }
     };
-    let span =
-        tracing::info_span!("plan link", run = %link.run, prefix = link.link.range.prefix, attempt = link.attempt);
-    if let Some(traceparent) = &link.traceparent {
-        span.set_parent_from(traceparent);
-    }
+    let span = span(queue.system(), &message, &link);
     let followed = {
         use tracing::Instrument as _;
         let following = async {

@@ -171,26 +171,31 @@ impl Planner {
         if self.state.stop(run).await?.is_some() {
             return Ok(Followed::Stopped);
         }
-        let (digest, node, repeated) = match self.state.plan_node(run, &message.link).await? {
-            Some((digest, node)) => (digest, node, true),
-            None => {
-                if self.window_is_full(&document).await? {
-                    return Ok(Followed::WindowFull);
-                }
-                match self.make_node(&document, &message.link).await {
-                    Ok((digest, node)) => (digest, node, false),
-                    Err(error) => {
-                        if error.dataset_is_unreadable() {
-                            self.stop_unreadable(run, &error).await?;
-                        }
-                        return Err(error);
-                    }
-                }
+        let mut nodes = self.state.plan_nodes(run, &message.link).await?;
+        let mut repeated = !nodes.is_empty();
+        if !repeated {
+            if self.window_is_full(&document).await? {
+                return Ok(Followed::WindowFull);
             }
-        };
-        self.publish(&document, &node, repeated, message.traceparent.as_deref())
-            .await?;
-        self.tracker.planned(run, digest, &node).await;
+            nodes = match self.make_node(&document, &message.link).await {
+                Ok(nodes) => nodes,
+                Err(error) => {
+                    if error.dataset_is_unreadable() {
+                        self.stop_unreadable(run, &error).await?;
+                    }
+                    return Err(error);
+                }
+            };
+            repeated = nodes.len() > 1;
+        }
+        // Whichever counts: a coordinator may have read one before the smaller came, and freezes the tree with that.
+        for (_, node) in &nodes {
+            self.publish(&document, node, repeated, message.traceparent.as_deref())
+                .await?;
+        }
+        if let Some((digest, node)) = nodes.into_iter().next() {
+            self.tracker.planned(run, digest, &node).await;
+        }
         Ok(Followed::Done)
     }
 

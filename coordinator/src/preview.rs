@@ -1,14 +1,16 @@
 //! A run that is only planned and counted: what the dataset holds, told as it is read. Nothing is stored or queued.
 
-use crate::planner::{PlanError, describe};
+use crate::errors::{plan_error, violations};
+use crate::mirror::danger;
+use crate::planner::PlanError;
 use crate::request;
-use crate::service::{CoordinatorService, index_error, state_error, violations};
+use crate::service::CoordinatorService;
 use sightline_core::collection::preprocessing;
 use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField};
 use sightline_core::{
     CollectionDescription, FailureReason, Item, ManifestEntry, Outcome, Range, RowId, RunSpec, SkipReason,
 };
-use sightline_datasets::{Reader, ReaderOptions};
+use sightline_datasets::{Reader, ReaderOptions, is_unnamed};
 use sightline_index::{Projection, VectorIndex};
 use sightline_proto::v1;
 use sightline_service::ServiceError;
@@ -48,16 +50,8 @@ impl CoordinatorService {
         tokio::spawn(async move {
             let closed = tell.clone();
             let reading = async {
-                let last = service.count(&spec, index, &tell).await.map_err(|error| {
-                    Status::from(match error {
-                        PlanError::State(error) => state_error(error),
-                        PlanError::Index(error) => index_error(error),
-                        error if error.dataset_is_unreadable() => {
-                            ServiceError::failed_precondition("DATASET_UNREADABLE", describe(&error))
-                        }
-                        error => ServiceError::internal(describe(&error)),
-                    })
-                });
+                let last = service.count(&spec, index, &tell).await;
+                let last = last.map_err(|error| Status::from(plan_error(error)));
                 // A caller that has gone needs no counts.
                 let _told = tell.send(last).await;
             };
@@ -108,14 +102,16 @@ impl CoordinatorService {
                 let _told = tell.send(Ok(counts.answer(false))).await;
             }
         }
-        if let (Some((index, _)), Some(_)) = (&existing, &spec.mirror) {
+        if let (Some((index, _)), Some(mirror)) = (&existing, &spec.mirror) {
             let of_dataset = Filter::Compare {
                 field: Field::Text(TextField::Dataset),
                 op: Comparison::Equal,
                 value: Literal::Text(spec.dataset.name.to_string()),
             };
             let all = index.count(&spec.collection, Some(&of_dataset)).await?;
-            counts.deleted = Some(all.saturating_sub(counts.rows));
+            let rows = all.saturating_sub(counts.rows);
+            counts.deleted = Some(rows);
+            counts.refusal = danger(&spec.dataset.root, mirror, counts.workable, counts.unnamed, rows, all);
         }
         Ok(counts.answer(true))
     }
@@ -165,6 +161,11 @@ struct Counts {
     /// Rows that entries have.
     rows: u64,
     deleted: Option<u64>,
+    /// Why none of these would be.
+    refusal: Option<String>,
+    /// Entries that are to be worked on, and those whose keys are not known.
+    workable: u64,
+    unnamed: u64,
     types: BTreeMap<String, (u64, u64)>,
     skips: BTreeMap<SkipReason, u64>,
     failures: BTreeMap<FailureReason, u64>,
@@ -180,8 +181,10 @@ impl Counts {
 
     fn add(&mut self, entry: &ManifestEntry) {
         self.items += 1;
+        self.unnamed += u64::from(is_unnamed(entry));
         match entry {
             ManifestEntry::Item(item) => {
+                self.workable += 1;
                 let mut kind = kind_of(item);
                 if !self.types.contains_key(&kind) && self.types.len() >= MOST_TYPES {
                     kind = OTHER.to_owned();
@@ -231,6 +234,7 @@ impl Counts {
                 .collect(),
             unchanged_items: self.unchanged_known.then(|| int(self.unchanged)),
             deleted_rows: self.deleted.map(int),
+            mirror_refusal: self.refusal.clone(),
         }
     }
 }

@@ -323,7 +323,8 @@ impl Tracker {
     }
 
     async fn stop_after_too_many_failures(&self, run: &RunId, progress: &mut RunProgress) -> Result<(), StateError> {
-        if progress.state().is_final() {
+        // A run that ended before anybody looked has still failed: how it ends is no matter of who was faster.
+        if progress.stop.is_some() || progress.mirrored.is_some() {
             return Ok(());
         }
         let Some(message) = too_many_failures(progress) else {
@@ -358,7 +359,8 @@ fn too_many_failures(progress: &RunProgress) -> Option<String> {
     } else {
         planned.max(LEAST_OF_SHARE)
     };
-    let message = || format!("{failed} of {whole} items failed, more than the {share} that the run allows");
+    let first = if whole > planned { "the first " } else { "" };
+    let message = || format!("{failed} of {first}{whole} items failed, more than the {share} that the run allows");
     share.is_exceeded(failed, whole).then(message)
 }
 

@@ -1,10 +1,10 @@
 //! Runs made of other runs: the failed items once more, and every message once more.
 
-use crate::planner::{PlanError, describe};
+use crate::errors::{plan_error, violations};
 use crate::progress::RunSnapshot;
 use crate::request::Violations;
 use crate::resume::resume_run;
-use crate::service::{CoordinatorService, check_request_id, queue_error, state_error, violations};
+use crate::service::{CoordinatorService, check_request_id};
 use sightline_core::{ItemSelection, RunId, RunSpec, SelectedOutcome};
 use sightline_proto::v1;
 use sightline_service::ServiceError;
@@ -31,7 +31,7 @@ impl CoordinatorService {
 
     /// A run that has ended.
     pub(crate) async fn ended(&self, run: &RunId) -> Result<RunSnapshot, ServiceError> {
-        let snapshot = self.snapshot(run).await?;
+        let snapshot = self.fresh_snapshot(run).await?;
         if snapshot.state.is_final() {
             return Ok(snapshot);
         }
@@ -61,11 +61,7 @@ impl CoordinatorService {
         self.snapshot(run).await?;
         let messages = resume_run(&self.state, &self.tracker, self.queue.as_ref(), run)
             .await
-            .map_err(|error| match error {
-                PlanError::State(error) => state_error(error),
-                PlanError::Queue(error) => queue_error(error),
-                error => ServiceError::internal(describe(&error)),
-            })?;
+            .map_err(plan_error)?;
         tracing::info!(%run, messages, "run resumed");
         Ok(self.api_run(&self.snapshot(run).await?).await)
     }

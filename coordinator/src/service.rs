@@ -1,6 +1,7 @@
 //! The gRPC service.
 
 use crate::answer;
+use crate::errors::{queue_error, state_error, violations};
 use crate::failures::{self, FailuresCursor};
 use crate::metrics::CoordinatorMetrics;
 use crate::planner::describe;
@@ -11,13 +12,13 @@ use crate::tracker::Tracker;
 use crate::waiting::Waiting;
 use sightline_core::message::queues;
 use sightline_core::{Clock, Link, RunDocument, RunId, RunSpec, StopDocument, StopReason, Timestamp};
-use sightline_index::{IndexError, LazyIndex};
+use sightline_index::LazyIndex;
 use sightline_objects::Stores;
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator;
-use sightline_queue::{JobQueue, QueueError};
+use sightline_queue::JobQueue;
 use sightline_service::ServiceError;
-use sightline_state::{State, StateError};
+use sightline_state::State;
 use sightline_telemetry::current_traceparent;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ use tonic::{Request, Response, Status};
 const ANONYMOUS: &str = "anonymous";
 const MAX_REQUEST_ID: usize = 128;
 /// How long a caller should wait when something is away.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How often a watched run is looked at, and how often it is told at least.
 const WATCH_INTERVAL: Duration = Duration::from_millis(300);
 const WATCH_HEARTBEAT: Duration = Duration::from_secs(10);
@@ -57,39 +58,6 @@ pub struct CoordinatorService {
     pub(crate) shutdown: CancellationToken,
 }
 
-pub(crate) fn state_error(error: StateError) -> ServiceError {
-    if error.is_retryable() {
-        ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER)
-    } else {
-        ServiceError::internal(error)
-    }
-}
-
-pub(crate) fn index_error(error: IndexError) -> ServiceError {
-    if error.is_retryable() {
-        ServiceError::unavailable("INDEX_UNAVAILABLE", describe(&error), RETRY_AFTER)
-    } else {
-        ServiceError::internal(error)
-    }
-}
-
-pub(crate) fn queue_error(error: QueueError) -> ServiceError {
-    if error.is_retryable() {
-        ServiceError::unavailable("QUEUE_UNAVAILABLE", describe(&error), RETRY_AFTER)
-    } else {
-        ServiceError::internal(error)
-    }
-}
-
-pub(crate) fn violations(wrong: Violations) -> ServiceError {
-    let mut fields = wrong.0.into_iter();
-    let (field, description) = fields.next().unwrap_or_default();
-    fields.fold(
-        ServiceError::invalid_argument(field, description),
-        |error, (field, text)| error.and_field(field, text),
-    )
-}
-
 /// Notes what is wrong with a caller's name for a request.
 pub(crate) fn check_request_id(request_id: &str, wrong: &mut Violations) {
     let characters = request_id.chars().count();
@@ -104,7 +72,12 @@ pub(crate) fn check_request_id(request_id: &str, wrong: &mut Violations) {
 /// The run in `runs/{run}`.
 fn run_id(field: &'static str, name: &str) -> Result<RunId, ServiceError> {
     let id = name.strip_prefix("runs/").unwrap_or_default();
-    RunId::new(id).map_err(|_| ServiceError::invalid_argument(field, format!("{name:?} is not of the form runs/RUN")))
+    RunId::new(id).map_err(|_| {
+        ServiceError::invalid_argument(
+            field,
+            format!("{name:?} names no run: a run's id has 32 hexadecimal digits, as ListRuns shows it"),
+        )
+    })
 }
 
 /// A page's size: a default for 0, the highest for what is above it.
@@ -123,6 +96,16 @@ impl CoordinatorService {
     pub(crate) async fn snapshot(&self, run: &RunId) -> Result<RunSnapshot, ServiceError> {
         let snapshot = self.tracker.snapshot(run).await.map_err(state_error)?;
         snapshot.ok_or_else(|| ServiceError::not_found("run", format!("runs/{run}")))
+    }
+
+    /// A run as it stands now, if it goes on: that it ended may be known to another coordinator, and to the caller.
+    pub(crate) async fn fresh_snapshot(&self, run: &RunId) -> Result<RunSnapshot, ServiceError> {
+        let snapshot = self.snapshot(run).await?;
+        if snapshot.state.is_final() {
+            return Ok(snapshot);
+        }
+        self.tracker.changed(run).await;
+        self.snapshot(run).await
     }
 
     pub(crate) async fn api_run(&self, snapshot: &RunSnapshot) -> v1::Run {
@@ -263,7 +246,7 @@ impl CoordinatorService {
                 };
                 let same =
                     document.spec.dataset.name == spec.dataset.name && document.spec.collection == spec.collection;
-                if same && !self.snapshot(other).await?.state.is_final() {
+                if same && !self.fresh_snapshot(other).await?.state.is_final() {
                     let message = format!(
                         "runs/{other} is working on dataset {} and collection {} already: wait for its end, or cancel it",
                         spec.dataset.name, spec.collection

@@ -1,5 +1,6 @@
 //! Cuts a dataset's entries into shards.
 
+use serde_json::Value;
 use sightline_core::{Manifest, ManifestEntry, PlannedShard, RunDocument, StoredVector};
 use sightline_state::{State, StateError};
 use std::sync::Arc;
@@ -163,7 +164,26 @@ fn weight(entry: &ManifestEntry) -> usize {
         ManifestEntry::Ended(_) => OVERHEAD,
         ManifestEntry::Item(item) => {
             let vectors: usize = item.vectors.values().map(vector_weight).sum();
-            OVERHEAD + item.text.as_ref().map_or(0, String::len) + item.boxes.len() * 80 + vectors
+            let labels: usize = item.labels.iter().map(|label| LEAST + label.len()).sum();
+            let attributes = item.attributes.iter();
+            let attributes: usize = attributes.map(|(name, value)| name.len() + value_weight(value)).sum();
+            let text = item.text.as_ref().map_or(0, String::len);
+            OVERHEAD + text + labels + item.boxes.len() * 80 + attributes + vectors
+        }
+    }
+}
+
+/// Bytes of a value that is hardly there: quotes, a comma.
+const LEAST: usize = 8;
+
+fn value_weight(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => LEAST,
+        Value::String(text) => LEAST + text.len(),
+        Value::Array(values) => LEAST + values.iter().map(value_weight).sum::<usize>(),
+        Value::Object(values) => {
+            let values = values.iter().map(|(name, value)| name.len() + value_weight(value));
+            LEAST + values.sum::<usize>()
         }
     }
 }
@@ -173,5 +193,33 @@ fn vector_weight(vector: &StoredVector) -> usize {
         StoredVector::Inline { values } => values.len(),
         // Names of an array, over and over, which compression takes away.
         StoredVector::Row { .. } | StoredVector::Missing { .. } => 100,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use sightline_core::{Item, ItemKey};
+
+    #[test]
+    fn everything_that_a_user_writes_of_an_item_counts_for_the_size_of_its_shard() {
+        let item = |fill: &dyn Fn(&mut Item)| {
+            let mut item = Item::new(ItemKey::new("a.png").unwrap());
+            fill(&mut item);
+            weight(&ManifestEntry::Item(item))
+        };
+        let long = "x".repeat(10_000);
+        let bare = item(&|_| ());
+        assert!(bare < 1000);
+        let fills: [&dyn Fn(&mut Item); 4] = [
+            &|item| item.text = Some(long.clone()),
+            &|item| item.labels = vec![long[..5000].to_owned(), long[5000..].to_owned()],
+            &|item| item.attributes = [("a".to_owned(), json!([{"b": long}]))].into(),
+            &|item| item.attributes = [(long.clone(), json!(true))].into(),
+        ];
+        for fill in fills {
+            assert!(item(fill) >= bare + long.len());
+        }
     }
 }

@@ -36,7 +36,10 @@ EXACT = {"SIGHTLINE_MODEL__PRECISION": "f32"}
 MIN_SHARE = 0.3
 LIMIT_SECONDS = 1800
 # One trace spans request, planning, the shard in the supervisor, the shard in the engine, and the index.
-ONE_TRACE = {"sightline.v1.Coordinator/CreateRun", "plan link", "shard", "embed shard", "upsert"}
+ONE_TRACE = {"sightline.v1.Coordinator/CreateRun", "plan link", "publish sightline.plan", "shard", "embed shard", "upsert"}
+# Calls, messages and the database are told by OpenTelemetry's names.
+CONVENTIONS = {"rpc.method", "messaging.system", "messaging.destination.name", "messaging.operation.type", "db.system.name",
+               "db.operation.name", "db.collection.name"}
 ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED"}
 
 
@@ -188,6 +191,7 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
         require(process.end() == 0, f"{process.name} did not end in order")
     # A service sends its last spans when it ends.
     trace = collector.names_by_service("sightline.v1.Coordinator/CreateRun")
+    attributes = collector.attributes("sightline.v1.Coordinator/CreateRun")
     collector.close()
     for line in compared["different"][:20]:
         print(f"e2e: {case.name}: {line}", file=sys.stderr)
@@ -204,6 +208,7 @@ def run_case(processes: Processes, work: Path, dataset: Dataset, case: Case, sta
         "verified": audit["verified"] and audit["items"] == run["planned_items"],
         "found_itself": found,
         "one_trace": {service: sorted(names) for service, names in sorted(trace.items())},
+        "conventions": sorted(attributes & CONVENTIONS),
     }
 
 
@@ -278,6 +283,7 @@ def verdict(report: Dict[str, Any], dataset: Dataset) -> List[str]:
                 not case["killed"] or case["workers"] != 2 or case["smallest_share"] <= MIN_SHARE,
             "a picture does not find itself": not case["found_itself"],
             f"no one trace from request to index: {case['one_trace']}": not ONE_TRACE <= spans(case["one_trace"]),
+            f"spans do not follow OpenTelemetry's names: {case['conventions']}": set(case["conventions"]) != CONVENTIONS,
         }
         problems += [f"{name}: {what}" for what, is_wrong in wrong.items() if is_wrong]
     return problems

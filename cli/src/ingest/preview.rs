@@ -57,6 +57,9 @@ fn text(preview: &v1::PreviewRunResponse) -> String {
             count(deleted)
         ));
     }
+    if let Some(why) = &preview.mirror_refusal {
+        lines.push(format!("  none of these rows would be deleted: {}", plain(why)));
+    }
     for (what, reasons) in [("skipped", &preview.skips), ("failed", &preview.failures)] {
         for reason in reasons {
             lines.push(format!(
@@ -92,11 +95,12 @@ mod tests {
             failures: vec![],
             unchanged_items: Some(7),
             deleted_rows: Some(2),
+            mirror_refusal: Some("that is more than 50% of them".into()),
         };
         assert_eq!(
             text(&preview),
             "1,200 items in at least 5 shards, 5,000 bytes to read; nothing was written\n  1,199 png, 5,000 bytes\n  \
-             7 of them unchanged: they would not be read\n  2 rows would be deleted: the dataset holds their items no more\n  1 would be skipped: unsupported_type"
+             7 of them unchanged: they would not be read\n  2 rows would be deleted: the dataset holds their items no more\n  none of these rows would be deleted: that is more than 50% of them\n  1 would be skipped: unsupported_type"
         );
     }
 }

@@ -1,15 +1,18 @@
 //! Links with two nodes, of which the one that counts came late.
 
-use crate::fixture::{Fixture, work};
+use crate::fixture::{Fixture, LIMIT, id, planning, work};
 use sightline_core::digest::sha256_hex;
 use sightline_core::document::Document;
-use sightline_core::{Item, ItemKey, JobKind, Link, Manifest, ManifestEntry, PlanNode, PlannedShard, RunId};
+use sightline_core::message::{Envelope, queues};
+use sightline_core::{Item, ItemKey, Link, Manifest, ManifestEntry, PlanNode, PlannedShard, RunId, ShardMessage};
 use sightline_proto::v1;
+use sightline_queue::QueueOptions;
 use std::collections::BTreeSet;
 
 /// What a slow coordinator that listed one object more wrote just before it died: a node that counts before another.
 async fn late_node(fixture: &Fixture, run: &RunId) -> PlanNode {
-    let (digest, node) = fixture.state.plan_node(run, &Link::default()).await.unwrap().unwrap();
+    let mut nodes = fixture.state.plan_nodes(run, &Link::default()).await.unwrap();
+    let (digest, node) = nodes.remove(0);
     for attempt in 0.. {
         let mut entries = Vec::new();
         for shard in &node.shards {
@@ -20,7 +23,7 @@ async fn late_node(fixture: &Fixture, run: &RunId) -> PlanNode {
         let items = u32::try_from(entries.len()).unwrap();
         let manifest = Manifest {
             run: run.clone(),
-            kind: JobKind::Embed,
+            kind: sightline_core::JobKind::Embed,
             entries,
         };
         let late = PlanNode {
@@ -50,7 +53,7 @@ async fn a_node_that_came_late_and_counts_is_published_by_whoever_reads_the_run(
         before.extend(work(&planned, consumer.as_mut(), &[]).await);
     }
     // Nobody has read the run since its link was acked: its tree is not frozen.
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let id = id(&run);
     std::fs::remove_file(
         planned
             .folder
@@ -69,4 +72,35 @@ async fn a_node_that_came_late_and_counts_is_published_by_whoever_reads_the_run(
     assert_eq!(keys.len(), late.shards[0].items as usize);
     let ended = other.until(&run.name, |run| run.end_time.is_some()).await;
     assert_eq!((ended.state(), ended.planned_items), (v1::run::State::Succeeded, 16));
+}
+
+#[tokio::test]
+async fn whoever_takes_a_link_again_publishes_the_shards_of_all_its_nodes() {
+    let mut planned = Fixture::new(15).await;
+    let run = planned.create("r", planned.spec()).await.unwrap();
+    planned.until(&run.name, |run| run.plan_complete).await;
+    planned.shutdown.cancel();
+    let id = id(&run);
+    late_node(&planned, &id).await;
+    let folder = std::mem::replace(&mut planned.folder, tempfile::tempdir().unwrap());
+    // A broker that knows nothing but the link.
+    let queue = sightline_queue::open("memory:", QueueOptions::default()).unwrap();
+    let mut after = Fixture::over(folder, queue).await;
+    let nodes = after.state.plan_nodes(&id, &Link::default()).await.unwrap();
+    let mut wanted: BTreeSet<_> = nodes
+        .iter()
+        .flat_map(|(_, node)| &node.shards)
+        .map(|shard| &shard.id)
+        .collect();
+    assert_eq!((nodes.len(), wanted.len()), (2, 3));
+    let message = planning(&id, Link::default(), false);
+    after.queue.declare(queues::PLAN).await.unwrap();
+    after.queue.publish(queues::PLAN, message).await.unwrap();
+    after.start();
+    let mut consumer = after.consumer().await;
+    while !wanted.is_empty() {
+        let delivery = tokio::time::timeout(LIMIT, consumer.next()).await.unwrap().unwrap();
+        wanted.remove(&ShardMessage::from_bytes(&delivery.message.body).unwrap().shard);
+        delivery.receipt.ack().await.unwrap();
+    }
 }

@@ -1,9 +1,9 @@
-//! Shards that no worker survives.
+//! Shards that no worker survives, and planning links that no coordinator does.
 
-use crate::fixture::{Fixture, LIMIT, finish};
+use crate::fixture::{Fixture, LIMIT, finish, id, planning, work};
 use bytes::Bytes;
 use sightline_core::message::{Envelope, queues};
-use sightline_core::{ModelName, ShardMessage};
+use sightline_core::{Link, ModelName, ShardMessage};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use sightline_queue::{Consumer, JobQueue, Message, QueueOptions, dead_letters};
@@ -134,9 +134,8 @@ async fn two_coordinators_that_split_at_once_make_one_split() {
     let mut consumer = fixture.consumer().await;
     let ended = until_ended(&[&fixture, &other], consumer.as_mut(), &run.name).await;
     assert_only_the_poisons_failed(&ended, &failed_keys(&fixture, &run.name).await);
-    let id = sightline_core::RunId::new(run.name.trim_start_matches("runs/")).unwrap();
     // Of ten items the killer is alone after three or four cuts, and a shard has one node however often it was cut.
-    let split = fixture.state.split_shards(&id).await.unwrap().len();
+    let split = fixture.state.split_shards(&id(&run)).await.unwrap().len();
     assert!((6..=8).contains(&split), "{split}");
 }
 
@@ -161,4 +160,43 @@ async fn a_split_goes_on_from_the_objects_when_the_broker_is_lost() {
     let mut consumer = after.consumer().await;
     let ended = until_ended(&[&after], consumer.as_mut(), &run.name).await;
     assert_only_the_poisons_failed(&ended, &failed_keys(&after, &run.name).await);
+}
+
+fn root_of(run: &v1::Run, watch: bool) -> Message {
+    planning(&id(run), Link::default(), watch)
+}
+
+#[tokio::test]
+async fn a_planning_link_stays_in_the_dead_letters_until_its_run_has_ended() {
+    let fixture = Fixture::new(10).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    let dead = dead_letters(queues::PLAN);
+    fixture.queue.publish(&dead, root_of(&run, false)).await.unwrap();
+    let letters = async || {
+        fixture.coordinator.look_through_dead_letters().await.unwrap();
+        fixture.queue.depth(&dead).await.unwrap().ready
+    };
+    assert_eq!(letters().await, 1);
+    let mut consumer = fixture.consumer().await;
+    work(&fixture, consumer.as_mut(), &[]).await;
+    fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!(letters().await, 0);
+}
+
+#[tokio::test]
+async fn what_watches_a_run_is_published_again_from_the_dead_letters() {
+    let fixture = Fixture::over(dataset(10).await, brief()).await;
+    let spec = v1::RunSpec {
+        max_failures: 1,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    let waiting = async || fixture.queue.depth(queues::PLAN).await.unwrap().ready;
+    let before = waiting().await;
+    let dead = dead_letters(queues::PLAN);
+    fixture.queue.publish(&dead, root_of(&run, true)).await.unwrap();
+    fixture.coordinator.look_through_dead_letters().await.unwrap();
+    assert_eq!(waiting().await, before + 1);
+    assert_eq!(fixture.queue.depth(&dead).await.unwrap().ready, 0);
 }

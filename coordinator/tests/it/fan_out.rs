@@ -1,17 +1,11 @@
 //! Several coordinators on one tree, and runs beside each other.
 
-use crate::fixture::{Fixture, work};
-use bytes::Bytes;
-use sightline_core::message::{Envelope, queues};
-use sightline_core::{Link, PlanMessage, PlanNode, RunId};
+use crate::fixture::{Fixture, id, planning, work};
+use sightline_core::message::queues;
+use sightline_core::{Link, PlanNode, RunId};
 use sightline_proto::v1;
-use sightline_queue::Message;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-pub(crate) fn id(run: &v1::Run) -> RunId {
-    RunId::new(run.name.trim_start_matches("runs/")).unwrap()
-}
 
 /// The nodes that count, as they were frozen.
 pub(crate) async fn nodes(fixture: &Fixture, run: &RunId) -> Vec<PlanNode> {
@@ -35,19 +29,7 @@ pub(crate) async fn keys(fixture: &Fixture, run: &RunId) -> BTreeMap<String, usi
 }
 
 async fn follow_again(fixture: &Fixture, run: &RunId, link: &Link) {
-    let message = PlanMessage {
-        kind: sightline_core::JobKind::Embed,
-        run: run.clone(),
-        link: link.clone(),
-        watch: false,
-        attempt: 1,
-        traceparent: None,
-    };
-    let message = Message {
-        id: "again".into(),
-        body: Bytes::from(message.to_bytes()),
-        traceparent: None,
-    };
+    let message = planning(run, link.clone(), false);
     fixture.queue.publish(queues::PLAN, message).await.unwrap();
 }
 

@@ -3,14 +3,14 @@
 use sightline_coordinator::{Coordinator, CoordinatorService, PlannerOptions, Seams};
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
-    FailureReason, ItemOutcome, ManifestEntry, ModelName, Outcome, OutcomeCounts, ShardMessage, ShardResult,
-    SystemClock, Timestamp,
+    FailureReason, ItemOutcome, JobKind, Link, ManifestEntry, ModelName, Outcome, OutcomeCounts, PlanMessage, RunId,
+    ShardMessage, ShardResult, SystemClock, Timestamp,
 };
 use sightline_index::{LazyIndex, VectorIndex};
 use sightline_objects::{FileAccess, LocalStore, ObjectStore, OpenOptions, Stores};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
-use sightline_queue::{Consumer, Delivery, JobQueue, QueueOptions};
+use sightline_queue::{Consumer, Delivery, JobQueue, Message, QueueOptions};
 use sightline_state::State;
 use sightline_telemetry::Metrics;
 use std::sync::Arc;
@@ -183,6 +183,28 @@ async fn sqlite(folder: &std::path::Path) -> Arc<dyn VectorIndex> {
 impl Drop for Fixture {
     fn drop(&mut self) {
         self.shutdown.cancel();
+    }
+}
+
+/// The id in a run's name.
+pub(crate) fn id(run: &v1::Run) -> RunId {
+    RunId::new(run.name.trim_start_matches("runs/")).unwrap()
+}
+
+/// A message that asks for a link of a run to be planned.
+pub(crate) fn planning(run: &RunId, link: Link, watch: bool) -> Message {
+    let message = PlanMessage {
+        kind: JobKind::Embed,
+        run: run.clone(),
+        link,
+        watch,
+        attempt: 1,
+        traceparent: None,
+    };
+    Message {
+        id: format!("planning of {run}"),
+        body: message.to_bytes().into(),
+        traceparent: None,
     }
 }
 

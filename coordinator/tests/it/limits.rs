@@ -1,7 +1,6 @@
 //! Failures while a run goes on: told to those who watch, and limited.
 
-use crate::fixture::{Fixture, LIMIT, work};
-use sightline_core::RunId;
+use crate::fixture::{Fixture, LIMIT, id, work};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use std::time::Duration;
@@ -23,7 +22,7 @@ async fn a_run_that_nobody_watches_stops_itself_beyond_its_share_of_failures() {
     for fails in ["0000.png", "0001.png", "0002.png"] {
         work(&fixture, consumer.as_mut(), &[fails]).await;
     }
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let id = id(&run);
     let stopped = tokio::time::timeout(LIMIT, async {
         loop {
             if let Some(stop) = fixture.state.stop(&id).await.unwrap() {
@@ -47,6 +46,24 @@ async fn a_run_that_nobody_watches_stops_itself_beyond_its_share_of_failures() {
     let refused = fixture.create("wrong", wrong).await.unwrap_err();
     assert!(refused.message().contains("spec.max_failure_share"), "{refused}");
     assert!(refused.message().contains("spec.mirror.max_share"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_run_that_ends_before_anybody_saw_its_failures_has_failed_too() {
+    let fixture = Fixture::new(10).await;
+    let spec = v1::RunSpec {
+        max_failures: 2,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    let mut consumer = fixture.consumer().await;
+    work(&fixture, consumer.as_mut(), &["0001.png", "0002.png", "0003.png"]).await;
+    let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!((ended.state(), ended.done_shards), (v1::run::State::Failed, 1));
+    assert!(
+        ended.state_message.contains("3 items failed, more than the 2"),
+        "{ended:?}"
+    );
 }
 
 #[tokio::test]

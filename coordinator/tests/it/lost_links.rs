@@ -55,6 +55,29 @@ async fn a_link_that_the_broker_lost_is_published_again_when_planning_stood_stil
 }
 
 #[tokio::test]
+async fn a_run_that_cannot_be_read_keeps_no_other_waiting() {
+    let (fixture, links) = forgetting(1).await;
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    let broken = fixture
+        .folder
+        .path()
+        .join("state/runs/00000000000000000000000000000000");
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("run.json"), "{").unwrap();
+    let start = Instant::now();
+    for at in 0..2 {
+        fixture
+            .coordinator
+            .look_for_lost_links(start + LATER * at)
+            .await
+            .unwrap_err();
+    }
+    assert_eq!(links.load(Ordering::SeqCst), 2, "the link is published again");
+    let planned = fixture.until(&run.name, |run| run.planned_items == 15).await;
+    assert_eq!(planned.state(), v1::run::State::Running);
+}
+
+#[tokio::test]
 async fn links_that_wait_for_room_or_are_followed_are_not_published_again() {
     let (fixture, links) = forgetting(0).await;
     let spec = v1::RunSpec {

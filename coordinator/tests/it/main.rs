@@ -11,6 +11,7 @@ mod contested;
 mod dead_letters;
 mod fan_out;
 mod fixture;
+mod just_ended;
 mod limits;
 mod lost_links;
 mod mirror;
@@ -19,13 +20,14 @@ mod reading;
 mod retry;
 mod rollups;
 mod silent_broker;
+mod state_root;
 mod tars;
 mod verify;
 
 use bytes::Bytes;
-use fixture::{Fixture, LIMIT, work};
+use fixture::{Fixture, LIMIT, id, planning, work};
 use sightline_core::message::{Envelope, queues};
-use sightline_core::{ModelName, RunId, ShardMessage};
+use sightline_core::{Link, ModelName, ShardMessage};
 use sightline_objects::{LocalStore, ObjectStore};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
@@ -91,23 +93,11 @@ async fn a_repeated_link_follows_its_node_and_does_not_list_again() {
     for at in 0..15 {
         std::fs::write(fixture.folder.path().join(format!("dataset/a{at}.png")), "late").unwrap();
     }
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let id = id(&run);
     let mut nodes_before = list(&fixture, &format!("runs/{id}/plan/")).await;
     fixture.create("r", fixture.spec()).await.unwrap();
-    let root = sightline_core::PlanMessage {
-        kind: sightline_core::JobKind::Embed,
-        run: id.clone(),
-        link: sightline_core::Link::default(),
-        watch: false,
-        attempt: 1,
-        traceparent: None,
-    };
-    let message = Message {
-        id: "again".into(),
-        body: Bytes::from(root.to_bytes()),
-        traceparent: None,
-    };
-    fixture.queue.publish(queues::PLAN, message).await.unwrap();
+    let root = planning(&id, Link::default(), false);
+    fixture.queue.publish(queues::PLAN, root).await.unwrap();
     let mut consumer = fixture.consumer().await;
     // Two shards, each at least twice: from the first and from the repeated link.
     let mut shards = Vec::new();

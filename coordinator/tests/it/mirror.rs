@@ -1,17 +1,18 @@
 //! Runs that delete what their dataset holds no more.
 
-use crate::fixture::{Fixture, LIMIT, work};
+use crate::fixture::{Fixture, LIMIT, id, planning, work};
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
-    CollectionName, DatasetName, IndexKind, Item, ItemKey, MirrorPlan, MirroredRow, MirroredRows, PlanMessage, Row,
-    RowId, RunId, Timestamp, VectorField,
+    CollectionName, DatasetName, IndexKind, Item, ItemKey, Link, MirrorPlan, MirroredRow, MirroredRows, Row, RowId,
+    RunId, Timestamp, VectorField,
 };
 use sightline_index::Projection;
 use sightline_index::conformance::fixture::{description, unit_vector};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
-use sightline_queue::{Message, QueueOptions};
+use sightline_queue::QueueOptions;
 use std::collections::BTreeSet;
+use tokio_stream::StreamExt;
 use tonic::Request;
 
 fn collection() -> CollectionName {
@@ -169,6 +170,33 @@ async fn an_empty_dataset_and_one_that_lost_too_much_are_not_mirrored_and_say_so
 }
 
 #[tokio::test]
+async fn a_preview_says_what_a_mirroring_run_would_delete_and_why_it_would_not() {
+    let fixture = Fixture::new(1).await;
+    let rows = ["0000.png", "a.png", "b.png", "c.png"].map(|key| older("pictures", key));
+    fill(&fixture, &rows).await;
+    let preview = async |max_share| {
+        let spec = Some(mirroring(&fixture, max_share));
+        let told = fixture
+            .api()
+            .preview_run(Request::new(v1::PreviewRunRequest { spec }))
+            .await;
+        let mut told = told.unwrap().into_inner();
+        let mut last = None;
+        while let Some(message) = told.next().await {
+            last = Some(message.unwrap());
+        }
+        last.unwrap()
+    };
+    let refused = preview(0.5).await;
+    assert_eq!(refused.deleted_rows, Some(3));
+    assert!(refused.mirror_refusal().contains("more than 50%"), "{refused:?}");
+    assert_eq!(preview(1.0).await.mirror_refusal, None);
+    std::fs::remove_file(fixture.folder.path().join("dataset/0000.png")).unwrap();
+    let empty = preview(1.0).await;
+    assert!(empty.mirror_refusal().contains("holds no item at all"), "{empty:?}");
+}
+
+#[tokio::test]
 async fn a_table_with_rows_that_cannot_be_understood_is_not_mirrored() {
     let fixture = Fixture::new(2).await;
     let table = "image,text\n0000.png,one\n,\n0001.png,three\n";
@@ -218,24 +246,13 @@ async fn messages_that_come_twice_or_after_the_end_delete_nothing_more() {
     // The item comes back, with a later run.
     let back = row("pictures", "gone.png", &"f".repeat(32), u64::MAX / 4);
     fixture.index.upsert(&collection(), &[back]).await.unwrap();
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let id = id(&run);
     for cursor in [None, Some("find:0/1"), Some("delete:"), Some("delete:nowhere")] {
-        let message = PlanMessage {
-            kind: sightline_core::JobKind::Embed,
-            run: id.clone(),
-            link: sightline_core::Link {
-                start_after: cursor.map(Into::into),
-                ..Default::default()
-            },
-            watch: true,
-            attempt: 1,
-            traceparent: None,
+        let link = Link {
+            start_after: cursor.map(Into::into),
+            ..Link::default()
         };
-        let message = Message {
-            id: "again".into(),
-            body: message.to_bytes().into(),
-            traceparent: None,
-        };
+        let message = planning(&id, link, true);
         fixture.queue.publish(queues::PLAN, message).await.unwrap();
     }
     // Planned behind those messages.
@@ -312,7 +329,7 @@ async fn what_a_cancelled_run_had_written_down_is_deleted_though_the_broker_was_
     let folder = std::mem::replace(&mut fixture.folder, tempfile::tempdir().unwrap());
     let queue = sightline_queue::open("memory:", QueueOptions::default()).unwrap();
     let mut after = Fixture::over(folder, queue).await;
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let id = id(&run);
     let rows = MirroredRows {
         run: id.clone(),
         rows: vec![MirroredRow {

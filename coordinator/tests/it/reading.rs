@@ -1,7 +1,6 @@
 //! What a run says of how its dataset's files are read.
 
-use crate::fixture::Fixture;
-use sightline_core::RunId;
+use crate::fixture::{Fixture, id};
 use sightline_proto::v1;
 use sightline_proto::v1::dataset::Dicom;
 use sightline_proto::v1::dataset::dicom::Frame;
@@ -23,10 +22,10 @@ async fn what_is_taken_from_dicoms_is_kept_by_the_tags_that_it_meant() {
     let fixture = Fixture::new(1).await;
     let spec = with_dicom(&fixture, &["none", "StudyInstanceUID", "Modality"], Frame::Middle);
     let run = fixture.create("r", spec).await.unwrap();
+    let id = id(&run);
     let told = run.spec.unwrap().dataset.unwrap().dicom.unwrap();
     assert_eq!(told.tags, ["Modality", "StudyInstanceUID"]);
     assert_eq!(told.frame(), Frame::Middle);
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
     let stored = fixture.state.run(&id).await.unwrap().unwrap().spec.dataset;
     assert_eq!(stored.dicom().tags, told.tags);
 }

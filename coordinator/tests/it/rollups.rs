@@ -1,64 +1,15 @@
 //! Roll-ups: counted from instead of results, and never wrong when a result comes late.
 
-use crate::fixture::{Fixture, work};
-use async_trait::async_trait;
-use bytes::Bytes;
+use crate::fixture::{Fixture, id, work};
+use crate::state_root::reading;
 use sightline_core::{ItemOutcome, Outcome, OutcomeCounts, RunId, Timestamp};
-use sightline_objects::{ListPage, ListRequest, LocalStore, ObjectError, ObjectMeta, ObjectStore};
+use sightline_objects::{ListRequest, LocalStore, ObjectStore};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use std::collections::BTreeSet;
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tonic::{Code, Request};
-
-/// A state root that counts the results that are read of it.
-#[derive(Debug)]
-struct Counting {
-    inner: LocalStore,
-    results: AtomicUsize,
-}
-
-#[async_trait]
-impl ObjectStore for Counting {
-    fn root(&self) -> &str {
-        self.inner.root()
-    }
-    async fn get(&self, key: &str, etag: Option<&str>) -> Result<Bytes, ObjectError> {
-        self.results
-            .fetch_add(usize::from(key.contains("/results/")), Ordering::Relaxed);
-        self.inner.get(key, etag).await
-    }
-    async fn get_range(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, ObjectError> {
-        self.inner.get_range(key, range, etag).await
-    }
-    async fn head(&self, key: &str) -> Result<ObjectMeta, ObjectError> {
-        self.inner.head(key).await
-    }
-    async fn put(&self, key: &str, body: Bytes) -> Result<(), ObjectError> {
-        self.inner.put(key, body).await
-    }
-    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
-        self.inner.delete(key).await
-    }
-    async fn list(&self, request: &ListRequest) -> Result<ListPage, ObjectError> {
-        self.inner.list(request).await
-    }
-}
-
-/// A coordinator that has seen nothing, and what counts its reading of results.
-async fn fresh(fixture: &Fixture) -> (Fixture, Arc<Counting>) {
-    let store = Arc::new(Counting {
-        inner: LocalStore::open(fixture.folder.path().join("state")).await.unwrap(),
-        results: AtomicUsize::new(0),
-    });
-    (
-        Fixture::reading(fixture, Arc::clone(&store) as Arc<dyn ObjectStore>).await,
-        store,
-    )
-}
 
 async fn get(fixture: &Fixture, name: &str) -> v1::Run {
     let request = v1::GetRunRequest { name: name.into() };
@@ -103,7 +54,7 @@ async fn an_ended_run_is_counted_from_roll_ups_that_all_coordinators_write_alike
         roll_ups.len(),
         "one for each part of the tree: {roll_ups:?}"
     );
-    let (fresh, reads) = fresh(&fixture).await;
+    let (fresh, reads) = reading(&fixture).await;
     assert_eq!(get(&fresh, &run.name).await, run);
     assert_eq!(reads.results.load(Ordering::Relaxed), 0);
     assert_eq!((run.planned_shards, run.done_shards), (300, 300));
@@ -141,10 +92,10 @@ async fn a_better_result_that_comes_after_the_roll_up_counts() {
     let run = ended(&fixture).await;
     assert_eq!(run.counts.unwrap().failed, 1);
     let before = keys(&fixture, &run.name, "rollups").await;
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let id = id(&run);
     late_result(&fixture, &id).await;
 
-    let (first, reads) = fresh(&fixture).await;
+    let (first, reads) = reading(&fixture).await;
     let now = get(&first, &run.name).await;
     assert_eq!(
         (now.state(), now.counts.unwrap().indexed),
@@ -165,7 +116,7 @@ async fn a_better_result_that_comes_after_the_roll_up_counts() {
     // The new roll-up stands beside the one that is out of date.
     let after = keys(&fixture, &run.name, "rollups").await;
     assert_eq!(after.len(), before.len() + 1);
-    let (second, reads) = fresh(&fixture).await;
+    let (second, reads) = reading(&fixture).await;
     assert_eq!(get(&second, &run.name).await, now);
     assert_eq!(reads.results.load(Ordering::Relaxed), 0);
 
@@ -188,7 +139,7 @@ async fn a_run_that_is_met_in_its_middle_goes_on_from_its_roll_ups() {
         work(&fixture, consumer.as_mut(), &[]).await;
     }
     fixture.until(&run.name, |run| run.done_shards == 200).await;
-    let (fresh, reads) = fresh(&fixture).await;
+    let (fresh, reads) = reading(&fixture).await;
     let met = get(&fresh, &run.name).await;
     assert_eq!((met.done_shards, met.counts.unwrap().indexed), (200, 200));
     let read = reads.results.load(Ordering::Relaxed);

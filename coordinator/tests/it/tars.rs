@@ -1,7 +1,7 @@
 //! Runs over tars.
 
-use crate::fan_out::{id, keys, nodes};
-use crate::fixture::{Fixture, work};
+use crate::fan_out::{keys, nodes};
+use crate::fixture::{Fixture, id, work};
 use sightline_core::{ManifestEntry, SkipReason};
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;

@@ -1,6 +1,6 @@
 //! Audits and repairs, over an index whose rows are spoiled in each way that an audit is for.
 
-use crate::fixture::{Fixture, LIMIT, work};
+use crate::fixture::{Fixture, LIMIT, id, work};
 use sightline_core::{
     CollectionName, DatasetName, IndexKind, Item, ItemKey, JobKind, Link, Manifest, ManifestEntry, PlanNode,
     PlannedShard, Row, RunId, Timestamp, VectorField,
@@ -77,7 +77,7 @@ async fn a_run_whose_rows_are_all_there_is_verified() {
     let audit = verify(&fixture, &run.name).await;
     assert!(audit.verified, "{audit:?}");
     assert_eq!((audit.items, audit.counts.unwrap().indexed), (25, 25));
-    assert!(audit.problems.is_empty());
+    assert!(audit.plan_complete && audit.problems.is_empty());
 }
 
 #[tokio::test]
@@ -119,6 +119,22 @@ async fn a_missing_row_and_a_row_of_an_older_run_are_found_and_repaired_by_a_run
 }
 
 #[tokio::test]
+async fn the_audit_of_a_run_that_was_cancelled_while_it_listed_says_so() {
+    let fixture = Fixture::new(100).await;
+    let spec = v1::RunSpec {
+        window_shards: 2,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    fixture.until(&run.name, |run| run.planned_shards >= 2).await;
+    let request = v1::CancelRunRequest { name: run.name.clone() };
+    fixture.api().cancel_run(Request::new(request)).await.unwrap();
+    let audit = verify(&fixture, &run.name).await;
+    assert!(!audit.plan_complete && audit.items < 100, "{audit:?}");
+    assert_eq!(audit.unprocessed_items, audit.items);
+}
+
+#[tokio::test]
 async fn a_row_that_a_later_run_wrote_anew_is_no_problem() {
     let fixture = Fixture::new(ITEMS).await;
     let run = indexed(&fixture).await;
@@ -151,7 +167,7 @@ async fn a_row_of_the_run_that_no_item_of_it_has_is_told() {
 async fn rows_of_a_node_that_does_not_count_are_no_problem() {
     let fixture = Fixture::new(ITEMS).await;
     let run = indexed(&fixture).await;
-    let id = RunId::new(run.name.trim_start_matches("runs/")).unwrap();
+    let id = id(&run);
     let items = [3, 99].map(|number| Item::new(ItemKey::new(format!("{number:04}.png")).unwrap()));
     let manifest = Manifest {
         run: id.clone(),

@@ -35,6 +35,15 @@ impl QueueError {
         matches!(self, Self::Unavailable { .. } | Self::SessionLost)
     }
 
+    /// Which error it is, as traces name it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "unavailable",
+            Self::SessionLost => "session_lost",
+            Self::Invalid { .. } => "invalid",
+        }
+    }
+
     pub(crate) fn unavailable(action: &'static str, queue: &str, message: impl Into<String>) -> Self {
         Self::Unavailable {
             action,

@@ -18,9 +18,13 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// Whether the same call can succeed later.
+    /// Whether the same call can succeed later. One that was not allowed can: who may read and write here is the
+    /// store's affair, and is corrected there.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Object(error) if error.is_retryable())
+        match self {
+            Self::Object(error) => error.is_retryable() || matches!(error, ObjectError::AccessDenied { .. }),
+            Self::Document { .. } => false,
+        }
     }
 }

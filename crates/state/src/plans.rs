@@ -36,27 +36,22 @@ impl State {
         Manifest::decode(shard, &bytes).map_err(|source| StateError::Document { key, source })
     }
 
-    /// The node that counts for a link, with its digest: of several, the smallest digest.
+    /// All nodes of a link, the one that counts first. Mostly it has one, and one more for each holder that was slow.
     ///
     /// # Errors
     /// When the state cannot be read.
-    pub async fn plan_node(&self, run: &RunId, link: &Link) -> Result<Option<(String, PlanNode)>, StateError> {
-        let Some(digest) = self.plan_node_digest(run, link).await? else {
-            return Ok(None);
-        };
-        let node = self.plan_node_of(run, &link.id(run), &digest).await?;
-        Ok(node.map(|node| (digest, node)))
-    }
-
-    /// The digest of the node that counts for a link.
-    ///
-    /// # Errors
-    /// When the state cannot be read.
-    pub async fn plan_node_digest(&self, run: &RunId, link: &Link) -> Result<Option<String>, StateError> {
-        Ok(self
-            .plan_node_digests(run, &link.id(run))
-            .await?
-            .map(|(digest, _)| digest))
+    pub async fn plan_nodes(&self, run: &RunId, link: &Link) -> Result<Vec<(String, PlanNode)>, StateError> {
+        let id = link.id(run);
+        let folder = layout::plan_link(run, &id);
+        let found = self.store.list(&ListRequest::all(folder.as_str())).await?.objects;
+        let mut nodes = Vec::with_capacity(found.len());
+        for object in found {
+            let digest = object.key.trim_start_matches(&folder).trim_end_matches(".json");
+            if let Some(node) = self.plan_node_of(run, &id, digest).await? {
+                nodes.push((digest.to_owned(), node));
+            }
+        }
+        Ok(nodes)
     }
 
     /// The digest of the node that counts for a link, and whether it has others.

@@ -1,9 +1,9 @@
-use crate::State;
+use crate::{State, StateError};
 use sightline_core::{
     FailureReason, ItemKey, ItemOutcome, Link, Outcome, OutcomeCounts, PlanNode, Range, RunId, ShardId, ShardResult,
     StopDocument, StopReason, Timestamp,
 };
-use sightline_objects::LocalStore;
+use sightline_objects::{LocalStore, ObjectError};
 use std::sync::Arc;
 
 async fn state(folder: &tempfile::TempDir) -> State {
@@ -57,13 +57,14 @@ async fn of_two_nodes_of_one_link_the_smallest_digest_counts() {
         next: None,
     };
     state.put_plan_node(&node("x")).await.unwrap();
-    let (only, _) = state.plan_node(&run(), &link).await.unwrap().unwrap();
+    let only = state.plan_nodes(&run(), &link).await.unwrap();
     state.put_plan_node(&node("y")).await.unwrap();
     state.put_plan_node(&node("z")).await.unwrap();
-    let (digest, counted) = state.plan_node(&run(), &link).await.unwrap().unwrap();
-    assert!(digest <= only);
-    let again = state.plan_node(&run(), &link).await.unwrap().unwrap();
-    assert_eq!((digest, counted), again);
+    let all = state.plan_nodes(&run(), &link).await.unwrap();
+    assert_eq!((only.len(), all.len()), (1, 3));
+    assert!(all.contains(&only[0]) && all.is_sorted_by(|(one, _), (other, _)| one < other));
+    let counts = state.plan_node_digests(&run(), &link.id(&run())).await.unwrap();
+    assert_eq!(counts, Some((all[0].0.clone(), true)));
 }
 
 #[tokio::test]
@@ -112,6 +113,17 @@ async fn the_first_reason_to_stop_counts() {
         state.stop(&run()).await.unwrap().unwrap().reason,
         StopReason::ModelMismatch
     );
+}
+
+#[test]
+fn what_the_store_does_not_allow_today_it_may_allow_tomorrow() {
+    let denied = ObjectError::AccessDenied {
+        action: "read",
+        key: "runs/r/run.json".into(),
+        message: "HTTP 403".into(),
+    };
+    assert!(!denied.is_retryable());
+    assert!(StateError::from(denied).is_retryable());
 }
 
 #[tokio::test]

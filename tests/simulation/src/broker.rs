@@ -3,14 +3,14 @@
 use crate::monitor::Monitor;
 use crate::world::World;
 use bytes::Bytes;
-use sightline_queue::{Message, QueueDepth, QueueError};
+use sightline_queue::{Message, QueueDepth, QueueError, dead_letters};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 
-/// Redeliveries before a message goes to the dead letters, which no simulation should come to.
+/// Redeliveries before a message goes to the dead letters.
 pub(crate) const DELIVERY_LIMIT: u32 = 20;
 const DELAY_STEPS: [u64; 4] = [1, 5, 15, 60];
 
@@ -33,7 +33,6 @@ struct Queue {
     ready: Vec<Entry>,
     delayed: Vec<(Instant, Entry)>,
     sessions: BTreeMap<u64, Session>,
-    dead: Vec<Entry>,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +85,10 @@ impl Broker {
     }
 
     pub(crate) fn declare(&self, queue: &str) {
-        self.lock().by_name.entry(queue.into()).or_default();
+        let mut queues = self.lock();
+        for name in [queue.to_owned(), dead_letters(queue)] {
+            queues.by_name.entry(name).or_default();
+        }
     }
 
     /// Takes a message, now and then twice, now and then for later.
@@ -155,13 +157,15 @@ impl Broker {
     /// Ends a session: what it holds is delivered again.
     pub(crate) fn close(&self, queue: &str, session: u64) {
         let mut queues = self.lock();
-        let Some(found) = queues.by_name.get_mut(queue) else {
+        let Some(session) = queues
+            .by_name
+            .get_mut(queue)
+            .and_then(|queue| queue.sessions.remove(&session))
+        else {
             return;
         };
-        if let Some(session) = found.sessions.remove(&session) {
-            for (_, entry) in session.held {
-                found.hand_back(entry);
-            }
+        for (_, entry) in session.held {
+            queues.hand_back(queue, entry);
         }
         drop(queues);
         self.changed.notify_waiters();
@@ -229,8 +233,8 @@ impl Broker {
         let entry = open.held.remove(&tag).ok_or(QueueError::SessionLost)?;
         match answer {
             Answer::Ack => {}
-            Answer::Reject => found.dead.push(entry.clone()),
-            Answer::Requeue => found.hand_back(entry.clone()),
+            Answer::Reject => queues.bury(queue, entry.clone()),
+            Answer::Requeue => queues.hand_back(queue, entry.clone()),
         }
         drop(queues);
         if answer == Answer::Ack {
@@ -240,9 +244,11 @@ impl Broker {
         Ok(())
     }
 
-    /// Whether a message of this id waits, for a delay or a consumer, or is in somebody's hands.
+    /// Whether a message of this id waits, for a delay or a consumer, is in somebody's hands, or a dead letter.
     pub(crate) fn holds(&self, queue: &str, id: &str) -> bool {
-        self.lock().by_name.get(queue).is_some_and(|queue| {
+        let queues = self.lock();
+        let found = [queue.to_owned(), dead_letters(queue)];
+        found.iter().filter_map(|queue| queues.by_name.get(queue)).any(|queue| {
             let held = queue.sessions.values().flat_map(|session| session.held.values());
             let waiting = queue.ready.iter().chain(queue.delayed.iter().map(|(_, entry)| entry));
             waiting.chain(held).any(|entry| entry.message.id == id)
@@ -256,8 +262,11 @@ impl Broker {
             let held: usize = queue.sessions.values().map(|session| session.held.len()).sum();
             queue.ready.len() + queue.delayed.len() + held
         };
-        let dead = queues.by_name.values().map(|queue| queue.dead.len()).sum();
-        (queues.by_name.values().map(left).sum(), dead)
+        let (mut all, mut dead) = (0, 0);
+        for (name, queue) in &queues.by_name {
+            *(if is_dead(name) { &mut dead } else { &mut all }) += left(queue);
+        }
+        (all, dead)
     }
 
     /// Loses everything but the queues' names.
@@ -307,15 +316,35 @@ impl Queue {
         }
         self.delayed = later;
     }
+}
 
-    fn hand_back(&mut self, mut entry: Entry) {
+impl Queues {
+    fn hand_back(&mut self, queue: &str, mut entry: Entry) {
         entry.redeliveries += 1;
-        if entry.redeliveries > DELIVERY_LIMIT {
-            self.dead.push(entry);
-        } else {
-            self.ready.insert(0, entry);
+        if entry.redeliveries > DELIVERY_LIMIT && !is_dead(queue) {
+            self.bury(queue, entry);
+        } else if let Some(found) = self.by_name.get_mut(queue) {
+            found.ready.insert(0, entry);
         }
     }
+
+    /// Puts a message into a queue's dead letters; one that lies there goes back.
+    fn bury(&mut self, queue: &str, entry: Entry) {
+        let dead = if is_dead(queue) {
+            queue.to_owned()
+        } else {
+            dead_letters(queue)
+        };
+        let entry = Entry {
+            redeliveries: 0,
+            ..entry
+        };
+        self.by_name.entry(dead).or_default().ready.push(entry);
+    }
+}
+
+pub(crate) fn is_dead(queue: &str) -> bool {
+    queue.ends_with(&dead_letters(""))
 }
 
 fn unknown(queue: &str) -> QueueError {

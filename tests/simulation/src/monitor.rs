@@ -1,13 +1,13 @@
 //! Watches what processes write and ack, and says at once where one of the protocol's promises is broken.
 
-use crate::broker::Broker;
+use crate::broker::{Broker, is_dead};
 use crate::disk::Disk;
 use crate::index::Rows;
 use crate::tree;
 use crate::world::World;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{DatasetName, Link, Outcome, PlanMessage, RowId, RunId, ShardMessage, layout};
-use sightline_queue::Message;
+use sightline_queue::{Message, dead_letters};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -67,8 +67,11 @@ impl Monitor {
         self.broker_is_lost.store(lost, Ordering::Relaxed);
     }
 
-    /// A process took a message.
+    /// A process took a message; who looks through dead letters takes none to work on it.
     pub(crate) fn delivered(&self, process: &str, queue: &str, message: &Message) {
+        if is_dead(queue) {
+            return;
+        }
         let folder = if queue == queues::PLAN {
             let link = PlanMessage::from_bytes(&message.body).unwrap();
             if link.watch {
@@ -122,6 +125,7 @@ impl Monitor {
         if self.broker_is_lost.load(Ordering::Relaxed) {
             return;
         }
+        let queue = queue.trim_end_matches(&dead_letters(""));
         let run = if queue == queues::PLAN {
             let link = PlanMessage::from_bytes(&message.body).unwrap();
             if link.watch {
@@ -185,7 +189,13 @@ impl Monitor {
             if broker.holds(queues::PLAN, &format!("{run}/{id}")) {
                 continue;
             }
-            let Some((digest, node)) = tree::nodes_of(&self.state, run, &link).into_iter().next() else {
+            let mut nodes = tree::nodes_of(&self.state, run, &link);
+            // Where a second node came late, whoever counts it follows the link again before the tree is frozen, and who had
+            // read the first freezes that.
+            if nodes.len() > 1 {
+                continue;
+            }
+            let Some((digest, node)) = nodes.pop() else {
                 forgotten.push(format!("nobody is asked to follow link {id}"));
                 continue;
             };

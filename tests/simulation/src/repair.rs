@@ -1,6 +1,5 @@
 //! What is done between runs so that a run of parts of another has something to do.
 
-use crate::client::not_yet;
 use crate::machines::Site;
 use crate::pictures;
 use crate::scenario::Scenario;
@@ -39,7 +38,7 @@ pub(crate) async fn lose_a_row(last: &Scenario) -> Option<Option<String>> {
     let audit = async |api: CoordinatorService| {
         let name = last.client.name();
         let audits = api.verify_run(Request::new(v1::VerifyRunRequest { name })).await;
-        let mut audits = audits.map_err(not_yet)?.into_inner();
+        let mut audits = audits?.into_inner();
         let mut audit = None;
         while let Some(told) = audits.next().await {
             audit = told?.audit;

@@ -214,8 +214,8 @@ impl Worker {
         let mut in_hand = JoinSet::new();
         let taken = tokio::select! {
             biased;
-            taken = self.take(&shards, &mut queues, &mut in_hand) => taken,
             () = stop_taking.cancelled() => Ok(()),
+            taken = self.take(&shards, &mut queues, &mut in_hand) => taken,
             // The engine is gone for good: what is in hand goes back by itself.
             () = no_engine.cancelled() => Ok(()),
         };
@@ -233,9 +233,10 @@ impl Worker {
     ) -> Result<Option<Queues>, QueueError> {
         loop {
             let opened = Queues::open(shards.queue.as_ref(), of_model, self.config.prefetch);
+            tokio::pin!(opened);
             let error = tokio::select! {
                 biased;
-                opened = opened => match opened {
+                opened = &mut opened => match opened {
                     Ok(queues) => {
                         shards.circuit.well();
                         return Ok(Some(queues));
@@ -243,7 +244,14 @@ impl Worker {
                     Err(error) if error.is_retryable() => error,
                     Err(error) => return Err(error),
                 },
-                () = stop.cancelled() => return Ok(None),
+                () = stop.cancelled() => {
+                    // One of two may be open: what came from it goes back uncounted, as its consumer's end would not let it.
+                    let limit = self.config.grace / HAND_BACK_SHARE;
+                    if let Ok(Ok(mut queues)) = tokio::time::timeout(limit, opened).await {
+                        return_unopened(shards, &mut queues).await;
+                    }
+                    return Ok(None);
+                }
             };
             shards.circuit.away(error.to_string());
             tokio::select! {

@@ -19,10 +19,10 @@ use sightline_core::{
     DoneReport, ItemKey, JobKind, Manifest, MessageError, Outcome, RowId, RunDocument, ShardMessage, StopReason,
     Timestamp, VectorField,
 };
-use sightline_index::Projection;
+use sightline_index::{IndexError, Projection};
 use sightline_queue::{Delivery, JobQueue, Message, QueueError};
 use sightline_service::fail_point;
-use sightline_telemetry::TraceparentExt;
+use sightline_telemetry::{ProcessedMessage, TraceparentExt};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -83,6 +83,7 @@ impl Shards {
         };
         let span = tracing::info_span!(
             "shard",
+            otel.kind = "consumer",
             run = %message.run,
             shard = %message.shard,
             attempt = message.attempt,
@@ -91,6 +92,13 @@ impl Shards {
         if let Some(traceparent) = delivery.message.traceparent.as_ref().or(message.traceparent.as_ref()) {
             span.set_parent_from(traceparent);
         }
+        let processed = ProcessedMessage {
+            system: self.queue.system(),
+            queue: &queue,
+            id: &delivery.message.id,
+            bytes: delivery.message.body.len(),
+        };
+        processed.describe(&span);
         let traceparent = span.traceparent();
         async {
             let alone = delivery.redeliveries > 1;
@@ -321,7 +329,11 @@ impl Shards {
             .index
             .get(&document.spec.collection, &ids, Projection::Metadata)
             .await;
-        let rows = rows.map_err(|error| Obstacle::Away(error.to_string()))?;
+        let rows = match rows {
+            // Where nothing was ever to be written, nobody made it.
+            Err(IndexError::NoCollection(_)) => return Ok(()),
+            rows => rows.map_err(|error| Obstacle::Away(error.to_string()))?,
+        };
         let older = rows.into_iter().filter(|row| row.run_id != document.run);
         let older: HashSet<RowId> = older.map(|row| row.id).collect();
         for (index, key, mut outcome) in failed {

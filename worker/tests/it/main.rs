@@ -13,6 +13,7 @@ mod deaths;
 mod embedding;
 mod imports;
 mod items;
+mod opening;
 mod previews;
 mod production;
 mod tars;

@@ -63,7 +63,14 @@ impl Failure<'_> {
             (_, "ExpiredToken" | "TokenRefreshRequired" | "RequestTimeTooSkewed") => {
                 ObjectError::unavailable(action, key, said)
             }
-            (_, "InvalidToken") | (401 | 403, _) => ObjectError::denied(action, key, said),
+            // Of every object alike: whoever corrects the credentials makes all of them readable. A signature that does
+            // not match is not among them: a server may get that of one odd key wrong, for ever.
+            (_, "InvalidAccessKeyId" | "InvalidToken" | "InvalidSecurity") | (401, _) => ObjectError::unavailable(
+                action,
+                key,
+                format!("{said}; the credentials are not accepted: correct them"),
+            ),
+            (403, _) => ObjectError::denied(action, key, said),
             (404, _) => ObjectError::not_found(key),
             (301 | 307 | 308, _) | (_, "AuthorizationHeaderMalformed" | "PermanentRedirect") => {
                 let message = format!("{said}; bucket {bucket:?} is in another region: set the region");
@@ -79,15 +86,23 @@ impl Failure<'_> {
     }
 }
 
+/// What to do where there are no credentials.
+const REMEDY: &str =
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in AWS_PROFILE, or give the service account a role";
+
 /// That there is nothing to sign a request with, where this is why none was made.
 fn without_credentials(action: &'static str, key: &str, error: &(dyn Error + 'static)) -> Option<ObjectError> {
     let mut source = Some(error);
     while let Some(cause) = source {
         match cause.downcast_ref::<CredentialsError>() {
             Some(CredentialsError::CredentialsNotLoaded(_)) => {
-                let message = "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile in \
-                               AWS_PROFILE, or give the service account a role";
+                let message = format!("no credentials were found; {REMEDY}");
                 return Some(ObjectError::denied(action, key, message));
+            }
+            // Whoever gives them may be away for a moment, as a machine's own service is: it is asked again.
+            Some(CredentialsError::ProviderError(_) | CredentialsError::ProviderTimedOut(_)) => {
+                let message = format!("no credentials could be had: {}; {REMEDY}", error_chain(cause));
+                return Some(ObjectError::unavailable(action, key, message));
             }
             Some(CredentialsError::InvalidConfiguration(_)) => {
                 return Some(ObjectError::denied(action, key, error_chain(cause)));
