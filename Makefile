@@ -20,6 +20,10 @@ help: ## Show this list
 
 ## Set-up
 
+# What tests switch on in what programs are made of, too: switched on here, nothing is compiled a second time.
+AS_IN_TESTS := tokio/test-util,sightline-index/conformance,sightline-objects/conformance,sightline-queue/conformance
+PROGRAMS := cargo build --locked --workspace --bins --features $(AS_IN_TESTS)
+
 .PHONY: setup
 setup: ## Fetch libtorch, build tools, the demo's models and its pictures into .local/
 	$(SETUP) --room $(ROOM_FOR_DEMO) libtorch build-tools models pictures
@@ -66,25 +70,25 @@ test-rust: setup-test ## Unit, conformance and integration tests, on real server
 .PHONY: e2e-small
 e2e-small: setup-test ## The whole system from outside on 100 pictures, S3 by moto (target/e2e-small.json)
 	$(SETUP) python-clients
-	cargo build --locked --workspace --bins
+	$(PROGRAMS)
 	$(DEV) run rabbitmq milvus milvus-lite moto -- \
 		.local/venv-clients/bin/python tests/e2e/run.py --items 100 --shards 20 --report target/e2e-small.json
 
 .PHONY: operations
 operations: setup-test ## What users do with runs, by the program alone: mirror, retry, repair, cancel, resume, dedupe (target/operations.json)
 	$(SETUP) python-clients
-	cargo build --locked --workspace --bins
+	$(PROGRAMS)
 	$(DEV) run rabbitmq milvus moto -- .local/venv-clients/bin/python tests/e2e/operations.py
 
 .PHONY: bad-input
 bad-input: setup-test ## Every bad picture becomes what it should, in bounded memory (target/bad-input.json)
 	$(SETUP) python-clients
-	cargo build --locked --workspace --bins
+	$(PROGRAMS)
 	.local/venv-clients/bin/python tests/e2e/bad_input.py
 
 # Built with fail points, which no other target's programs have.
 FAULTY := cargo build --locked --workspace --bin sightline-worker --bin sightline-coordinator \
-	--features sightline-worker/fail-points,sightline-coordinator/fail-points
+	--features $(AS_IN_TESTS),sightline-worker/fail-points,sightline-coordinator/fail-points
 FAULTY_BINARIES := SIGHTLINE_BINARIES=target/faults-bin
 
 .PHONY: faults-binaries
@@ -146,14 +150,14 @@ lint-docker: ## hadolint over the Dockerfiles
 .PHONY: generated
 generated: setup versions lint-docker ## That what programs make of the code is committed: configuration, schemas, the chart's README, dashboards
 	$(SETUP) python-chart
-	cargo build --locked --workspace --bins
+	$(PROGRAMS)
 	for program in schema readme dashboards configuration; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
 	target/debug/sightline apply --schema | diff docs/run.schema.json -
 
 .PHONY: chart-docs
 chart-docs: setup ## Make the chart's schema, README and dashboards, and docs/configuration.md anew
 	$(SETUP) python-chart
-	cargo build --locked --workspace --bins
+	$(PROGRAMS)
 	target/debug/sightline apply --schema > docs/run.schema.json
 	for program in schema readme dashboards configuration; do $(CHART_PYTHON) tools/chart/$$program.py; done
 
@@ -178,7 +182,7 @@ versions: ## That every place says the version of Cargo.toml; SET=0.2.0 sets it 
 .PHONY: e2e
 e2e: setup-test ## The whole system from outside on every picture, on a real S3 server (target/e2e.json)
 	$(SETUP) python-clients s3 grpcurl
-	cargo build --locked --workspace --bins
+	$(PROGRAMS)
 	$(DEV) run rabbitmq milvus milvus-lite s3 -- .local/venv-clients/bin/python tests/e2e/run.py
 	python3 tests/e2e/grpcurl.py
 
