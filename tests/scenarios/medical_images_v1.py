@@ -33,7 +33,7 @@ COLLECTION = "medical_images_v1"
 RESOURCE = f"collections/{COLLECTION}"
 MODEL = REPOSITORY / ".local/models/sightline-demo"
 WORK = REPOSITORY / "target/scenario-medical"
-EXACT = 1
+EXACT_OVER_CANDIDATES = 2
 LIMIT_SECONDS = 600
 ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED"}
 
@@ -47,7 +47,7 @@ def main() -> int:
         sides = [{"field": field, "dimension": DIMENSION, "model": "medsiglip-448"} for field in SIDES]
         created = search.CreateCollection(collection_id=COLLECTION, fields=sides, expected_rows=ROWS)
         loaded = bulk_load(Service(services["coordinator"].address(), "sightline.v1.Coordinator"), data)
-        # All lists are probed, so that every answer has to be exact and can be compared.
+        # All lists are probed, so that every answer can be compared; inverted lists claim no more than their candidates.
         gateway = Gateway(services["gateway"].address(), COLLECTION, NLIST)
         report = {**loaded, **searches(gateway, data), **by_item(gateway, search, data),
                   "index": created["index"], "collection": search.GetCollection(name=RESOURCE),
@@ -130,7 +130,7 @@ def searches(gateway: Gateway, data: rows.Data) -> Dict[str, Any]:
             found = np.array([hit.score for hit in answer.hits])
             own = scores[gateway.keys(answer)]
             good = len(found) == TOP_K and np.abs(found - best).max() < 1e-5 and np.abs(found - own).max() < 1e-5
-            if answer.ranking != EXACT or not good:
+            if answer.ranking != EXACT_OVER_CANDIDATES or not good:
                 wrong.append(f"query {query} at alpha {alpha}")
     return {"searches": asked, "wrong": wrong}
 

@@ -46,7 +46,7 @@ impl fmt::Display for VectorField {
 pub enum IndexKind {
     /// Exact: every vector is looked at.
     Flat,
-    /// Inverted lists; exact where nprobe = nlist.
+    /// Inverted lists.
     IvfFlat {
         /// Number of lists.
         nlist: u32,

@@ -97,8 +97,11 @@ pub(super) fn breadth(kind: IndexKind, effort: Option<u32>, limit: usize) -> Bre
     let candidates = || effort.unwrap_or(DEFAULT_EF).max(limit);
     let (parameters, exact) = match kind {
         IndexKind::Flat => (vec![], true),
-        IndexKind::IvfFlat { nlist } => (vec![("nprobe", probes(nlist))], probes(nlist) == nlist),
-        IndexKind::IvfSq8 { nlist } | IndexKind::IvfPq { nlist, .. } => (vec![("nprobe", probes(nlist))], false),
+        // All lists of them are not all rows: those that it has not indexed yet Milvus searches through lists of its own,
+        // sixteen of them, whatever is asked for (`queryNode.segcore.interimIndex`). Only FLAT has no such lists.
+        IndexKind::IvfFlat { nlist } | IndexKind::IvfSq8 { nlist } | IndexKind::IvfPq { nlist, .. } => {
+            (vec![("nprobe", probes(nlist))], false)
+        }
         IndexKind::Hnsw { .. } => (vec![("ef", candidates())], false),
         IndexKind::Diskann => (vec![("search_list", candidates())], false),
     };

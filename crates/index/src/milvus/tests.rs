@@ -49,9 +49,8 @@ fn only_searches_that_look_at_every_vector_are_called_exact() {
     for (kind, effort, exact) in [
         (IndexKind::Flat, None, true),
         (ivf, None, false),
-        (ivf, Some(127), false),
-        (ivf, Some(128), true),
-        (ivf, Some(1000), true),
+        (ivf, Some(128), false),
+        (ivf, Some(1000), false),
         (IndexKind::IvfSq8 { nlist: 128 }, Some(128), false),
         (IndexKind::IvfPq { nlist: 16, m: 4 }, Some(16), false),
         (
