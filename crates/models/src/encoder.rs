@@ -218,14 +218,27 @@ pub(crate) fn image_batch(
     kind: Kind,
 ) -> Result<Tensor, ModelError> {
     let values = preprocessor.values();
-    let mut batch = vec![0.0; values * pictures.len()];
-    for (picture, place) in pictures.iter().zip(batch.chunks_exact_mut(values)) {
-        preprocessor.write(picture, place)?;
-    }
     let [height, width] = preprocessor.size().map(i64::from);
     let count = i64::try_from(pictures.len()).unwrap_or(i64::MAX);
-    let tensor = Tensor::f_from_slice(&batch)?.f_reshape([count, 3, height, width])?;
-    Ok(tensor.f_to_device(device)?.f_to_kind(kind)?)
+    let mut batch = Tensor::f_empty([count, 3, height, width], (Kind::Float, Device::Cpu))?;
+    if device.is_cuda() {
+        // Only from such memory a copy goes on while this thread prepares the next.
+        batch = batch.f_pin_memory(device)?;
+    }
+    for (picture, place) in pictures.iter().zip(values_of(&mut batch).chunks_exact_mut(values)) {
+        preprocessor.write(picture, place)?;
+    }
+    let there = batch.f_to_device_(device, Kind::Float, device.is_cuda(), false)?;
+    Ok(there.f_to_kind(kind)?)
+}
+
+/// The memory of a new, contiguous tensor of f32 on the processor, to be written before anything reads it.
+fn values_of(tensor: &mut Tensor) -> &mut [f32] {
+    #[expect(unsafe_code, reason = "tch gives tensors' memory as a pointer only")]
+    // SAFETY: so many values of f32 are there, as long as the tensor is borrowed, and any bytes are an f32.
+    unsafe {
+        std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel())
+    }
 }
 
 /// Tokens that one pass on a processor holds, for each of its threads: what a layer makes of them stays in the caches.
@@ -241,6 +254,15 @@ pub(crate) fn items_in_a_pass(tokens: usize, device: Device) -> usize {
         _ => PASS_TOKENS,
     };
     (limit / tokens.max(1)).max(1)
+}
+
+/// The rows of several passes' `[items, dimension]`, `count` in all.
+pub(crate) fn all_rows(passes: &[Tensor], count: usize, dimension: usize) -> Result<Vec<Vec<f32>>, ModelError> {
+    match passes {
+        [] => Ok(Vec::new()),
+        [only] => rows(only, count, dimension),
+        several => rows(&Tensor::f_cat(several, 0)?, count, dimension),
+    }
 }
 
 /// The rows of `[count, dimension]`.

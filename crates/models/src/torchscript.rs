@@ -1,6 +1,6 @@
 //! TorchScript modules. They are code: one is given to libtorch only when its digest is on the operator's list.
 
-use crate::encoder::{ImageEncoder, image_batch, items_in_a_pass, rows};
+use crate::encoder::{ImageEncoder, all_rows, image_batch, items_in_a_pass};
 use crate::error::ModelError;
 use sightline_core::digest::sha256_hex;
 use sightline_model_folder::{ImageSide, ScriptImage, ScriptOutput, ScriptText};
@@ -136,17 +136,13 @@ impl ScriptImageModel {
 impl ImageEncoder for ScriptImageModel {
     fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
         let _no_grad = tch::no_grad_guard();
-        let mut vectors = Vec::with_capacity(pictures.len());
+        let mut passes = Vec::new();
         for some in pictures.chunks(items_in_a_pass(TOKENS_OF_A_PICTURE, self.device)) {
             let pixels = image_batch(&self.preprocessor, some, self.device, Kind::Float)?;
             let items = i64::try_from(some.len()).unwrap_or(i64::MAX);
-            vectors.extend(rows(
-                &self.script.run(vec![pixels], items)?,
-                some.len(),
-                self.dimension(),
-            )?);
+            passes.push(self.script.run(vec![pixels], items)?);
         }
-        Ok(vectors)
+        all_rows(&passes, pictures.len(), self.dimension())
     }
 
     fn dimension(&self) -> usize {

@@ -1,7 +1,7 @@
 //! Vision transformers.
 
 use super::head::AttentionHead;
-use crate::encoder::{ImageEncoder, image_batch, items_in_a_pass, rows};
+use crate::encoder::{ImageEncoder, all_rows, image_batch, items_in_a_pass};
 use crate::error::ModelError;
 use crate::nn::{LayerNorm, Layers, Linear};
 use crate::weights::Weights;
@@ -192,12 +192,13 @@ impl ImageEncoder for VisionModel {
     fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let tokens = usize::try_from(self.grid[0] * self.grid[1]).unwrap_or(1);
-        let mut vectors = Vec::with_capacity(pictures.len());
+        let mut passes = Vec::new();
         for some in pictures.chunks(items_in_a_pass(tokens, self.device)) {
             let pixels = image_batch(&self.preprocessor, some, self.device, self.kind)?;
-            vectors.extend(rows(&self.forward(&pixels)?, some.len(), self.dimension)?);
+            passes.push(self.forward(&pixels)?);
         }
-        Ok(vectors)
+        // Read at the end: a device computes one pass while the next is prepared here.
+        all_rows(&passes, pictures.len(), self.dimension)
     }
 
     fn dimension(&self) -> usize {
