@@ -135,8 +135,8 @@ impl Coordinator {
         self.dead_letters.pass().await
     }
 
-    /// Looks once for links that nobody follows, as if it were so late, which [`Coordinator::plan`] does every minute:
-    /// those of runs whose planning stood still for three minutes are published again.
+    /// Looks once for links that nobody follows, as if it were so late, which [`Coordinator::plan`] does now and then:
+    /// those of runs whose planning stood still for a minute are published again.
     ///
     /// # Errors
     /// When state or queue failed.
