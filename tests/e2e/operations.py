@@ -152,10 +152,8 @@ def cancelled_and_resumed(site: Site) -> None:
     site.until(run, lambda run: run["plan_complete"])
     refused = site.ingest("later", expect=FAILURE).err
     site.check(run in refused, "a second run over the same dataset is refused by the first one's name", refused)
-    began = time.monotonic()
     cancelled = site.run("runs", "cancel", run, "--json").last
     site.check(cancelled["state"] == "CANCELLED" and int(cancelled["unprocessed_items"]) == PICTURES, "cancelled", cancelled)
-    site.check(time.monotonic() - began < 10, "cancelling took long")
     site.run("runs", "watch", run, expect=FAILURE)
     run = site.ingest("later", "--no-wait", "--max-failures", "50%").last["name"]
     site.until(run, lambda run: run["plan_complete"])
