@@ -1,6 +1,8 @@
 """Three RabbitMQ brokers that are one: what loses a minority and goes on."""
 
+import secrets
 import shutil
+from pathlib import Path
 from typing import Dict, List
 
 from components.base import Component, Instance, Launch, Options
@@ -22,6 +24,7 @@ class RabbitMqCluster(Component):
 
     def prepare(self, instance: Instance) -> List[Launch]:
         server, path = programs()
+        _write_cookie(instance.folder / ".erlang.cookie")
         launches = []
         for node in NODES:
             member = _member(instance, node)
@@ -41,6 +44,13 @@ class RabbitMqCluster(Component):
                 f"amqp://{USER}:{PASSWORD}@127.0.0.1:{instance.ports[f'amqp_{node}']}/%2f" for node in NODES}
         names = {f"SIGHTLINE_TEST_AMQP_CLUSTER_NODE_{node}": node_name(_member(instance, node)) for node in NODES}
         return {**urls, **names}
+
+
+def _write_cookie(path: Path) -> None:
+    """What the brokers know each other by. Each would make it where it is missing, and meet another's half made."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(16))
 
 
 def _member(instance: Instance, node: int) -> Instance:
