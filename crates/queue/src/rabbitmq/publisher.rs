@@ -119,7 +119,14 @@ impl Publisher {
                     name
                 }
             };
-            let sent = self.send(&lease, progress, "", &key, true, message).await;
+            let letter = Letter {
+                exchange: "",
+                key: &key,
+                mandatory: true,
+                properties: properties(message, delay),
+                body: &message.body,
+            };
+            let sent = self.send(&lease, progress, letter).await;
             if sent.as_ref().is_err_and(|failure| failure.not_found) {
                 lease.session().forget(&key);
             }
@@ -131,11 +138,6 @@ impl Publisher {
     }
 
     pub(super) async fn broadcast(&self, topic: &str, body: Bytes) -> Result<(), QueueError> {
-        let message = Message {
-            id: String::new(),
-            body,
-            traceparent: None,
-        };
         self.limited("broadcast to", topic, async |progress: &Progress| {
             let lease = self.lease(progress).await?;
             self.wait_for_alarms(&lease, progress).await?;
@@ -143,7 +145,14 @@ impl Publisher {
                 lease.topology(&self.address, &self.options).topic(topic).await?;
                 lease.session().made(topic);
             }
-            self.send(&lease, progress, topic, "", false, &message).await?;
+            let letter = Letter {
+                exchange: topic,
+                key: "",
+                mandatory: false,
+                properties: BasicProperties::default().with_delivery_mode(PERSISTENT),
+                body: &body,
+            };
+            self.send(&lease, progress, letter).await?;
             lease.give_back();
             Ok(())
         })
@@ -152,23 +161,15 @@ impl Publisher {
 
     /// Sends one message and waits for its confirm. The channel is nobody else's meanwhile: lapin hands a returned
     /// message to whichever confirm comes next, so with two under way the wrong one could pass for safe.
-    async fn send(
-        &self,
-        lease: &Lease,
-        progress: &Progress,
-        exchange: &str,
-        key: &str,
-        mandatory: bool,
-        message: &Message,
-    ) -> Result<(), Failure> {
+    async fn send(&self, lease: &Lease, progress: &Progress, letter: Letter<'_>) -> Result<(), Failure> {
         progress.set(format!("{} did not confirm it", self.address));
         let options = BasicPublishOptions {
-            mandatory,
+            mandatory: letter.mandatory,
             ..BasicPublishOptions::default()
         };
         let channel = lease.channel();
-        let properties = properties(message);
-        let sent = channel.basic_publish(exchange.into(), key.into(), options, &message.body, properties);
+        let (exchange, key) = (letter.exchange.into(), letter.key.into());
+        let sent = channel.basic_publish(exchange, key, options, letter.body, letter.properties);
         let of = |error| Failure::of(&self.address, &error);
         match sent.await.map_err(of)?.await.map_err(of)? {
             Confirmation::Ack(None) => Ok(()),
@@ -246,8 +247,23 @@ impl Publisher {
     }
 }
 
-fn properties(message: &Message) -> BasicProperties {
+/// What is sent, and where to.
+#[derive(Debug)]
+struct Letter<'a> {
+    exchange: &'a str,
+    key: &'a str,
+    mandatory: bool,
+    properties: BasicProperties,
+    body: &'a [u8],
+}
+
+fn properties(message: &Message, delay: Option<Duration>) -> BasicProperties {
     let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT);
+    if let Some(delay) = delay {
+        // Its queue says the same, but not at once: a quorum queue that another publisher has just declared takes messages
+        // before it knows its own arguments, and one without an end would stay for ever, with all that come after it.
+        properties = properties.with_expiration(delay.as_millis().to_string().into());
+    }
     if !message.id.is_empty() {
         properties = properties.with_message_id(message.id.as_str().into());
     }
