@@ -17,9 +17,6 @@ pub struct QueueOptions {
     /// How often broker and client tell each other that they live, in whole seconds (1 to 65,535): after two silent
     /// ones the connection is given up. 10 s by default.
     pub heartbeat: Duration,
-    /// A consumer that was brought nothing for so long, and has nothing in hand, takes from a new channel. What
-    /// the broker has sent and the old channel never showed goes back with it. 60 s by default.
-    pub quiet: Duration,
     /// Time limits.
     pub timeouts: Timeouts,
     /// How the broker's operators see this process.
@@ -41,7 +38,6 @@ impl Default for QueueOptions {
             delivery_limit: 20,
             delay_steps: [1, 5, 15, 60].map(Duration::from_secs).to_vec(),
             heartbeat: Duration::from_secs(10),
-            quiet: Duration::from_secs(60),
             timeouts: Timeouts::default(),
             connection_name: "sightline".to_owned(),
             publish_window: 32,
@@ -91,9 +87,6 @@ impl QueueOptions {
             let given = self.heartbeat;
             let message = format!("the heartbeat is {given:?}: give whole seconds from 1 to 65535");
             return Err(invalid(message));
-        }
-        if self.quiet.is_zero() {
-            return Err(invalid("consumers would be quiet after 0 s: give a longer time".into()));
         }
         if self.publish_window == 0 {
             return Err(invalid("the publish window is 0: give at least 1".into()));

@@ -32,7 +32,7 @@ pub(super) struct ConsumeSession {
     pub(super) dropped: mpsc::Receiver<Acker>,
     channel: Channel,
     // After the channel: a connection closes what is left of its channels.
-    link: Arc<Link>,
+    _link: Link,
 }
 
 impl ConsumeSession {
@@ -45,34 +45,7 @@ impl ConsumeSession {
         missing: Missing,
         consumer: &CancellationToken,
     ) -> Result<Self, Failure> {
-        let link = Arc::new(Link::connect(address, options, "consumer").await?);
-        Self::over(link, address, options, queue, prefetch, missing, consumer).await
-    }
-
-    /// The same on a new channel. With the old one goes back what was delivered to it and never seen here.
-    pub(super) async fn renew(
-        self,
-        address: &Address,
-        options: &QueueOptions,
-        queue: &str,
-        prefetch: u16,
-        consumer: &CancellationToken,
-    ) -> Result<Self, Failure> {
-        self.handle.lost.cancel();
-        within(self.handle.reply_limit, address, self.channel.close(200, "OK".into())).await?;
-        let link = Arc::clone(&self.link);
-        Self::over(link, address, options, queue, prefetch, Missing::IsMade, consumer).await
-    }
-
-    async fn over(
-        link: Arc<Link>,
-        address: &Address,
-        options: &QueueOptions,
-        queue: &str,
-        prefetch: u16,
-        missing: Missing,
-        consumer: &CancellationToken,
-    ) -> Result<Self, Failure> {
+        let link = Link::connect(address, options, "consumer").await?;
         let channel = link.channel(address).await?;
         let topology = Topology {
             channel: &channel,
@@ -102,7 +75,7 @@ impl ConsumeSession {
             handle: Arc::new(handle),
             dropped,
             channel,
-            link,
+            _link: link,
         })
     }
 

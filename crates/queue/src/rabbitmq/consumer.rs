@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 struct Item {
@@ -113,8 +113,6 @@ enum End {
     /// Nobody wants another.
     Done,
     Lost(String),
-    /// Nothing came for so long that something may be wrong.
-    Quiet(Box<ConsumeSession>),
 }
 
 struct Task {
@@ -133,23 +131,8 @@ impl Task {
         let mut session = first;
         loop {
             let opened = Instant::now();
-            let reason = match self.serve(session).await {
-                End::Done => return,
-                End::Lost(reason) => reason,
-                End::Quiet(quiet) => {
-                    let (address, options) = (&self.address, &self.options);
-                    match quiet
-                        .renew(address, options, &self.queue, self.prefetch, &self.end)
-                        .await
-                    {
-                        Ok(next) => {
-                            tracing::debug!(queue = %self.queue, "a quiet consumer takes from a new channel");
-                            session = next;
-                            continue;
-                        }
-                        Err(failure) => failure.message().to_owned(),
-                    }
-                }
+            let End::Lost(reason) = self.serve(session).await else {
+                return;
             };
             tracing::warn!(queue = %self.queue, broker = %self.address, %reason, "lost a session: opening another");
             if opened.elapsed() > LONGEST {
@@ -168,8 +151,6 @@ impl Task {
         let handle = Arc::clone(&session.handle);
         let mut waiting = VecDeque::new();
         let mut stopped = false;
-        let mut quiet_since = Instant::now();
-        let mut looks = interval(self.options.quiet);
         loop {
             tokio::select! {
                 // In this order: what is dropped together with the consumer must go back with it, once, and not come
@@ -199,20 +180,10 @@ impl Task {
                     place.send(Ok(Item { delivery, session: Arc::clone(&handle) }));
                 }
                 next = session.stream.next(), if !stopped => match next {
-                    Some(Ok(one)) => {
-                        quiet_since = Instant::now();
-                        waiting.push_back(delivery(&handle, one));
-                    }
+                    Some(Ok(one)) => waiting.push_back(delivery(&handle, one)),
                     Some(Err(error)) => return End::Lost(self.address.scrub(&error.to_string())),
                     None => return End::Lost("the broker ended the consumer".to_owned()),
                 },
-                _ = looks.tick(), if !stopped => {
-                    // Every delivery in hand has a handle of its own, beside the session's and the one here.
-                    let in_hand = Arc::strong_count(&handle) > 2;
-                    if !in_hand && quiet_since.elapsed() >= self.options.quiet {
-                        return End::Quiet(Box::new(session));
-                    }
-                }
             }
         }
     }

@@ -132,32 +132,6 @@ async fn a_silent_connection_is_given_up_after_two_heartbeats() {
 }
 
 #[tokio::test]
-async fn what_a_channel_never_learned_of_comes_on_another_and_what_is_in_hand_stays_there() {
-    let quiet = Duration::from_secs(1);
-    let (proxy, queue) = proxied("quiet", QueueOptions { quiet, ..options() }).await;
-    queue.declare(QUEUE).await.unwrap();
-    let mut consumer = queue.consume(QUEUE, 2).await.unwrap();
-    queue.publish(QUEUE, message(0)).await.unwrap();
-    let held = next(&mut *consumer).await;
-    proxy.swallow_deliveries();
-    queue.publish(QUEUE, message(1)).await.unwrap();
-    assert!(
-        timeout(quiet * 4, consumer.next()).await.is_err(),
-        "nothing is given up while something is in hand"
-    );
-    held.receipt.ack().await.unwrap();
-    let swallowed = next(&mut *consumer).await;
-    assert_eq!((swallowed.message.id.as_str(), swallowed.redeliveries), ("1", 1));
-    swallowed.receipt.ack().await.unwrap();
-    // Quiet again, and nothing is lost or counted.
-    sleep(quiet * 3).await;
-    queue.publish(QUEUE, message(2)).await.unwrap();
-    let last = next(&mut *consumer).await;
-    assert_eq!((last.message.id.as_str(), last.redeliveries), ("2", 0));
-    last.receipt.ack().await.unwrap();
-}
-
-#[tokio::test]
 async fn a_broker_that_accepts_and_says_nothing_is_an_error_in_time_and_leaves_no_connection_behind() {
     let timeouts = Timeouts {
         connect: Duration::from_millis(500),

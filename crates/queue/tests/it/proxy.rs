@@ -14,8 +14,6 @@ enum Act {
     Cut,
     /// Keeps them open and passes nothing on, in either direction.
     Silence,
-    /// Passes on all but what the broker delivers to the first channel.
-    Swallow,
     /// Sends this to the client, as if from the broker. Only where the broker says nothing at that moment.
     Say(Vec<u8>),
 }
@@ -74,10 +72,6 @@ impl Proxy {
         drop(self.acts.send(Act::Silence));
     }
 
-    pub(crate) fn swallow_deliveries(&self) {
-        drop(self.acts.send(Act::Swallow));
-    }
-
     pub(crate) fn say(&self, bytes: Vec<u8>) {
         drop(self.acts.send(Act::Say(bytes)));
     }
@@ -115,13 +109,11 @@ impl Connection {
             return;
         };
         let (mut to_broker, mut to_client) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-        let mut sieve: Option<Sieve> = None;
         loop {
             tokio::select! {
                 act = self.acts.recv() => match act {
                     Ok(Act::Say(bytes)) => client.write_all(&bytes).await.unwrap_or_default(),
                     // The broker's side stays open: it, too, learns nothing.
-                    Ok(Act::Swallow) => sieve = Some(Sieve::default()),
                     Ok(Act::Silence) => return swallow(&mut client).await,
                     Ok(Act::Cut) | Err(_) => return,
                 },
@@ -130,48 +122,11 @@ impl Connection {
                     _ => return,
                 },
                 read = broker.read(&mut to_client) => match read {
-                    Ok(read @ 1..) => {
-                        let passed = match &mut sieve {
-                            Some(sieve) => sieve.pass(&to_client[..read]),
-                            None => to_client[..read].to_vec(),
-                        };
-                        if client.write_all(&passed).await.is_err() {
-                            return;
-                        }
-                    }
+                    Ok(read @ 1..) if client.write_all(&to_client[..read]).await.is_ok() => {}
                     _ => return,
                 },
             }
         }
-    }
-}
-
-/// Takes deliveries to the first channel out of what a broker says. It begins between two frames.
-#[derive(Default)]
-struct Sieve {
-    rest: Vec<u8>,
-}
-
-impl Sieve {
-    fn pass(&mut self, bytes: &[u8]) -> Vec<u8> {
-        const METHOD: u8 = 1;
-        const CONTENT: [u8; 2] = [2, 3];
-        const DELIVER: [u8; 4] = [0, 60, 0, 60];
-        self.rest.extend_from_slice(bytes);
-        let mut passed = Vec::new();
-        // Kind, channel (2 bytes), size (4 bytes), payload, end.
-        while let Some(&[kind, c1, c0, s3, s2, s1, s0]) = self.rest.first_chunk::<7>() {
-            let whole = 7 + u32::from_be_bytes([s3, s2, s1, s0]) as usize + 1;
-            if self.rest.len() < whole {
-                break;
-            }
-            let frame: Vec<u8> = self.rest.drain(..whole).collect();
-            let is_delivery = (kind == METHOD && frame[7..].starts_with(&DELIVER)) || CONTENT.contains(&kind);
-            if !is_delivery || [c1, c0] != [0, 1] {
-                passed.extend(frame);
-            }
-        }
-        passed
     }
 }
 
