@@ -16,6 +16,7 @@ use sightline_service::config::{
     TelemetryConfig,
 };
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Batches that may wait before the model's own thread: one is ready when another ends.
 const WAITING_BATCHES: usize = 1;
@@ -110,6 +111,9 @@ pub struct LimitsConfig {
     pub max_object_bytes: u64,
     /// Vectors of queries that are kept, so that the same picture or text is not encoded again; 0 keeps none.
     pub known_vectors: usize,
+    /// How long searches take a collection for what it was when the index was last asked, in milliseconds, at most 10,000. One
+    /// that is replaced by another process is noticed so much later; 0 asks with each search.
+    pub known_collection_ms: u64,
 }
 
 impl Default for LimitsConfig {
@@ -120,6 +124,7 @@ impl Default for LimitsConfig {
             thumbnails_at_once: 2,
             max_object_bytes: 256 << 20,
             known_vectors: 4096,
+            known_collection_ms: 200,
         }
     }
 }
@@ -205,6 +210,9 @@ impl LimitsConfig {
         for (key, _) in zero.iter().filter(|(_, zero)| *zero) {
             problems.note(key, "must be at least 1");
         }
+        if self.known_collection_ms > 10_000 {
+            problems.note("known_collection_ms", "must be at most 10,000");
+        }
         let places = tokio::sync::Semaphore::MAX_PERMITS;
         if self.thumbnails_at_once > places {
             problems.note("thumbnails_at_once", format!("must be at most {places}"));
@@ -221,6 +229,7 @@ impl GatewayConfig {
             thumbnails_at_once: self.limits.thumbnails_at_once,
             max_object_bytes: self.limits.max_object_bytes,
             known_vectors: self.limits.known_vectors,
+            known_collection: Duration::from_millis(self.limits.known_collection_ms),
             decode: self.decode_limits(),
             max_message_bytes: self.grpc.max_message_bytes,
         }

@@ -17,6 +17,7 @@ use sightline_proto::v1::search_server::SearchServer;
 use sightline_service::grpc::GrpcServer;
 use sightline_telemetry::{Metrics, MetricsError};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a gateway works with.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct Limits {
     pub decode: DecodeLimits,
     /// Vectors of queries that are kept.
     pub known_vectors: usize,
+    /// How long a collection is taken for what it was.
+    pub known_collection: Duration,
     /// Largest message in bytes, of a request and of an answer.
     pub max_message_bytes: usize,
 }
@@ -91,9 +94,9 @@ impl Gateway {
             thumbnails,
             metrics: GatewayMetrics::new(metrics)?,
             known_vectors: KnownVectors::new(limits.known_vectors),
+            known_collections: KnownCollections::new(limits.known_collection),
             limits,
             known_texts: KnownTexts::default(),
-            known_collections: KnownCollections::default(),
             efforts: Efforts::default(),
         };
         Ok(Self {

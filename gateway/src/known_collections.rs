@@ -1,33 +1,62 @@
 //! What collections were when they were last searched, so that a search can begin while the index is asked whether
-//! they still are. An answer counts only where they are: nothing is ever answered from what has changed.
+//! they still are, and need not ask at all when that was asked a moment ago: the question costs as much as a small search,
+//! and goes to the one part of Milvus that does not scale.
 
 use sightline_core::{CollectionDescription, CollectionName};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Names that are kept.
 const MOST: usize = 256;
 
+/// A description, and when it was asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) description: Arc<CollectionDescription>,
+    asked: Instant,
+}
+
 /// The last descriptions. What an alias points at is not kept: a search of the collection that it pointed at before could
 /// bring that into memory again.
-#[derive(Debug, Default)]
-pub(crate) struct KnownCollections(Mutex<HashMap<CollectionName, Arc<CollectionDescription>>>);
+#[derive(Debug)]
+pub(crate) struct KnownCollections {
+    known: Mutex<HashMap<CollectionName, Known>>,
+    fresh: Duration,
+}
 
 impl KnownCollections {
-    pub(crate) fn get(&self, collection: &CollectionName) -> Option<Arc<CollectionDescription>> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(collection).map(Arc::clone)
+    /// Takes collections for what they were for so long.
+    pub(crate) fn new(fresh: Duration) -> Self {
+        Self {
+            known: Mutex::default(),
+            fresh,
+        }
     }
 
-    pub(crate) fn put(&self, description: &Arc<CollectionDescription>) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn get(&self, collection: &CollectionName) -> Option<Known> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(collection).cloned()
+    }
+
+    /// Whether what is known was asked for a moment ago.
+    pub(crate) fn is_fresh(&self, known: &Known) -> bool {
+        known.asked.elapsed() < self.fresh
+    }
+
+    /// Keeps what the index said when it was asked at that time.
+    pub(crate) fn put(&self, description: &Arc<CollectionDescription>, asked: Instant) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST && !known.contains_key(&description.name) {
             known.clear();
         }
-        known.insert(description.name.clone(), Arc::clone(description));
+        let description = Arc::clone(description);
+        known.insert(description.name.clone(), Known { description, asked });
     }
 
     pub(crate) fn forget(&self, collection: &CollectionName) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(collection);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(collection);
     }
 }

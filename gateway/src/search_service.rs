@@ -52,6 +52,7 @@ impl SearchService {
             return Err(GatewayError::invalid("name", message));
         }
         self.shared.index.drop_collection(&collection).await?;
+        self.shared.known_collections.forget(&collection);
         tracing::info!(%collection, "collection dropped");
         Ok(())
     }

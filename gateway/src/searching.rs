@@ -20,6 +20,7 @@ use sightline_proto::v1;
 use sightline_service::ServiceError;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::Instrument;
 
@@ -63,13 +64,23 @@ async fn search(
     clock: &mut SearchClock,
 ) -> Result<v1::SearchResponse, GatewayError> {
     let query = Query::of_request(request, shared.limits.max_image_bytes)?;
+    let known = shared.known_collections.get(&query.collection);
+    if let Some(known) = known.as_ref().filter(|known| shared.known_collections.is_fresh(known))
+        && let Ok(answer) = answer(shared, &query, &known.description, clock).await
+    {
+        return Ok(answer);
+    }
+    let asked = Instant::now();
     let describing = async { shared.collection(&query.collection).await.map(Arc::new) };
-    let described = match shared.known_collections.get(&query.collection) {
+    let described = match known {
         // What the collection was, and what is found there, are asked for at once; an answer to what it is no more is
         // no answer.
         Some(known) => {
-            let (answer, described) = tokio::join!(answer(shared, &query, &known, clock), describing);
-            if described.as_ref().is_ok_and(|described| *described == known) {
+            let (answer, described) = tokio::join!(answer(shared, &query, &known.description, clock), describing);
+            if let Ok(described) = &described
+                && *described == known.description
+            {
+                shared.known_collections.put(described, asked);
                 return answer;
             }
             described
@@ -77,7 +88,7 @@ async fn search(
         None => describing.await,
     };
     let described = described.inspect_err(|_| shared.known_collections.forget(&query.collection))?;
-    shared.known_collections.put(&described);
+    shared.known_collections.put(&described, asked);
     answer(shared, &query, &described, clock).await
 }
 

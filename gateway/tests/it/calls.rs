@@ -29,7 +29,12 @@ fn rows() -> Vec<Row> {
     words.map(|word| row(word, Some(word), Some(word))).into()
 }
 
+/// Asks with each search whether its collection is what it was.
 async fn world() -> (World, Calls, Together) {
+    world_that_knows(0).await
+}
+
+async fn world_that_knows(known_collection_ms: u64) -> (World, Calls, Together) {
     let (calls, together) = (Calls::default(), Together::default());
     let (counted, meeting) = (Arc::clone(&calls), Arc::clone(&together));
     let encoder = CountingEncoder::new("counter", true);
@@ -38,7 +43,9 @@ async fn world() -> (World, Calls, Together) {
         together: meeting,
     };
     let wrap = |index| -> Arc<dyn VectorIndex> { Arc::new(Between { index, way }) };
-    let world = World::start(Some(encoder), GatewayConfig::default(), wrap).await;
+    let mut config = GatewayConfig::default();
+    config.limits.known_collection_ms = known_collection_ms;
+    let world = World::start(Some(encoder), config, wrap).await;
     world.fill(&flat("stamps", &VectorField::ALL), &rows()).await;
     (world, calls, together)
 }
@@ -74,6 +81,24 @@ async fn a_search_of_one_field_whose_scores_are_apart_is_one_call() {
             "{hit:?}"
         );
     }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_collection_that_was_asked_for_a_moment_ago_is_asked_for_again_only_where_its_search_fails() {
+    let (world, calls, _) = world_that_knows(10_000).await;
+    let mut client = world.search().await;
+    client.search(by_image(&["id"])).await.unwrap();
+    taken(&calls);
+    client.search(by_image(&["id"])).await.unwrap();
+    assert_eq!(taken(&calls), [("search", 1)].into());
+    world
+        .index
+        .drop_collection(&crate::rows::collection("stamps"))
+        .await
+        .unwrap();
+    let gone = client.search(by_image(&["id"])).await.unwrap_err();
+    assert_eq!(gone.code(), tonic::Code::NotFound, "{gone}");
     world.end().await;
 }
 
