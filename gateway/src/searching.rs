@@ -64,19 +64,21 @@ async fn search(
     clock: &mut SearchClock,
 ) -> Result<v1::SearchResponse, GatewayError> {
     let query = Query::of_request(request, shared.limits.max_image_bytes)?;
-    let known = shared.known_collections.get(&query.collection);
-    if let Some(known) = known.as_ref().filter(|known| shared.known_collections.is_fresh(known))
-        && let Ok(answer) = answer(shared, &query, &known.description, clock).await
-    {
-        return Ok(answer);
-    }
     let asked = Instant::now();
     let describing = async { shared.collection(&query.collection).await.map(Arc::new) };
-    let described = match known {
-        // What the collection was, and what is found there, are asked for at once; an answer to what it is no more is
-        // no answer.
+    let described = match shared.known_collections.get(&query.collection) {
         Some(known) => {
-            let (answer, described) = tokio::join!(answer(shared, &query, &known.description, clock), describing);
+            let answering = answer(shared, &query, &known.description, clock);
+            // What the collection was, and what is found there, are asked for at once; an answer to what it is no more is
+            // no answer. Where it was asked for a moment ago, only a failure asks why.
+            let (answer, described) = if shared.known_collections.is_fresh(&known) {
+                match answering.await {
+                    Ok(answer) => return Ok(answer),
+                    failed => (failed, describing.await),
+                }
+            } else {
+                tokio::join!(answering, describing)
+            };
             if let Ok(described) = &described
                 && *described == known.description
             {

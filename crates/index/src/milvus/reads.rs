@@ -10,7 +10,7 @@ use crate::{FieldHits, FieldSearch, IndexError, MAX_HITS, Projection, ScoredId};
 use milvus::v2::error::Error;
 use milvus::v2::prelude::{DeleteRequest, Ids, QueryResults, SearchRequest, SearchVectors};
 use sightline_core::filter::Filter;
-use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
+use sightline_core::{CollectionDescription, CollectionName, Row, RowId, VectorField};
 use std::collections::HashMap;
 
 /// Most ids that one expression names.
@@ -242,7 +242,11 @@ pub(super) async fn search(
 ) -> Result<FieldHits, IndexError> {
     // One more than asked for shows whether rows of equal score lie on both sides of the limit. Which of them the
     // engine gives is its own choice; ours is by id, so that all of them have to be seen.
-    let condition = condition(client, description, "search", search.filter.as_ref()).await?;
+    let filter = match search.filter.as_ref() {
+        Some(filter) => Some(condition(client, description, "search", Some(filter)).await?),
+        None => None,
+    };
+    let condition = having(search.field, filter.as_deref());
     let mut wanted = (search.limit + 1).min(MAX_HITS);
     loop {
         let mut found = best(client, description, search, &condition, wanted).await?;
@@ -259,6 +263,16 @@ pub(super) async fn search(
     }
 }
 
+/// Of the rows with a vector of this field those that pass a filter. No condition stands for none: the engine holds each
+/// against every row, and one of texts takes longer than the search itself (100,000 rows).
+pub(super) fn having(field: VectorField, filter: Option<&str>) -> String {
+    let flag = schema::flag(field);
+    match filter {
+        Some(filter) => format!("{flag} == true and {filter}"),
+        None => format!("{flag} == true"),
+    }
+}
+
 async fn best(
     client: &Client,
     description: &CollectionDescription,
@@ -268,13 +282,12 @@ async fn best(
 ) -> Result<FieldHits, IndexError> {
     let collection = &description.name;
     let breadth = schema::breadth(description.index, search.effort, limit);
-    let condition = format!("{} == true and {condition}", schema::flag(search.field));
     let call = || async {
         let request = SearchRequest::builder()
             .collection_name(collection.as_str())
             .vector_field(search.field.as_str())
             .vectors(SearchVectors::Float(vec![search.vector.clone()]))
-            .filter(condition.clone())
+            .filter(condition.to_owned())
             .limit(i64::try_from(limit).unwrap_or(i64::MAX))
             .extra_params(breadth.parameters.clone())
             .consistency_level(Freshness::Ours.level())

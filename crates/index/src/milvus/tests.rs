@@ -116,3 +116,10 @@ fn a_missing_attribute_is_never_asked_for_with_unequal() {
     let text = leaf(&filter, Dialect::Milvus).text;
     assert_eq!(text, r#"(attributes["age"] < 5.0 or attributes["age"] > 5.0)"#);
 }
+
+#[test]
+fn a_search_without_a_filter_holds_rows_against_nothing_but_their_flag() {
+    let having = |filter| super::reads::having(VectorField::Image, filter);
+    assert_eq!(having(None), "has_image == true");
+    assert_eq!(having(Some("(id > \"a\")")), "has_image == true and (id > \"a\")");
+}
