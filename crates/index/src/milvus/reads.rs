@@ -263,8 +263,8 @@ pub(super) async fn search(
     }
 }
 
-/// Of the rows with a vector of this field those that pass a filter. No condition stands for none: the engine holds each
-/// against every row, and one of texts takes longer than the search itself (100,000 rows).
+/// Of the rows with a vector of this field those that pass a filter. Nothing stands for no filter: the engine holds each
+/// condition against every row, also one that is always true.
 pub(super) fn having(field: VectorField, filter: Option<&str>) -> String {
     let flag = schema::flag(field);
     match filter {
