@@ -220,7 +220,7 @@ pub(crate) fn image_batch(
     let values = preprocessor.values();
     let [height, width] = preprocessor.size().map(i64::from);
     let count = i64::try_from(pictures.len()).unwrap_or(i64::MAX);
-    let mut batch = Tensor::f_empty([count, 3, height, width], (Kind::Float, Device::Cpu))?;
+    let mut batch = Tensor::f_zeros([count, 3, height, width], (Kind::Float, Device::Cpu))?;
     if device.is_cuda() {
         // Only from such memory a copy goes on while this thread prepares the next.
         batch = batch.f_pin_memory(device)?;
@@ -232,10 +232,10 @@ pub(crate) fn image_batch(
     Ok(there.f_to_kind(kind)?)
 }
 
-/// The memory of a new, contiguous tensor of f32 on the processor, to be written before anything reads it.
+/// The memory of a contiguous tensor of f32 on the processor that was made with values in it.
 fn values_of(tensor: &mut Tensor) -> &mut [f32] {
     #[expect(unsafe_code, reason = "tch gives tensors' memory as a pointer only")]
-    // SAFETY: so many values of f32 are there, as long as the tensor is borrowed, and any bytes are an f32.
+    // SAFETY: so many values of f32 are there, written when the tensor was made, as long as it is borrowed.
     unsafe {
         std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel())
     }
