@@ -38,14 +38,9 @@ pub(crate) fn tracer_provider(options: &Options) -> Result<SdkTracerProvider, Te
     let Some(otlp) = &options.otlp else {
         return Ok(builder.build());
     };
-    let mut exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(&otlp.endpoint)
-        .with_timeout(otlp.timeout);
-    if let Some(tls) = tls(otlp) {
-        exporter = exporter.with_tls_config(tls);
-    }
-    let exporter = exporter.build().map_err(|source| refused(otlp, &source))?;
+    let exporter = to_collector(SpanExporter::builder().with_tonic(), otlp)
+        .build()
+        .map_err(|source| refused(otlp, &source))?;
     Ok(builder.with_batch_exporter(exporter).build())
 }
 
@@ -54,18 +49,22 @@ pub(crate) fn logger_provider(options: &Options) -> Result<Option<SdkLoggerProvi
     let Some(otlp) = options.otlp.as_ref().filter(|otlp| otlp.logs) else {
         return Ok(None);
     };
-    let mut exporter = LogExporter::builder()
-        .with_tonic()
-        .with_endpoint(&otlp.endpoint)
-        .with_timeout(otlp.timeout);
-    if let Some(tls) = tls(otlp) {
-        exporter = exporter.with_tls_config(tls);
-    }
-    let exporter = exporter.build().map_err(|source| refused(otlp, &source))?;
+    let exporter = to_collector(LogExporter::builder().with_tonic(), otlp)
+        .build()
+        .map_err(|source| refused(otlp, &source))?;
     let provider = SdkLoggerProvider::builder()
         .with_resource(resource(options))
         .with_batch_exporter(exporter);
     Ok(Some(provider.build()))
+}
+
+/// An exporter that sends to the collector, in time.
+fn to_collector<B: WithExportConfig + WithTonicConfig>(exporter: B, otlp: &OtlpOptions) -> B {
+    let exporter = exporter.with_endpoint(&otlp.endpoint).with_timeout(otlp.timeout);
+    match tls(otlp) {
+        Some(tls) => exporter.with_tls_config(tls),
+        None => exporter,
+    }
 }
 
 /// How an `https://` endpoint is trusted: by the system's roots. The exporters' own default trusts no root at all.
