@@ -101,6 +101,7 @@ faults-binaries: setup-test
 .PHONY: faults-small
 faults-small: faults-binaries ## That the audit of faults can fail, and some faults in short runs (target/faults-small.json)
 	.local/venv-clients/bin/python tests/faults/test_report.py
+	.local/venv-clients/bin/python tests/faults/test_trial.py
 	$(DEV) run rabbitmq milvus moto -- env $(FAULTY_BINARIES) $(SHELL) -euc '\
 		.local/venv-clients/bin/python tests/faults/test_audit.py; \
 		.local/venv-clients/bin/python tests/faults/run.py \

@@ -118,7 +118,9 @@ class Run:
         return self.answer
 
     def next_progress(self, moment: float) -> Optional[float]:
-        """Seconds until the next shard was done; none where none was left to do."""
+        """Seconds until the next shard was done; none where none was left to do, or the run began only later."""
+        if moment < self.began:
+            return None
         later = [at - moment for at in self.progress if at > moment]
         return min(later, default=None)
 
