@@ -16,15 +16,8 @@ fn main() {
         return;
     };
     compile(Path::new(&lib));
-    let lib = lib.to_string_lossy();
-    println!("cargo:libtorch_lib={lib}");
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{lib}");
-    if Path::new(&*lib).join("libtorch_cuda.so").exists() {
-        // Nothing calls into it by name: it registers itself when it is loaded.
-        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
-        println!("cargo:rustc-link-arg=-ltorch_cuda");
-        println!("cargo:rustc-link-arg=-Wl,--as-needed");
-    }
+    println!("cargo:libtorch_lib={}", lib.display());
+    sightline_link_libtorch::from(Path::new(&lib));
 }
 
 /// As torch-sys compiles its own, for the same libtorch.
