@@ -82,20 +82,26 @@ async fn answer(
     request: Result<v1::StreamSearchRequest, Status>,
 ) -> Result<v1::StreamSearchResponse, Status> {
     let request = request?;
-    if request.id.len() > MAX_ID_BYTES {
+    let result = if request.id.len() > MAX_ID_BYTES {
         let message = format!("has {} bytes: give at most {MAX_ID_BYTES}", request.id.len());
-        return Err(GatewayError::invalid("id", message).into());
-    }
-    let asked = request.request.unwrap_or_default();
+        result_from(Err(GatewayError::invalid("id", message).into()))
+    } else {
+        result_of(&shared, request.request.unwrap_or_default()).await
+    };
     Ok(v1::StreamSearchResponse {
+        // The whole of it, too long or not: by nothing else the caller knows which search this is.
         id: request.id,
-        result: Some(result_of(&shared, asked).await),
+        result: Some(result),
     })
 }
 
 /// A search with its outcome: what it failed for is told in its place, and no other search is the worse for it.
 async fn result_of(shared: &Arc<Shared>, request: v1::SearchRequest) -> v1::SearchResult {
-    let outcome = match searching::counted(shared, request).await {
+    result_from(searching::counted(shared, request).await)
+}
+
+fn result_from(answer: Result<v1::SearchResponse, Status>) -> v1::SearchResult {
+    let outcome = match answer {
         Ok(response) => v1::search_result::Outcome::Response(response),
         Err(status) => v1::search_result::Outcome::Error(v1::SearchError {
             code: status.code() as i32,

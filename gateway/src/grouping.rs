@@ -7,7 +7,7 @@ use crate::fusion::{Fused, Proof, Window};
 use crate::query::options::Fusing;
 use crate::retrieval::{Retrieval, Retrieved};
 use serde_json::{Number, Value};
-use sightline_core::filter::{Field, TextField};
+use sightline_core::filter::{Field, FilterError, TextField, parse_field};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, MAX_HITS, Projection, VectorIndex};
 use std::collections::{HashMap, HashSet};
@@ -57,13 +57,20 @@ pub(crate) enum GroupKey {
 }
 
 impl GroupKey {
-    /// Of a field; an error says what could be given.
-    pub(crate) fn of_field(field: Field) -> Result<Self, &'static str> {
+    /// Of a field's name; an error says what could be given.
+    pub(crate) fn of_name(name: &str) -> Result<Self, String> {
+        let field = parse_field(name).map_err(
+            |FilterError {
+                 position,
+                 found,
+                 expected,
+             }| { format!("is no field's name: found {found} at byte {position}, expected {expected}") },
+        )?;
         match field {
             Field::Text(field) => Ok(Self::Text(field)),
             Field::Attribute(name) => Ok(Self::Attribute(name)),
             Field::HasImage | Field::HasText | Field::IndexedAt => {
-                Err("makes no groups: give a text field (uid, image_id, …) or attributes.NAME")
+                Err("makes no groups: give a text field (uid, image_id, …) or attributes.NAME".to_owned())
             }
         }
     }

@@ -81,7 +81,7 @@ pub(crate) async fn run(args: &ExportArgs, servers: &Servers, console: Console) 
 }
 
 /// What is asked for beside the vectors.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "id",
     "key",
     "dataset",
@@ -90,6 +90,7 @@ const FIELDS: [&str; 10] = [
     "image_path",
     "report_text",
     "labels",
+    "boxes",
     "attributes",
     "content_hash",
 ];

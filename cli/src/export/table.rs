@@ -30,7 +30,7 @@ impl Table {
     /// Starts a file; `vectors` are the fields whose vectors it has as columns.
     pub(super) fn new(file: File, vectors: Vec<&'static str>) -> Result<Self, ParquetError> {
         let mut columns = String::new();
-        for name in TEXTS.iter().map(|(name, _)| name).chain(["attributes"].iter()) {
+        for name in TEXTS.iter().map(|(name, _)| name).chain(["attributes", "boxes"].iter()) {
             columns += &format!("OPTIONAL BYTE_ARRAY {name} (UTF8); ");
         }
         columns += "OPTIONAL GROUP labels (LIST) { REPEATED GROUP list { REQUIRED BYTE_ARRAY element (UTF8); } } ";
@@ -80,6 +80,8 @@ impl Table {
         }
         let attributes: Vec<String> = items.iter().map(attributes).collect();
         texts_column(&mut group, attributes.iter().map(|text| Some(text.as_str())))?;
+        let boxes: Vec<Option<String>> = items.iter().map(boxes).collect();
+        texts_column(&mut group, boxes.iter().map(Option::as_deref))?;
         lists_column::<ByteArrayType>(&mut group, &items, |item| {
             item.labels.iter().map(|label| bytes(label)).collect()
         })?;
@@ -116,6 +118,17 @@ fn attributes(item: &v1::Item) -> String {
     let fields = item.attributes.iter().flat_map(|attributes| &attributes.fields);
     let fields: Map<String, Json> = fields.map(|(name, value)| (name.clone(), json(value))).collect();
     Json::Object(fields).to_string()
+}
+
+/// As one text of JSON; none where there are none.
+fn boxes(item: &v1::Item) -> Option<String> {
+    let boxes = item.boxes.iter().map(|found| {
+        serde_json::json!({
+            "label": found.label, "x": found.x, "y": found.y, "width": found.width, "height": found.height
+        })
+    });
+    let boxes: Vec<Json> = boxes.collect();
+    (!boxes.is_empty()).then(|| Json::Array(boxes).to_string())
 }
 
 fn json(value: &Value) -> Json {

@@ -1,11 +1,14 @@
 //! Vectors that were made elsewhere, in and out again, through the program alone.
 
 use crate::program::{Ran, Server, model};
+use serde_json::Value;
+use sightline_core::{DatasetName, ItemKey, RowId};
 use sightline_npy::NpyWriter;
 use std::io::Cursor;
 use std::path::Path;
 
 const ROWS: usize = 600;
+const BOXES: &str = r#"[{"label":"Mass","x":1.5,"y":2.25,"width":3.5,"height":4.75}]"#;
 
 /// A vector of length 1.
 fn vector(number: usize) -> [f32; 4] {
@@ -17,12 +20,13 @@ fn vector(number: usize) -> [f32; 4] {
 /// A table beside an array, as people have them.
 fn files(folder: &Path) {
     let mut array = NpyWriter::<_, f32>::new(Cursor::new(Vec::new()), &[4]).unwrap();
-    let mut table = String::from("uid,image_path,report,labels,age\n");
+    let mut table = String::from("uid,image_path,report,labels,age,boxes\n");
     for number in 0..ROWS {
         array.push(&vector(number)).unwrap();
         let label = ["Mass", "Nodule", ""][number % 3];
+        let boxes = if label == "Mass" { BOXES } else { "" }.replace('"', "\"\"");
         table += &format!(
-            "{},images/{number}.png,\"line 1\nline 2 of {number}\",{label},{}\n",
+            "{},images/{number}.png,\"line 1\nline 2 of {number}\",{label},{},\"{boxes}\"\n",
             number / 2,
             number % 90
         );
@@ -109,6 +113,11 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
         .iter()
         .find(|named| named["name"] == "age");
     assert_eq!(age.unwrap()["maximum"], 89.0, "{counted}");
+    let id = RowId::of_item(&DatasetName::new("iu").unwrap(), &ItemKey::new("images/3.png").unwrap());
+    let item = succeed(&server, &format!("items get {id} --collection m3 --json"))
+        .json()
+        .remove(0);
+    assert_eq!(item["boxes"], serde_json::from_str::<Value>(BOXES).unwrap(), "{item}");
     let said = refused(&server, 1, "search --collection m3 --text x --json");
     assert!(said.contains("serves no model"), "{said}");
 
@@ -130,7 +139,7 @@ fn an_import_whose_array_has_other_rows_than_its_table_writes_nothing_and_says_s
     let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     files(folder.path());
     let table = folder.path().join("merged_df.csv");
-    let rows = std::fs::read_to_string(&table).unwrap() + "1,images/more.png,text,,1\n";
+    let rows = std::fs::read_to_string(&table).unwrap() + "1,images/more.png,text,,1,\n";
     std::fs::write(&table, rows).unwrap();
     let server = Server::start(data.path(), Some(&model()));
     let root = folder.path().display();

@@ -138,6 +138,24 @@ impl IndexChoice<'_> {
             _ => (16, 2..=2048),
         };
         let m = within("m", self.m, m, range);
+        let of_kind: &[&str] = match self.kind {
+            "FLAT" | "DISKANN" => &[],
+            "IVF_FLAT" | "IVF_SQ8" => &["nlist"],
+            "IVF_PQ" => &["nlist", "m"],
+            "HNSW" => &["m", "ef_construction"],
+            // It is the kind that is wrong.
+            _ => &["nlist", "m", "ef_construction"],
+        };
+        let given = [
+            ("nlist", self.nlist),
+            ("m", self.m),
+            ("ef_construction", self.ef_construction),
+        ];
+        for (field, value) in given {
+            if value != 0 && !of_kind.contains(&field) {
+                wrong.push((field, format!("is nothing that {} has: leave it out", self.kind)));
+            }
+        }
         let kind = match self.kind {
             "FLAT" => IndexKind::Flat,
             "IVF_FLAT" => IndexKind::IvfFlat { nlist },
@@ -315,6 +333,8 @@ mod tests {
             ("HNSW", 1, "1 is not in 2 to 2048"),
             ("HNSW", 2049, "2049 is not in 2 to 2048"),
             ("IVF_PQ", -1, "-1 is not in 1 to 65536"),
+            ("FLAT", 8, "is nothing that FLAT has: leave it out"),
+            ("IVF_FLAT", 8, "is nothing that IVF_FLAT has: leave it out"),
         ] {
             assert_eq!(choice(kind, m).check(), Err(vec![("m", told.to_owned())]));
         }

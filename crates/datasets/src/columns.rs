@@ -1,9 +1,10 @@
 //! Which column means what, and what a row's values make of an item.
 
 use crate::entry::{Draft, Wanted, line_key};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use sightline_core::run::Columns;
-use sightline_core::{Item, ItemKey, StoredVector, VectorField};
+use sightline_core::{BoundingBox, Item, ItemKey, StoredVector, VectorField};
 use std::collections::BTreeMap;
 
 const KEY: &[&str] = &["key"];
@@ -13,6 +14,7 @@ pub(crate) const IMAGE_ID: &[&str] = &["image_id"];
 pub(crate) const UID: &[&str] = &["uid"];
 pub(crate) const LABELS: &[&str] = &["labels", "label"];
 const ATTRIBUTES: &str = "attributes";
+const BOXES: &str = "boxes";
 
 /// Which of a table's columns means what, by position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -171,6 +173,10 @@ impl Mapping {
             let Some(value) = values.get_mut(*at).map(Value::take) else {
                 continue;
             };
+            if let Some(boxes) = boxes_of(name, &value) {
+                item.boxes.extend(boxes);
+                continue;
+            }
             let value = match fields_of(name, value) {
                 Ok(fields) => {
                     let fields = fields.into_iter();
@@ -294,6 +300,18 @@ fn fields_of(column: &str, value: Value) -> Result<Map<String, Value>, Value> {
         Value::String(text) if column == ATTRIBUTES => serde_json::from_str(&text).map_err(|_| Value::String(text)),
         value => Err(value),
     }
+}
+
+/// The boxes in a column of that name, which holds them as a list of objects, or as its JSON: so exports write them.
+/// None where it holds anything else.
+fn boxes_of(column: &str, value: &Value) -> Option<Vec<BoundingBox>> {
+    let boxes: Vec<BoundingBox> = match value {
+        Value::Array(_) if column == BOXES => Vec::deserialize(value).ok()?,
+        Value::String(text) if column == BOXES => serde_json::from_str(text).ok()?,
+        _ => return None,
+    };
+    let has_area = |found: &BoundingBox| found.width > 0.0 && found.height > 0.0;
+    boxes.iter().all(has_area).then_some(boxes)
 }
 
 /// A number, where a text is written as JSON writes one and loses nothing by it.

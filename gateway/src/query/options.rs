@@ -5,7 +5,6 @@ use super::violations::Violations;
 use crate::grouping::GroupKey;
 use crate::retrieval::{Retrieval, Retrieved, retrieve, retrieve_by_rank};
 use sightline_core::CollectionName;
-use sightline_core::filter::parse_field;
 use sightline_index::{IndexError, MAX_HITS, VectorIndex};
 use sightline_proto::v1;
 use sightline_proto::v1::search_request::Fusion;
@@ -79,8 +78,7 @@ impl Options {
             }
         }
         let group = Some(request.group_by.as_str()).filter(|name| !name.is_empty());
-        let group = group.and_then(|name| checks.take("group_by", parse_field(name)));
-        let group = group.and_then(|field| checks.take("group_by", GroupKey::of_field(field)));
+        let group = group.and_then(|name| checks.take("group_by", GroupKey::of_name(name)));
         let page = page(request, checks);
         let wanted = if request.page_size == 0 {
             hits("top_k", request.top_k, checks)

@@ -76,20 +76,22 @@ async fn a_batch_of_nothing_of_too_much_or_of_two_collections_is_refused() {
 async fn a_stream_answers_each_search_under_its_id() {
     let world = world().await;
     let searches = ["aab", "bbc", "ccd", ""].into_iter().cycle().take(40).enumerate();
-    let requests = searches.map(|(number, text)| v1::StreamSearchRequest {
-        id: format!("{number}:{text}"),
+    let request = |id, text| v1::StreamSearchRequest {
+        id,
         request: Some(v1::SearchRequest {
             collection: "collections/c".into(),
             ..asked(text)
         }),
-    });
-    let requests = futures::stream::iter(requests.collect::<Vec<_>>());
+    };
+    let too_long = request(format!("{}:", "x".repeat(256)), "aab");
+    let requests = searches.map(|(number, text)| request(format!("{number}:{text}"), text));
+    let requests = futures::stream::iter(std::iter::once(too_long).chain(requests).collect::<Vec<_>>());
     let mut answers = world.search().await.stream_search(requests).await.unwrap().into_inner();
     let mut found = BTreeMap::new();
     while let Some(answer) = answers.message().await.unwrap() {
         found.insert(answer.id.clone(), short(&answer.result.unwrap()));
     }
-    assert_eq!(found.len(), 40);
+    assert_eq!(found.len(), 41);
     for (id, found) in found {
         let (_, text) = id.split_once(':').unwrap();
         let expected = if text.is_empty() {

@@ -286,10 +286,13 @@ impl Parser<'_> {
                 "false" => Ok(Literal::Bool(false)),
                 _ => Err(self.cursor.error_at(start, "true or false")),
             },
-            Field::IndexedAt => number(self.cursor.word()).map(Literal::Number).ok_or_else(|| {
-                self.cursor
-                    .error_at(start, "a number: milliseconds since 1970-01-01 UTC")
-            }),
+            Field::IndexedAt => number(self.cursor.word())
+                .filter(|number| number.is_finite())
+                .map(Literal::Number)
+                .ok_or_else(|| {
+                    self.cursor
+                        .error_at(start, "a number: milliseconds since 1970-01-01 UTC")
+                }),
             Field::Attribute(_) => {
                 if let Some(text) = self.cursor.quoted()? {
                     return Ok(Literal::Text(text));
@@ -305,7 +308,13 @@ impl Parser<'_> {
                         .error_at(start, "a value (null is compared alone: attributes.NAME = null)")),
                     "true" => Ok(Literal::Bool(true)),
                     "false" => Ok(Literal::Bool(false)),
-                    _ => Ok(number(&word).map_or(Literal::Text(word), Literal::Number)),
+                    _ => match number(&word) {
+                        Some(number) if number.is_finite() => Ok(Literal::Number(number)),
+                        Some(_) => Err(self
+                            .cursor
+                            .error_at(start, "a number within 1.8e308 (quote it if a text is meant)")),
+                        None => Ok(Literal::Text(word)),
+                    },
                 }
             }
         }
@@ -330,12 +339,12 @@ impl Parser<'_> {
     }
 }
 
-/// A number as JSON writes them, finite.
+/// A number as JSON writes them; infinite where it is beyond those that 64-bit floats hold.
 fn number(word: &str) -> Option<f64> {
     let digits = word.strip_prefix('-').unwrap_or(word);
     let plain = digits.starts_with(|c: char| c.is_ascii_digit())
         && digits
             .chars()
             .all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-'));
-    word.parse().ok().filter(|value: &f64| plain && value.is_finite())
+    word.parse().ok().filter(|_| plain)
 }

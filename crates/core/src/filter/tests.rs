@@ -174,6 +174,8 @@ fn a_mistake_is_told_with_its_place() {
         ("has_image = yes", 12, "`yes`", "true or false"),
         ("indexed_at > soon", 13, "`soon`", "milliseconds"),
         ("indexed_at > 1e999", 13, "`1e999`", "milliseconds"),
+        ("attributes.a = 1e999", 15, "`1e999`", "within 1.8e308"),
+        ("attributes.a < -1e999", 15, "`-1e999`", "quote it"),
         ("NOT NOT uid = a", 4, "`NOT`", "a field"),
     ] {
         let error = parse(text).expect_err(text);

@@ -61,6 +61,32 @@ fn a_column_of_attributes_is_taken_apart_as_an_export_wrote_it() {
 }
 
 #[test]
+fn a_column_of_boxes_gives_boxes_as_an_export_wrote_them() {
+    let wanted = |boxes, from_text| {
+        let item = wanted(
+            &["image", "boxes"],
+            &Columns::default(),
+            json!(["a.png", boxes]),
+            from_text,
+        );
+        let item = item.unwrap().item;
+        (
+            serde_json::to_value(&item.boxes).unwrap(),
+            serde_json::to_value(&item.attributes).unwrap(),
+        )
+    };
+    let boxes = json!([{"label": "Mass", "x": 1.5, "y": 0.0, "width": 20.0, "height": 8.25}]);
+    for from_text in [false, true] {
+        assert_eq!(wanted(json!(boxes.to_string()), from_text), (boxes.clone(), json!({})));
+    }
+    assert_eq!(wanted(boxes.clone(), false), (boxes.clone(), json!({})));
+    // Whatever else a column of that name holds is an attribute, like any other.
+    let flat = boxes.to_string().replace("8.25", "0.0");
+    assert_eq!(wanted(json!(flat), true), (json!([]), json!({"boxes": flat})));
+    assert_eq!(wanted(json!("3"), true), (json!([]), json!({"boxes": 3})));
+}
+
+#[test]
 fn named_columns_win_and_only_named_attributes_are_kept() {
     let columns = Columns {
         key: Some("id".into()),
