@@ -9,7 +9,7 @@ use crate::now_and_then::now_and_then;
 use crate::planner::{PlanError, describe};
 use crate::publish::{publish_watch, shard_queue};
 use crate::split::Splitter;
-use crate::tracker::Tracker;
+use crate::tracker::{Tracker, unless_unreadable};
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{PlanMessage, RunId, ShardMessage};
 use sightline_queue::{Message, dead_letters};
@@ -63,7 +63,7 @@ impl DeadLetters {
             let page = state.list_runs(after).await?;
             for run in page.runs {
                 if !known.contains_key(&run)
-                    && let Some(document) = state.run(&run).await?
+                    && let Some(document) = unless_unreadable(&run, state.run(&run).await)?
                 {
                     known.insert(run, shard_queue(&document));
                 }

@@ -9,10 +9,10 @@ use sightline_service::ServiceError;
 use sightline_state::StateError;
 
 pub(crate) fn state_error(error: StateError) -> ServiceError {
-    if error.is_retryable() {
-        ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER)
-    } else {
-        ServiceError::internal(error)
+    match error {
+        error if error.is_retryable() => ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER),
+        StateError::Document { .. } => ServiceError::failed_precondition("STATE_UNREADABLE", describe(&error)),
+        StateError::Object(error) => ServiceError::internal(error),
     }
 }
 

@@ -9,6 +9,7 @@ mod answer;
 mod audit;
 mod config;
 mod coordinator;
+mod create;
 mod dead_letters;
 mod errors;
 mod failures;

@@ -4,10 +4,10 @@
 
 use crate::now_and_then::now_and_then;
 use crate::planner::PlanError;
-use crate::publish::publish_link;
+use crate::publish::{publish_link, publish_watch};
 use crate::tracker::Tracker;
 use crate::waiting::Waiting;
-use sightline_core::{LinkId, RunId};
+use sightline_core::{Link, LinkId, RunId};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,8 @@ impl LostLinks {
         let Some((open, outstanding)) = self.tracker.open_links(run).await? else {
             return Ok(Some(Seen::Planned));
         };
-        if outstanding >= u64::from(document.spec.window_shards) || self.waiting.planning_waits_for(run).is_some() {
+        if outstanding >= u64::from(document.spec.window_shards) || self.waiting.planning_waits_for(run, now).is_some()
+        {
             return Ok(None);
         }
         let links: Vec<_> = open.iter().map(|link| link.id(run)).collect();
@@ -100,14 +101,13 @@ impl LostLinks {
             return Ok(Some(Seen::Open { links, since, patience }));
         }
         tracing::warn!(%run, links = links.len(), after = ?patience, "planning stands still: its links are published again");
+        let (queue, traceparent) = (self.tracker.queue.as_ref(), document.traceparent.as_deref());
+        if open == [Link::default()] {
+            // Nothing of it was ever followed: its creator may have died before its first message.
+            publish_watch(queue, &document, traceparent).await?;
+        }
         for link in &open {
-            publish_link(
-                self.tracker.queue.as_ref(),
-                &document,
-                link,
-                document.traceparent.as_deref(),
-            )
-            .await?;
+            publish_link(queue, &document, link, traceparent).await?;
         }
         Ok(Some(Seen::Open {
             links,

@@ -5,7 +5,7 @@ use crate::planner::{PlanError, Planner};
 use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField};
 use sightline_core::{
-    ManifestEntry, MirrorDone, MirrorPlan, MirrorSpec, MirroredRow, MirroredRows, Row, RowId, RunDocument,
+    DatasetName, ManifestEntry, MirrorDone, MirrorPlan, MirrorSpec, MirroredRow, MirroredRows, Row, RowId, RunDocument,
     StopDocument, StopReason,
 };
 use sightline_datasets::is_unnamed;
@@ -142,7 +142,9 @@ impl Mirror<'_> {
         let shards = self.planner.tracker.shards(&self.document.run).await?;
         let interval = Interval::of(part, parts);
         let named = self.named(&shards, interval).await?;
-        self.list(interval, &named).await?;
+        if !self.list(interval, &named).await? {
+            return Ok(None);
+        }
         if part + 1 < parts {
             return Ok(Some(Cursor::Find(part + 1, parts).text()));
         }
@@ -176,10 +178,16 @@ impl Mirror<'_> {
         Ok(named)
     }
 
-    async fn list(&self, interval: Interval, named: &Named) -> Result<(), PlanError> {
+    /// Whether the run was stopped meanwhile: then nothing more is written down, and nothing deleted.
+    async fn is_stopped(&self) -> Result<bool, PlanError> {
+        Ok(self.planner.state.stop(&self.document.run).await?.is_some())
+    }
+
+    /// Whether all of them were written down; not where the run was stopped.
+    async fn list(&self, interval: Interval, named: &Named) -> Result<bool, PlanError> {
         let state = &self.planner.state;
         let filter = Filter::And(vec![
-            self.of_dataset(),
+            of_dataset(&self.document.spec.dataset.name),
             Filter::Compare {
                 field: Field::Text(TextField::RunId),
                 op: Comparison::NotEqual,
@@ -189,6 +197,9 @@ impl Mirror<'_> {
         let mut list = self.empty_list();
         let mut after = interval.before();
         loop {
+            if self.is_stopped().await? {
+                return Ok(false);
+            }
             let page = self.scan(&filter, after.as_ref()).await?;
             let is_last = page.len() < PAGE_ROWS || page.last().is_some_and(|row| !interval.holds(&row.id));
             after = page.last().map(|row| row.id.clone());
@@ -201,7 +212,8 @@ impl Mirror<'_> {
                 }
             }
             if is_last {
-                return Ok(state.put_mirrored_rows(&list).await?);
+                state.put_mirrored_rows(&list).await?;
+                return Ok(true);
             }
         }
     }
@@ -218,28 +230,20 @@ impl Mirror<'_> {
         row.run_id != self.document.run && row.indexed_at < self.document.created_at
     }
 
-    fn of_dataset(&self) -> Filter {
-        Filter::Compare {
-            field: Field::Text(TextField::Dataset),
-            op: Comparison::Equal,
-            value: Literal::Text(self.document.spec.dataset.name.to_string()),
-        }
-    }
-
     async fn scan(&self, filter: &Filter, after: Option<&RowId>) -> Result<Vec<Row>, PlanError> {
         let collection = &self.document.spec.collection;
         let page = self
             .index
             .scan(collection, Some(filter), after, PAGE_ROWS, Projection::Metadata);
-        unless_dropped(page.await)
+        Ok(unless_dropped(page.await)?)
     }
 
     /// All rows are written down: says so, unless deleting them would be dangerous.
     async fn decide(&self, named: &Named) -> Result<Option<String>, PlanError> {
         let (state, run) = (&self.planner.state, &self.document.run);
         let rows = self.listed_rows().await?;
-        let collection = &self.document.spec.collection;
-        let of = unless_dropped(self.index.count(collection, Some(&self.of_dataset())).await)?;
+        // Of those that were there before it: with the run's own, a wrong root that holds enough would pass.
+        let of = self.document.rows_before.unwrap_or(rows);
         if let Some(message) = self.danger(named, rows, of) {
             // Another holder of this message may have decided, and its deleting changed what was counted here.
             if state.mirror_plan(run).await?.is_some() {
@@ -253,6 +257,9 @@ impl Mirror<'_> {
             };
             state.stop_run(&stop).await?;
             self.planner.tracker.changed(run).await;
+            return Ok(None);
+        }
+        if self.is_stopped().await? {
             return Ok(None);
         }
         let run = run.clone();
@@ -329,15 +336,24 @@ impl Mirror<'_> {
         if ids.is_empty() {
             return Ok(());
         }
-        unless_dropped(self.index.delete(collection, &ids).await)
+        Ok(unless_dropped(self.index.delete(collection, &ids).await)?)
     }
 }
 
-/// A collection that was dropped meanwhile holds no rows.
-fn unless_dropped<T: Default>(result: Result<T, IndexError>) -> Result<T, PlanError> {
+/// The rows of a dataset.
+pub(crate) fn of_dataset(dataset: &DatasetName) -> Filter {
+    Filter::Compare {
+        field: Field::Text(TextField::Dataset),
+        op: Comparison::Equal,
+        value: Literal::Text(dataset.to_string()),
+    }
+}
+
+/// A collection that is not there, or not any more, holds no rows.
+pub(crate) fn unless_dropped<T: Default>(result: Result<T, IndexError>) -> Result<T, IndexError> {
     match result {
         Err(IndexError::NoCollection(_)) => Ok(T::default()),
-        other => Ok(other?),
+        other => other,
     }
 }
 
@@ -366,7 +382,7 @@ pub(crate) fn danger(root: &str, spec: &MirrorSpec, items: u64, unnamed: u64, ro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sightline_core::{DatasetName, ItemKey};
+    use sightline_core::ItemKey;
 
     #[test]
     fn parts_of_all_ids_leave_none_out_and_hold_none_twice() {

@@ -1,12 +1,11 @@
 //! A run that is only planned and counted: what the dataset holds, told as it is read. Nothing is stored or queued.
 
 use crate::errors::{plan_error, violations};
-use crate::mirror::danger;
+use crate::mirror::{danger, of_dataset};
 use crate::planner::PlanError;
 use crate::request;
 use crate::service::CoordinatorService;
 use sightline_core::collection::preprocessing;
-use sightline_core::filter::{Comparison, Field, Filter, Literal, TextField};
 use sightline_core::{
     CollectionDescription, FailureReason, Item, ManifestEntry, Outcome, Range, RowId, RunSpec, SkipReason,
 };
@@ -103,12 +102,9 @@ impl CoordinatorService {
             }
         }
         if let (Some((index, _)), Some(mirror)) = (&existing, &spec.mirror) {
-            let of_dataset = Filter::Compare {
-                field: Field::Text(TextField::Dataset),
-                op: Comparison::Equal,
-                value: Literal::Text(spec.dataset.name.to_string()),
-            };
-            let all = index.count(&spec.collection, Some(&of_dataset)).await?;
+            let all = index
+                .count(&spec.collection, Some(&of_dataset(&spec.dataset.name)))
+                .await?;
             let rows = all.saturating_sub(counts.rows);
             counts.deleted = Some(rows);
             counts.refusal = danger(&spec.dataset.root, mirror, counts.workable, counts.unnamed, rows, all);

@@ -1,13 +1,13 @@
 //! Rebuilding of messages from objects: after the broker is lost for good, and at each start of a standalone, whose
 //! queue is in memory.
 
-use crate::planner::PlanError;
+use crate::planner::{PlanError, describe};
 use crate::publish::{publish_link, publish_shard, publish_split, publish_watch, shard_queue};
 use crate::tracker::Tracker;
 use sightline_core::RunId;
 use sightline_core::message::queues;
 use sightline_queue::JobQueue;
-use sightline_state::State;
+use sightline_state::{State, StateError};
 
 /// Publishes every message that a run needs to end: its links without node, its shards without result. What is in
 /// the queue already is there twice then, which costs time and changes nothing.
@@ -65,7 +65,7 @@ pub(crate) async fn resume_run(
     Ok(messages)
 }
 
-/// Does so for every run that has not ended.
+/// Does so for every run that has not ended. One that cannot be used, of a newer version say, is named and left.
 ///
 /// # Errors
 /// When state or queue failed.
@@ -74,7 +74,13 @@ pub(crate) async fn resume_unfinished(state: &State, tracker: &Tracker, queue: &
     loop {
         let page = state.list_runs(after).await?;
         for run in &page.runs {
-            let messages = resume_run(state, tracker, queue, run).await?;
+            let messages = match resume_run(state, tracker, queue, run).await {
+                Err(PlanError::State(error @ StateError::Document { .. })) => {
+                    tracing::error!(%run, error = describe(&error), "a run is not gone on with");
+                    continue;
+                }
+                messages => messages?,
+            };
             if messages > 0 {
                 tracing::info!(%run, messages, "resumed");
             }

@@ -1,10 +1,11 @@
 //! Runs made of other runs: the failed items once more, and every message once more.
 
+use crate::create::check_request_id;
 use crate::errors::{plan_error, violations};
 use crate::progress::RunSnapshot;
 use crate::request::Violations;
 use crate::resume::resume_run;
-use crate::service::{CoordinatorService, check_request_id};
+use crate::service::CoordinatorService;
 use sightline_core::{ItemSelection, RunId, RunSpec, SelectedOutcome};
 use sightline_proto::v1;
 use sightline_service::ServiceError;

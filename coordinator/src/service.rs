@@ -1,17 +1,15 @@
 //! The gRPC service.
 
 use crate::answer;
-use crate::errors::{queue_error, state_error, violations};
+use crate::errors::state_error;
 use crate::failures::{self, FailuresCursor};
 use crate::metrics::CoordinatorMetrics;
 use crate::planner::describe;
 use crate::progress::RunSnapshot;
-use crate::publish::{publish_link, publish_watch, shard_queue};
-use crate::request::{self, Violations};
-use crate::tracker::Tracker;
+use crate::publish::shard_queue;
+use crate::tracker::{Tracker, unless_unreadable};
 use crate::waiting::Waiting;
-use sightline_core::message::queues;
-use sightline_core::{Clock, Link, RunDocument, RunId, RunSpec, StopDocument, StopReason, Timestamp};
+use sightline_core::{Clock, RunDocument, RunId, StopDocument, StopReason, Timestamp};
 use sightline_index::LazyIndex;
 use sightline_objects::Stores;
 use sightline_proto::v1;
@@ -19,7 +17,6 @@ use sightline_proto::v1::coordinator_server::Coordinator;
 use sightline_queue::JobQueue;
 use sightline_service::ServiceError;
 use sightline_state::State;
-use sightline_telemetry::current_traceparent;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -28,9 +25,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-/// Who asks, until callers have identities.
-const ANONYMOUS: &str = "anonymous";
-const MAX_REQUEST_ID: usize = 128;
 /// How long a caller should wait when something is away.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How often a watched run is looked at, and how often it is told at least.
@@ -56,17 +50,6 @@ pub struct CoordinatorService {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: CoordinatorMetrics,
     pub(crate) shutdown: CancellationToken,
-}
-
-/// Notes what is wrong with a caller's name for a request.
-pub(crate) fn check_request_id(request_id: &str, wrong: &mut Violations) {
-    let characters = request_id.chars().count();
-    if !(1..=MAX_REQUEST_ID).contains(&characters) {
-        wrong.add(
-            "request_id",
-            format!("has {characters} characters: use 1 to {MAX_REQUEST_ID}"),
-        );
-    }
 }
 
 /// The run in `runs/{run}`.
@@ -118,7 +101,10 @@ impl CoordinatorService {
             return None;
         }
         let document = &snapshot.document;
-        if let Some((what, since)) = self.waiting.planning_waits_for(&document.run) {
+        // What kept a link is past where no link is left: another coordinator may have followed it.
+        let plans = !snapshot.plan_complete || snapshot.is_mirroring();
+        let waits = self.waiting.planning_waits_for(&document.run, Instant::now());
+        if let Some((what, since)) = waits.filter(|_| plans) {
             return Some(answer::since(&what, since));
         }
         if snapshot.outstanding() == 0 {
@@ -150,117 +136,6 @@ impl CoordinatorService {
         self.clock.now().millis_since(document.created_at)
     }
 
-    async fn create(&self, request: v1::CreateRunRequest) -> Result<v1::Run, ServiceError> {
-        let mut wrong = Violations::default();
-        check_request_id(&request.request_id, &mut wrong);
-        let spec = match request::run_spec(request.spec.as_ref()) {
-            Ok(spec) if wrong.0.is_empty() => spec,
-            Ok(_) => return Err(violations(wrong)),
-            Err(more) => {
-                wrong.0.extend(more.0);
-                return Err(violations(wrong));
-            }
-        };
-        if request.validate_only {
-            self.check_root(&spec).await?;
-            let run = RunId::of_request(ANONYMOUS, &request.request_id);
-            self.check_no_other(&run, &spec).await?;
-            return Ok(v1::Run {
-                spec: Some(answer::api_spec(&spec)),
-                ..v1::Run::default()
-            });
-        }
-        self.store_and_start(spec, request.request_id).await
-    }
-
-    /// Stores a run and publishes its first link. Doing it twice has the effect of once.
-    pub(crate) async fn store_and_start(&self, spec: RunSpec, request_id: String) -> Result<v1::Run, ServiceError> {
-        self.check_root(&spec).await?;
-        let run = RunId::of_request(ANONYMOUS, &request_id);
-        self.check_no_other(&run, &spec).await?;
-        let document = RunDocument {
-            run,
-            caller: ANONYMOUS.into(),
-            request_id,
-            spec,
-            created_at: self.clock.now(),
-            traceparent: current_traceparent(),
-        };
-        if document.spec.mirror.is_some() {
-            self.open_index().await?;
-        }
-        let stored = self.state.create_run(&document).await.map_err(state_error)?;
-        let name = format!("runs/{}", document.run);
-        if stored.spec != document.spec {
-            let message = format!(
-                "request_id {:?} made {name} with another specification: use another request_id, or the same specification",
-                document.request_id
-            );
-            return Err(ServiceError::already_exists("run", name, message));
-        }
-        // Published again where the request is repeated: the first caller may have died in between.
-        let snapshot = self.snapshot(&document.run).await?;
-        if !snapshot.state.is_final() {
-            let traceparent = stored.traceparent.as_deref();
-            let queue = self.queue.as_ref();
-            queue.declare(queues::PLAN).await.map_err(queue_error)?;
-            let published = publish_watch(queue, &stored, traceparent).await;
-            published.map_err(queue_error)?;
-            if snapshot.planned_shards == 0 {
-                let published = publish_link(queue, &stored, &Link::default(), traceparent).await;
-                published.map_err(queue_error)?;
-            }
-        }
-        let snapshot = self.snapshot(&document.run).await?;
-        tracing::info!(run = %document.run, dataset = %stored.spec.dataset.name, "run created");
-        self.metrics.run_created();
-        Ok(self.api_run(&snapshot).await)
-    }
-
-    /// A root that cannot be opened is the caller's mistake, told at once.
-    pub(crate) async fn check_root(&self, spec: &RunSpec) -> Result<(), ServiceError> {
-        let previews = spec.previews.as_ref().and_then(|previews| previews.root.as_ref());
-        let roots = [
-            ("spec.dataset.root", Some(&spec.dataset.root)),
-            ("spec.previews.root", previews),
-        ];
-        for (field, root) in roots.into_iter().filter_map(|(field, root)| Some((field, root?))) {
-            if let Err(error) = self.datasets.open(root).await
-                && !error.is_retryable()
-            {
-                return Err(ServiceError::invalid_argument(field, describe(&error)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Two runs over one dataset and collection at once would undo each other's work. Where two slip through, side by
-    /// side, their rows have the same keys.
-    async fn check_no_other(&self, run: &RunId, spec: &RunSpec) -> Result<(), ServiceError> {
-        let mut after = None;
-        loop {
-            let page = self.state.list_runs(after).await.map_err(state_error)?;
-            for other in page.runs.iter().filter(|other| *other != run) {
-                let Some(document) = self.tracker.document(other).await.map_err(state_error)? else {
-                    continue;
-                };
-                let same =
-                    document.spec.dataset.name == spec.dataset.name && document.spec.collection == spec.collection;
-                if same && !self.fresh_snapshot(other).await?.state.is_final() {
-                    let message = format!(
-                        "runs/{other} is working on dataset {} and collection {} already: wait for its end, or cancel it",
-                        spec.dataset.name, spec.collection
-                    );
-                    return Err(ServiceError::failed_precondition("RUN_IN_PROGRESS", message));
-                }
-            }
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(()),
-            }
-        }
-    }
-
     async fn list(&self, request: v1::ListRunsRequest) -> Result<v1::ListRunsResponse, ServiceError> {
         let size = page_size(request.page_size, DEFAULT_RUNS_PAGE)?;
         let before = match request.page_token.as_str() {
@@ -278,7 +153,10 @@ impl CoordinatorService {
         };
         let mut runs = Vec::with_capacity(newest.len());
         for (_, run) in &newest {
-            runs.push(self.api_run(&self.snapshot(run).await?).await);
+            let snapshot = unless_unreadable(run, self.tracker.snapshot(run).await);
+            if let Some(snapshot) = snapshot.map_err(state_error)? {
+                runs.push(self.api_run(&snapshot).await);
+            }
         }
         Ok(v1::ListRunsResponse { runs, next_page_token })
     }
@@ -289,7 +167,8 @@ impl CoordinatorService {
         loop {
             let page = self.state.list_runs(after).await.map_err(state_error)?;
             for run in page.runs {
-                if let Some(document) = self.state.run(&run).await.map_err(state_error)? {
+                let document = unless_unreadable(&run, self.state.run(&run).await);
+                if let Some(document) = document.map_err(state_error)? {
                     runs.push((document.created_at, run));
                 }
             }
@@ -301,7 +180,7 @@ impl CoordinatorService {
     }
 
     async fn cancel(&self, run: &RunId) -> Result<v1::Run, ServiceError> {
-        let snapshot = self.snapshot(run).await?;
+        let snapshot = self.fresh_snapshot(run).await?;
         if !snapshot.state.is_final() {
             let stop = StopDocument {
                 run: run.clone(),

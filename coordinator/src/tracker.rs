@@ -1,5 +1,6 @@
 //! What one coordinator knows of runs, kept fresh by `refresh`.
 
+use crate::planner::describe;
 use crate::progress::{RunProgress, RunSnapshot};
 use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::{Clock, Link, LinkId, PlanNode, RunDocument, RunId, ShardId};
@@ -233,6 +234,18 @@ impl Tracker {
         Ok(Some(Arc::clone(
             runs.entry(run.clone()).or_insert_with(|| Arc::new(Mutex::new(fresh))),
         )))
+    }
+}
+
+/// Of many runs: one whose document cannot be used, of a newer version say, is left out and keeps none of the others
+/// waiting.
+pub(crate) fn unless_unreadable<T>(run: &RunId, read: Result<Option<T>, StateError>) -> Result<Option<T>, StateError> {
+    match read {
+        Err(error @ StateError::Document { .. }) => {
+            tracing::warn!(%run, error = describe(&error), "a run is left out");
+            Ok(None)
+        }
+        read => read,
     }
 }
 

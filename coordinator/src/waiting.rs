@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A worker that was not heard of for so long is forgotten. Workers report every five seconds.
 const FORGET_AFTER: Duration = Duration::from_secs(16);
+/// What kept planning from going on is past after so long, twice as long as a link waits at most: another coordinator has
+/// taken it since, or would have noted the same here.
+const FORGET_PLANNING_AFTER: Duration = Duration::from_secs(120);
 /// How long to wait before listening again after the subscription failed.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
@@ -18,7 +21,15 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     workers: Mutex<HashMap<String, (WorkerReport, Instant)>>,
-    planning: Mutex<HashMap<RunId, (String, Timestamp)>>,
+    planning: Mutex<HashMap<RunId, Kept>>,
+}
+
+/// What kept this coordinator from planning a run.
+#[derive(Debug)]
+struct Kept {
+    by: String,
+    since: Timestamp,
+    noted: Instant,
 }
 
 impl Waiting {
@@ -49,21 +60,30 @@ impl Waiting {
     /// Takes note of what kept this coordinator from planning a run; none where it went on.
     pub(crate) fn planning(&self, run: &RunId, waits_for: Option<String>, now: Timestamp) {
         let mut planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = Instant::now();
+        planning.retain(|_, kept| !kept.is_past(noted));
         match waits_for {
             // It may be told in other words each time: what counts is since when nothing goes on.
-            Some(what) => planning.entry(run.clone()).or_insert_with(|| (String::new(), now)).0 = what,
+            Some(by) => {
+                let since = planning.get(run).map_or(now, |kept| kept.since);
+                planning.insert(run.clone(), Kept { by, since, noted });
+            }
             None => drop(planning.remove(run)),
         }
     }
 
     /// What keeps this coordinator from planning a run, and since when.
     #[must_use]
-    pub(crate) fn planning_waits_for(&self, run: &RunId) -> Option<(String, Timestamp)> {
-        self.planning
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(run)
-            .cloned()
+    pub(crate) fn planning_waits_for(&self, run: &RunId, now: Instant) -> Option<(String, Timestamp)> {
+        let planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = planning.get(run).filter(|kept| !kept.is_past(now))?;
+        Some((kept.by.clone(), kept.since))
+    }
+}
+
+impl Kept {
+    fn is_past(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.noted) >= FORGET_PLANNING_AFTER
     }
 }
 
@@ -129,22 +149,25 @@ mod tests {
         );
     }
 
-    #[test]
-    fn planning_waits_since_it_first_did_whatever_the_words_are_until_it_goes_on() {
+    #[tokio::test(start_paused = true)]
+    async fn planning_waits_since_it_first_did_whatever_the_words_are_until_it_goes_on() {
         let (waiting, run) = (Waiting::default(), RunId::of_request("a", "b"));
         waiting.planning(&run, Some("the store".into()), Timestamp(5));
         waiting.planning(&run, Some("the broker".into()), Timestamp(9));
         assert_eq!(
-            waiting.planning_waits_for(&run),
+            waiting.planning_waits_for(&run, Instant::now()),
             Some(("the broker".into(), Timestamp(5)))
         );
         waiting.planning(&run, None, Timestamp(10));
-        assert_eq!(waiting.planning_waits_for(&run), None);
+        assert_eq!(waiting.planning_waits_for(&run, Instant::now()), None);
         waiting.planning(&run, Some("the store".into()), Timestamp(11));
         assert_eq!(
-            waiting.planning_waits_for(&run),
+            waiting.planning_waits_for(&run, Instant::now()),
             Some(("the store".into(), Timestamp(11)))
         );
+        // Another coordinator has taken the link since.
+        tokio::time::advance(FORGET_PLANNING_AFTER).await;
+        assert_eq!(waiting.planning_waits_for(&run, Instant::now()), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -38,6 +38,15 @@ async fn it_can_be_tried_again() {
 }
 
 #[tokio::test]
+async fn it_is_not_cancelled_any_more() {
+    let (fixture, other, name) = just_ended().await;
+    let told = fixture.until(&name, |run| run.end_time.is_some()).await.state();
+    let cancel = v1::CancelRunRequest { name };
+    let cancelled = other.api().cancel_run(Request::new(cancel)).await.unwrap();
+    assert_eq!(cancelled.into_inner().state(), told);
+}
+
+#[tokio::test]
 async fn it_is_in_no_other_runs_way() {
     let (fixture, other, _) = just_ended().await;
     other.create("next", fixture.spec()).await.unwrap();

@@ -4,10 +4,12 @@ use crate::between::{Between, Fault};
 use crate::fixture::{Fixture, work};
 use sightline_core::message::queues;
 use sightline_proto::v1;
+use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
+use tonic::Request;
 
 /// Longer than a coordinator waits before it publishes a link again, and less than twice as long.
 const LATER: Duration = Duration::from_secs(70);
@@ -55,15 +57,70 @@ async fn a_link_that_the_broker_lost_is_published_again_when_planning_stood_stil
 }
 
 #[tokio::test]
+async fn a_run_whose_creator_died_before_its_first_message_is_watched_too() {
+    // The watch message and the link.
+    let (fixture, _) = forgetting(2).await;
+    let spec = v1::RunSpec {
+        mirror: Some(v1::run_spec::Mirror { max_share: 1.0 }),
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    let start = Instant::now();
+    for at in 0..2 {
+        let looked = fixture.coordinator.look_for_lost_links(start + LATER * at).await;
+        looked.unwrap();
+    }
+    let mut consumer = fixture.consumer().await;
+    for _ in 0..2 {
+        work(&fixture, consumer.as_mut(), &[]).await;
+    }
+    // It ends when somebody has looked for rows to delete.
+    let ended = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert_eq!(ended.state(), v1::run::State::Succeeded);
+}
+
+/// A run of a later version, or a damaged one.
+fn break_a_run(fixture: &Fixture) {
+    let runs = fixture.folder.path().join("state/runs");
+    let broken = runs.join("00000000000000000000000000000000");
+    std::fs::create_dir_all(&broken).unwrap();
+    std::fs::write(broken.join("run.json"), "{").unwrap();
+}
+
+#[tokio::test]
+async fn runs_are_created_listed_and_gone_on_with_beside_one_that_cannot_be_read() {
+    let fixture = Fixture::new(15).await;
+    break_a_run(&fixture);
+    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    let listed = fixture
+        .api()
+        .list_runs(Request::new(v1::ListRunsRequest::default()))
+        .await;
+    let listed: Vec<String> = listed
+        .unwrap()
+        .into_inner()
+        .runs
+        .into_iter()
+        .map(|run| run.name)
+        .collect();
+    assert_eq!(listed, [run.name]);
+    fixture.coordinator.resume().await.unwrap();
+    fixture.coordinator.look_through_dead_letters().await.unwrap();
+    let name = format!("runs/{}", "0".repeat(32));
+    let status = fixture
+        .api()
+        .get_run(Request::new(v1::GetRunRequest { name }))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), tonic::Code::FailedPrecondition);
+    assert!(status.message().contains("run.json"), "{status}");
+}
+
+#[tokio::test]
 async fn a_run_that_cannot_be_read_keeps_no_other_waiting() {
     let (fixture, links) = forgetting(1).await;
     let run = fixture.create("r", fixture.spec()).await.unwrap();
-    let broken = fixture
-        .folder
-        .path()
-        .join("state/runs/00000000000000000000000000000000");
-    std::fs::create_dir(&broken).unwrap();
-    std::fs::write(broken.join("run.json"), "{").unwrap();
+    break_a_run(&fixture);
     let start = Instant::now();
     for at in 0..2 {
         fixture

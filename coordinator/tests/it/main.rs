@@ -279,6 +279,11 @@ async fn a_second_live_run_over_one_dataset_and_collection_is_refused_by_the_fir
     work(&fixture, consumer.as_mut(), &[]).await;
     fixture.until(&first.name, |run| run.end_time.is_some()).await;
     fixture.create("r2", fixture.spec()).await.unwrap();
+    let again = fixture.create("r1", fixture.spec()).await.unwrap();
+    assert_eq!(
+        again.name, first.name,
+        "a repeated request finds its run, whatever else goes on"
+    );
 }
 
 #[tokio::test]

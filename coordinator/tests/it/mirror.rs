@@ -1,10 +1,12 @@
 //! Runs that delete what their dataset holds no more.
 
 use crate::fixture::{Fixture, LIMIT, id, planning, work};
+use crate::state_root::cancelling;
+use sightline_core::document::Document;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
     CollectionName, DatasetName, IndexKind, Item, ItemKey, Link, MirrorPlan, MirroredRow, MirroredRows, Row, RowId,
-    RunId, Timestamp, VectorField,
+    RunId, StopDocument, StopReason, Timestamp, VectorField,
 };
 use sightline_index::Projection;
 use sightline_index::conformance::fixture::{description, unit_vector};
@@ -167,6 +169,49 @@ async fn an_empty_dataset_and_one_that_lost_too_much_are_not_mirrored_and_say_so
     let ended = done(&fixture, &run, 1).await;
     assert_eq!((ended.state(), ended.deleted_rows), (v1::run::State::Succeeded, 2));
     assert_eq!(keys(&fixture).await, names(&["pictures/a.png"]));
+}
+
+#[tokio::test]
+async fn a_wrong_root_that_holds_enough_items_is_not_mirrored_for_the_rows_that_it_adds() {
+    let fixture = Fixture::new(4).await;
+    let rows = ["a.png", "b.png", "c.png"].map(|key| older("pictures", key));
+    fill(&fixture, &rows).await;
+    let run = fixture.create("r", mirroring(&fixture, 0.0)).await.unwrap();
+    let added =
+        ["0000.png", "0001.png", "0002.png", "0003.png"].map(|key| row("pictures", key, &run.name, u64::MAX / 4));
+    fixture.index.upsert(&collection(), &added).await.unwrap();
+    let refused = done(&fixture, &run, 1).await;
+    assert_eq!((refused.state(), refused.deleted_rows), (v1::run::State::Failed, 0));
+    assert!(
+        refused.state_message.contains("3 of the 3 rows"),
+        "{}",
+        refused.state_message
+    );
+    assert_eq!(keys(&fixture).await.len(), 7);
+}
+
+#[tokio::test]
+async fn a_run_that_is_cancelled_while_rows_are_looked_for_deletes_none() {
+    let dataset = Fixture::new(5).await;
+    dataset.shutdown.cancel();
+    let stop = |run| StopDocument {
+        run,
+        reason: StopReason::Cancelled,
+        message: "cancelled by a caller".into(),
+        stopped_at: Timestamp(1),
+    };
+    let mut fixture = cancelling(&dataset, "/mirror/rows/", move |run| stop(run).to_bytes()).await;
+    fixture.start();
+    let rows = [older("pictures", "gone.png"), older("pictures", "0001.png")];
+    fill(&fixture, &rows).await;
+    let run = fixture.create("r", mirroring(&dataset, 0.0)).await.unwrap();
+    let ended = done(&fixture, &run, 1).await;
+    assert_eq!((ended.state(), ended.deleted_rows), (v1::run::State::Cancelled, 0));
+    // Behind the messages of that run.
+    let other = fixture.create("other", dataset.spec()).await.unwrap();
+    done(&fixture, &other, 1).await;
+    assert!(fixture.state.mirror_plan(&id(&run)).await.unwrap().is_none());
+    assert_eq!(keys(&fixture).await, names(&["pictures/0001.png", "pictures/gone.png"]));
 }
 
 #[tokio::test]

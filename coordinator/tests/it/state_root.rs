@@ -3,6 +3,7 @@
 use crate::fixture::Fixture;
 use async_trait::async_trait;
 use bytes::Bytes;
+use sightline_core::{RunId, layout};
 use sightline_objects::{ListPage, ListRequest, LocalStore, ObjectError, ObjectMeta, ObjectStore};
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,6 +18,21 @@ pub(crate) struct StateRoot {
     pub(crate) results: AtomicUsize,
     /// How long it takes to read an object.
     takes: Duration,
+    cancels: Option<Cancels>,
+}
+
+/// Runs are cancelled when an object is written whose key has this in it: what is written for it then.
+struct Cancels {
+    when: &'static str,
+    stop: Box<dyn Fn(RunId) -> Vec<u8> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Cancels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cancels")
+            .field("when", &self.when)
+            .finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
@@ -37,6 +53,11 @@ impl ObjectStore for StateRoot {
         self.inner.head(key).await
     }
     async fn put(&self, key: &str, body: Bytes) -> Result<(), ObjectError> {
+        if let Some(Cancels { stop, .. }) = self.cancels.as_ref().filter(|cancels| key.contains(cancels.when)) {
+            let run = RunId::new(key.split('/').nth(1).unwrap()).unwrap();
+            let stop_key = layout::stop_document(&run);
+            self.inner.put(&stop_key, stop(run).into()).await?;
+        }
         self.inner.put(key, body).await
     }
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {
@@ -54,10 +75,25 @@ pub(crate) async fn reading(fixture: &Fixture) -> (Fixture, Arc<StateRoot>) {
 
 /// The same, where each object takes so long.
 pub(crate) async fn reading_slowly(fixture: &Fixture, takes: Duration) -> (Fixture, Arc<StateRoot>) {
+    over(fixture, takes, None).await
+}
+
+/// Another coordinator, whose runs are cancelled at such a write.
+pub(crate) async fn cancelling(
+    fixture: &Fixture,
+    when: &'static str,
+    stop: impl Fn(RunId) -> Vec<u8> + Send + Sync + 'static,
+) -> Fixture {
+    let stop = Box::new(stop);
+    over(fixture, Duration::ZERO, Some(Cancels { when, stop })).await.0
+}
+
+async fn over(fixture: &Fixture, takes: Duration, cancels: Option<Cancels>) -> (Fixture, Arc<StateRoot>) {
     let store = Arc::new(StateRoot {
         inner: LocalStore::open(fixture.folder.path().join("state")).await.unwrap(),
         results: AtomicUsize::new(0),
         takes,
+        cancels,
     });
     let root = Arc::clone(&store) as Arc<dyn ObjectStore>;
     (Fixture::reading(fixture, root).await, store)

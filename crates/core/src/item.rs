@@ -205,7 +205,7 @@ impl Item {
         self.member.as_ref().map_or_else(whole, |member| member.size)
     }
 
-    /// What "unchanged" means: the digest of the object's version, the text, labels, boxes, attributes, and of how a
+    /// What "unchanged" means: the digest of the object's version and place, the text, labels, boxes, attributes, and of how a
     /// picture is made into a tensor (`preprocessing`: any text that identifies it). 32 hexadecimal digits.
     #[must_use]
     pub fn source_digest(&self, preprocessing: &str) -> String {
@@ -213,8 +213,11 @@ impl Item {
             .image
             .as_ref()
             .map(|object| match self.member.as_deref() {
-                None => format!("{}\n{}", object.etag, object.size),
-                Some(TarMember { offset, size, .. }) => format!("{}\n{}\n{offset}\n{size}", object.etag, object.size),
+                None => format!("{}\n{}\n{}", object.etag, object.size, object.key),
+                Some(TarMember { path, offset, size }) => {
+                    let ObjectRef { etag, size: whole, key } = object;
+                    format!("{etag}\n{whole}\n{offset}\n{size}\n{key}\n{path}")
+                }
             })
             .unwrap_or_default();
         // Serialising a map with string keys and finite numbers cannot fail; an empty text would only re-embed.
@@ -267,6 +270,9 @@ mod tests {
         let mut changed = item.clone();
         changed.text = Some(String::new());
         assert_ne!(before, changed.source_digest("p1"), "no text and an empty text differ");
+        let mut changed = item.clone();
+        changed.image.as_mut().unwrap().key = "moved/a.png".into();
+        assert_ne!(before, changed.source_digest("p1"), "a row says where its picture lies");
         let within = |offset| {
             let mut within = item.clone();
             let path = "a.png".to_owned();

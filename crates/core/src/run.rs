@@ -326,7 +326,9 @@ impl RunSpec {
     #[must_use]
     pub fn reading(&self) -> String {
         let previews = self.previews.as_ref().map(PreviewSpec::identity);
-        self.dataset.dicom().identity() + &previews.unwrap_or_default()
+        // A row names its picture below the root.
+        let root = format!("root={}\n", self.dataset.root.trim_end_matches('/'));
+        self.dataset.dicom().identity() + &previews.unwrap_or_default() + &root
     }
 
     /// Whether a run has something to be looked at after its planning: limits, and the deleting of rows.
@@ -348,6 +350,9 @@ pub struct RunDocument {
     pub request_id: String,
     /// What was asked.
     pub spec: RunSpec,
+    /// Rows that the collection had of the dataset then, where what is gone is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_before: Option<u64>,
     /// When.
     pub created_at: Timestamp,
     /// Trace context of the request, so that one trace spans the run.
@@ -420,7 +425,16 @@ mod tests {
         };
         assert_eq!(document.spec.previews, Some(previews));
         assert_eq!(document.to_bytes(), frozen);
-        assert_eq!(document.spec.reading(), "previews=960x540-q85:s3://pages/previews\n");
+        let reading = format!(
+            "previews=960x540-q85:s3://pages/previews\nroot={}\n",
+            document.spec.dataset.root
+        );
+        assert_eq!(document.spec.reading(), reading);
+        let mut elsewhere = document.spec.clone();
+        elsewhere.dataset.root.push('/');
+        assert_eq!(elsewhere.reading(), reading, "the same root");
+        elsewhere.dataset.root = "s3://moved".into();
+        assert_ne!(elsewhere.reading(), reading, "rows name pictures that are gone");
     }
 
     #[test]

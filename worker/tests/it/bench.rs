@@ -291,6 +291,7 @@ impl Bench {
             caller: "test".into(),
             request_id: request.into(),
             spec,
+            rows_before: None,
             created_at: Timestamp(1),
             traceparent: None,
         };

@@ -152,6 +152,7 @@ fn run_documents_are_frozen() {
             previews: None,
             selection: None,
         },
+        rows_before: None,
         created_at: Timestamp(1_795_000_000_000),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
     };
@@ -161,6 +162,8 @@ fn run_documents_are_frozen() {
     let max_share = Share::new(0.5).unwrap();
     mirroring.spec.mirror = Some(MirrorSpec { max_share });
     assert_frozen("run-v1-mirror.json", &mirroring);
+    mirroring.rows_before = Some(9);
+    assert_frozen("run-v1-mirror-rows.json", &mirroring);
 }
 
 #[test]
@@ -214,6 +217,7 @@ fn import_of(source: Source) -> RunDocument {
             previews: None,
             selection: None,
         },
+        rows_before: None,
         created_at: Timestamp(1_795_000_000_000),
         traceparent: None,
     }

@@ -1,0 +1,162 @@
+//! New runs: stored once, published as often as they are asked for.
+
+use crate::answer;
+use crate::errors::{index_error, queue_error, state_error, violations};
+use crate::mirror::{of_dataset, unless_dropped};
+use crate::planner::describe;
+use crate::publish::{publish_link, publish_watch};
+use crate::request::{self, Violations};
+use crate::service::CoordinatorService;
+use crate::tracker::unless_unreadable;
+use sightline_core::message::queues;
+use sightline_core::{Link, RunDocument, RunId, RunSpec};
+use sightline_proto::v1;
+use sightline_service::ServiceError;
+use sightline_telemetry::current_traceparent;
+
+/// Who asks, until callers have identities.
+const ANONYMOUS: &str = "anonymous";
+const MAX_REQUEST_ID: usize = 128;
+
+/// Notes what is wrong with a caller's name for a request.
+pub(crate) fn check_request_id(request_id: &str, wrong: &mut Violations) {
+    let characters = request_id.chars().count();
+    if !(1..=MAX_REQUEST_ID).contains(&characters) {
+        wrong.add(
+            "request_id",
+            format!("has {characters} characters: use 1 to {MAX_REQUEST_ID}"),
+        );
+    }
+}
+
+impl CoordinatorService {
+    pub(crate) async fn create(&self, request: v1::CreateRunRequest) -> Result<v1::Run, ServiceError> {
+        let mut wrong = Violations::default();
+        check_request_id(&request.request_id, &mut wrong);
+        let spec = match request::run_spec(request.spec.as_ref()) {
+            Ok(spec) if wrong.0.is_empty() => spec,
+            Ok(_) => return Err(violations(wrong)),
+            Err(more) => {
+                wrong.0.extend(more.0);
+                return Err(violations(wrong));
+            }
+        };
+        if request.validate_only {
+            self.check_root(&spec).await?;
+            let run = RunId::of_request(ANONYMOUS, &request.request_id);
+            self.check_free(&run, &spec).await?;
+            return Ok(v1::Run {
+                spec: Some(answer::api_spec(&spec)),
+                ..v1::Run::default()
+            });
+        }
+        self.store_and_start(spec, request.request_id).await
+    }
+
+    /// Stores a run and publishes its first link. Doing it twice has the effect of once.
+    pub(crate) async fn store_and_start(&self, spec: RunSpec, request_id: String) -> Result<v1::Run, ServiceError> {
+        self.check_root(&spec).await?;
+        let run = RunId::of_request(ANONYMOUS, &request_id);
+        self.check_free(&run, &spec).await?;
+        let document = RunDocument {
+            run,
+            caller: ANONYMOUS.into(),
+            request_id,
+            rows_before: self.rows_to_mirror(&spec).await?,
+            spec,
+            created_at: self.clock.now(),
+            traceparent: current_traceparent(),
+        };
+        let stored = self.state.create_run(&document).await.map_err(state_error)?;
+        let name = format!("runs/{}", document.run);
+        if stored.spec != document.spec {
+            let message = format!(
+                "request_id {:?} made {name} with another specification: use another request_id, or the same specification",
+                document.request_id
+            );
+            return Err(ServiceError::already_exists("run", name, message));
+        }
+        // Published again where the request is repeated: the first caller may have died in between.
+        let snapshot = self.snapshot(&document.run).await?;
+        if !snapshot.state.is_final() {
+            let traceparent = stored.traceparent.as_deref();
+            let queue = self.queue.as_ref();
+            queue.declare(queues::PLAN).await.map_err(queue_error)?;
+            let published = publish_watch(queue, &stored, traceparent).await;
+            published.map_err(queue_error)?;
+            if snapshot.planned_shards == 0 {
+                let published = publish_link(queue, &stored, &Link::default(), traceparent).await;
+                published.map_err(queue_error)?;
+            }
+        }
+        let snapshot = self.snapshot(&document.run).await?;
+        tracing::info!(run = %document.run, dataset = %stored.spec.dataset.name, "run created");
+        self.metrics.run_created();
+        Ok(self.api_run(&snapshot).await)
+    }
+
+    /// How many rows a run that mirrors begins with: it adds its own before it deletes.
+    async fn rows_to_mirror(&self, spec: &RunSpec) -> Result<Option<u64>, ServiceError> {
+        if spec.mirror.is_none() {
+            return Ok(None);
+        }
+        let index = self.open_index().await?;
+        let rows = index
+            .count(&spec.collection, Some(&of_dataset(&spec.dataset.name)))
+            .await;
+        Ok(Some(unless_dropped(rows).map_err(index_error)?))
+    }
+
+    /// A root that cannot be opened is the caller's mistake, told at once.
+    pub(crate) async fn check_root(&self, spec: &RunSpec) -> Result<(), ServiceError> {
+        let previews = spec.previews.as_ref().and_then(|previews| previews.root.as_ref());
+        let roots = [
+            ("spec.dataset.root", Some(&spec.dataset.root)),
+            ("spec.previews.root", previews),
+        ];
+        for (field, root) in roots.into_iter().filter_map(|(field, root)| Some((field, root?))) {
+            if let Err(error) = self.datasets.open(root).await
+                && !error.is_retryable()
+            {
+                return Err(ServiceError::invalid_argument(field, describe(&error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A request that made its run already finds it, whatever else goes on.
+    async fn check_free(&self, run: &RunId, spec: &RunSpec) -> Result<(), ServiceError> {
+        if self.tracker.document(run).await.map_err(state_error)?.is_some() {
+            return Ok(());
+        }
+        self.check_no_other(run, spec).await
+    }
+
+    /// Two runs over one dataset and collection at once would undo each other's work. Where two slip through, side by
+    /// side, their rows have the same keys.
+    async fn check_no_other(&self, run: &RunId, spec: &RunSpec) -> Result<(), ServiceError> {
+        let mut after = None;
+        loop {
+            let page = self.state.list_runs(after).await.map_err(state_error)?;
+            for other in page.runs.iter().filter(|other| *other != run) {
+                let document = unless_unreadable(other, self.tracker.document(other).await);
+                let Some(document) = document.map_err(state_error)? else {
+                    continue;
+                };
+                let same =
+                    document.spec.dataset.name == spec.dataset.name && document.spec.collection == spec.collection;
+                if same && !self.fresh_snapshot(other).await?.state.is_final() {
+                    let message = format!(
+                        "runs/{other} is working on dataset {} and collection {} already: wait for its end, or cancel it",
+                        spec.dataset.name, spec.collection
+                    );
+                    return Err(ServiceError::failed_precondition("RUN_IN_PROGRESS", message));
+                }
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
+        }
+    }
+}
