@@ -185,6 +185,17 @@ impl Weights {
         })
     }
 
+    /// The same where an encoder's tensors have a prefix, and those that begin with one of `ignored` may be left, below it
+    /// or not.
+    pub(crate) fn finish_below(self, prefix: &str, ignored: &[&str]) -> Result<(), ModelError> {
+        self.finish(|full| {
+            let own = full.strip_prefix(prefix).unwrap_or(full);
+            ignored
+                .iter()
+                .any(|ignored| own.starts_with(ignored) || full.starts_with(ignored))
+        })
+    }
+
     fn names(&self) -> String {
         let names: Vec<String> = self.files.iter().map(|(path, _)| path.display().to_string()).collect();
         names.join(" and ")

@@ -1,7 +1,7 @@
 //! Engines that die.
 
 use crate::bench::{Bench, ends, entries, eventually};
-use sightline_core::{FailureReason, ItemKey, ManifestEntry, Outcome};
+use sightline_core::{FailureReason, Item, ItemKey, ManifestEntry, Outcome, ShardResult};
 use sightline_worker::config::SupervisorConfig;
 use std::time::Duration;
 
@@ -44,18 +44,36 @@ async fn an_item_that_kills_the_engine_fails_alone_with_its_reason_and_no_delive
     worker.end().await.unwrap();
 }
 
+/// So many pictures, of which one does something else to the engine.
+async fn pictures(bench: &Bench, count: usize, which: usize, does: &str) -> Vec<Item> {
+    let mut items = Vec::new();
+    for at in 0..count {
+        let picture = format!("picture {at}");
+        let body = if at == which { does } else { &picture };
+        items.push(bench.picture(&format!("p{at}"), body).await);
+    }
+    items
+}
+
+/// That all items were indexed but this one, with which the engine was killed.
+fn assert_killed_alone(result: &ShardResult, which: usize, how: &str) {
+    let others = result.items.len() - 1;
+    assert_eq!(
+        (result.counts.indexed, result.counts.failed),
+        (others as u64, 1),
+        "{:?}",
+        ends(result)
+    );
+    let Outcome::Failed { reason, message, .. } = &result.items[which].outcome else {
+        panic!("{:?}", result.items[which]);
+    };
+    assert_eq!((reason.as_str(), message.as_str()), ("engine_killed", how));
+}
+
 #[tokio::test]
 async fn an_item_that_hangs_the_engine_fails_alone_with_how_long_and_where() {
     let mut bench = Bench::new().await;
-    let mut items = Vec::new();
-    for at in 0..12 {
-        let body = if at == 4 {
-            "BLOCK".to_owned()
-        } else {
-            format!("picture {at}")
-        };
-        items.push(bench.picture(&format!("p{at}"), &body).await);
-    }
+    let items = pictures(&bench, 12, 4, "BLOCK").await;
     let message = bench.plan("hang", entries(items)).await;
     let worker = bench.start_with(SupervisorConfig {
         stall: Duration::from_secs(2),
@@ -64,17 +82,7 @@ async fn an_item_that_hangs_the_engine_fails_alone_with_how_long_and_where() {
 
     let result = bench.work(&message).await;
 
-    assert_eq!(
-        (result.counts.indexed, result.counts.failed),
-        (11, 1),
-        "{:?}",
-        ends(&result)
-    );
-    let Outcome::Failed { reason, message, .. } = &result.items[4].outcome else {
-        panic!("{:?}", result.items[4]);
-    };
-    assert_eq!(reason.as_str(), "engine_killed");
-    assert_eq!(message, "no progress for 2 s while decoding");
+    assert_killed_alone(&result, 4, "no progress for 2 s while decoding");
     assert_eq!(worker.service.status().last_engine_death, "no progress for 2 s");
     worker.end().await.unwrap();
 }
@@ -82,31 +90,13 @@ async fn an_item_that_hangs_the_engine_fails_alone_with_how_long_and_where() {
 #[tokio::test]
 async fn an_item_with_which_the_engine_outgrows_its_memory_fails_alone_and_the_worker_lives() {
     let mut bench = Bench::new().await;
-    let mut items = Vec::new();
-    for at in 0..12 {
-        let body = if at == 4 {
-            "GROW".to_owned()
-        } else {
-            format!("picture {at}")
-        };
-        items.push(bench.picture(&format!("p{at}"), &body).await);
-    }
+    let items = pictures(&bench, 12, 4, "GROW").await;
     let message = bench.plan("memory", entries(items)).await;
     let worker = bench.start_engine(bench.config(), Bench::command(Some(256 << 20)));
 
     let result = bench.work(&message).await;
 
-    assert_eq!(
-        (result.counts.indexed, result.counts.failed),
-        (11, 1),
-        "{:?}",
-        ends(&result)
-    );
-    let Outcome::Failed { reason, message, .. } = &result.items[4].outcome else {
-        panic!("{:?}", result.items[4]);
-    };
-    assert_eq!(reason.as_str(), "engine_killed");
-    assert_eq!(message, "killed by the memory limit (SIGKILL) while decoding");
+    assert_killed_alone(&result, 4, "killed by the memory limit (SIGKILL) while decoding");
     assert_eq!(bench.dead_letters().await, 0);
     worker.end().await.unwrap();
 }
@@ -114,15 +104,7 @@ async fn an_item_with_which_the_engine_outgrows_its_memory_fails_alone_and_the_w
 #[tokio::test]
 async fn a_kill_from_outside_condemns_nobody() {
     let mut bench = Bench::new().await;
-    let mut items = Vec::new();
-    for at in 0..10 {
-        let body = if at == 5 {
-            "KILL once".to_owned()
-        } else {
-            format!("picture {at}")
-        };
-        items.push(bench.picture(&format!("p{at}"), &body).await);
-    }
+    let items = pictures(&bench, 10, 5, "KILL once").await;
     let message = bench.plan("kill", entries(items)).await;
     let worker = bench.start();
 

@@ -194,13 +194,7 @@ impl TransformerNetwork {
             }
             None => None,
         };
-        weights.finish(|full| {
-            let own = full.strip_prefix(prefix.as_str()).unwrap_or(full);
-            names
-                .ignored
-                .iter()
-                .any(|ignored| own.starts_with(ignored) || full.starts_with(ignored))
-        })?;
+        weights.finish_below(&prefix, names.ignored)?;
         Ok(Self {
             words,
             positions,
