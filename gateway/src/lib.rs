@@ -19,6 +19,7 @@ mod export;
 pub mod fusion;
 mod gateway;
 mod grouping;
+mod hits;
 mod items;
 mod known_collections;
 mod known_vectors;

@@ -5,29 +5,20 @@ use crate::error::GatewayError;
 use crate::fusion::{Fused, Proof, ROUNDING, Window};
 use crate::gateway::Shared;
 use crate::grouping::{Grouped, retrieve_groups};
-use crate::items::{item, projection};
+use crate::hits::{name_groups, read_hits};
 use crate::metrics::SearchClock;
 use crate::query::options::Page;
 use crate::query::page::PageToken;
 use crate::query::request::Query;
 use crate::query::resolve::Resolver;
 use crate::retrieval::{FieldQuery, Retrieval};
-use futures::stream::{self, StreamExt};
-use prost::Message;
-use sightline_core::{CollectionDescription, CollectionName, IndexKind, Row, RowId};
-use sightline_index::Projection;
+use sightline_core::{CollectionDescription, CollectionName, IndexKind, VectorField};
 use sightline_proto::v1;
 use sightline_service::ServiceError;
-use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::Instrument;
-
-/// Rows that are read at once for an answer: they may have 64 KiB of text each.
-const READ_ROWS: usize = 256;
-/// Room for what is in an answer besides hits.
-const ANSWER_MARGIN: usize = 1 << 10;
 
 /// Answers a search, and counts it.
 pub(crate) async fn counted(shared: &Shared, request: v1::SearchRequest) -> Result<v1::SearchResponse, Status> {
@@ -101,24 +92,18 @@ async fn answer(
     description: &CollectionDescription,
     clock: &mut SearchClock,
 ) -> Result<v1::SearchResponse, GatewayError> {
-    let queries = queries(shared, query, description).await?;
-    let effort = match query.options.recall_target {
-        Some(recall) => effort_for(shared, description, &queries, recall).await?,
-        None => query.effort,
-    };
-    let after = query.options.page.as_ref().and_then(|page| page.after.as_ref());
-    let retrieval = Retrieval {
-        filter: query.filter.clone(),
-        effort,
-        true_scores: has_true_scores(description.index),
-        window: Window {
-            floor: floor(query.options.min_score, &queries),
-            is_page: query.options.page.is_some(),
-            ..after.map(PageToken::window).unwrap_or_default()
-        },
-        ..Retrieval::new(queries, query.options.wanted)
-    };
-    let Grouped { retrieved, groups } = rank(shared, query, &description.name, &retrieval).await?;
+    let texts_were_seen = shared.known_texts.were_seen(description);
+    let mut found = find(shared, query, description).await?;
+    // Texts that were seen before may be gone by now, and then words ask pictures.
+    if texts_were_seen
+        && query.chooses_by_texts()
+        && found.asks_texts_in_vain()
+        && !shared.known_texts.ask(&*shared.index, description).await?
+    {
+        found = find(shared, query, description).await?;
+    }
+    let Found { retrieval, grouped } = found;
+    let Grouped { retrieved, groups } = grouped;
     clock.searched(retrieval.queries.len(), retrieved.depth);
     let (rows, proof) = (retrieved.rows, retrieved.proof);
     tracing::debug!(retrieved.depth, ?proof, hits = rows.len(), "searched");
@@ -140,6 +125,46 @@ async fn answer(
         unseen_bound,
         next_page_token,
     })
+}
+
+/// What was asked of the index, and what it found.
+struct Found {
+    retrieval: Retrieval,
+    grouped: Grouped,
+}
+
+impl Found {
+    /// Whether texts were asked, and no row was found that has one.
+    fn asks_texts_in_vain(&self) -> bool {
+        let queries = &self.retrieval.queries;
+        let Some(texts) = queries.iter().position(|query| query.field == VectorField::Text) else {
+            return false;
+        };
+        let has_text = |row: &Fused| row.parts.get(texts).is_some_and(Option::is_some);
+        !self.grouped.retrieved.rows.iter().any(has_text)
+    }
+}
+
+async fn find(shared: &Shared, query: &Query, description: &CollectionDescription) -> Result<Found, GatewayError> {
+    let queries = queries(shared, query, description).await?;
+    let effort = match query.options.recall_target {
+        Some(recall) => effort_for(shared, description, &queries, recall).await?,
+        None => query.effort,
+    };
+    let after = query.options.page.as_ref().and_then(|page| page.after.as_ref());
+    let retrieval = Retrieval {
+        filter: query.filter.clone(),
+        effort,
+        true_scores: has_true_scores(description.index),
+        window: Window {
+            floor: floor(query.options.min_score, &queries),
+            is_page: query.options.page.is_some(),
+            ..after.map(PageToken::window).unwrap_or_default()
+        },
+        ..Retrieval::new(queries, query.options.wanted)
+    };
+    let grouped = rank(shared, query, &description.name, &retrieval).await?;
+    Ok(Found { retrieval, grouped })
 }
 
 /// The least score as rows are held against it. A score that an answer told may come from the index, rounded: asked for
@@ -201,128 +226,10 @@ fn next_page(page: &Page, rows: &[Fused], retrieval: &Retrieval, description: &C
     PageToken::new(&page.request, seen, end, &retrieval.queries, description).text()
 }
 
-fn name_groups(hits: &mut [v1::Hit], rows: Vec<Fused>, groups: Vec<Option<String>>) {
-    let named = rows.into_iter().zip(groups);
-    let mut names: HashMap<String, String> = named
-        .filter_map(|(row, group)| Some((row.id.to_string(), group?)))
-        .collect();
-    for hit in hits {
-        let name = hit.item.as_ref().and_then(|item| names.remove(&item.id));
-        hit.group = name.unwrap_or_default();
-    }
-}
-
 /// Whether an index of this kind compares with the vectors themselves, not with quantised ones.
 fn has_true_scores(kind: IndexKind) -> bool {
     match kind {
         IndexKind::Flat | IndexKind::IvfFlat { .. } | IndexKind::Hnsw { .. } => true,
         IndexKind::IvfSq8 { .. } | IndexKind::IvfPq { .. } | IndexKind::Diskann => false,
-    }
-}
-
-async fn read_hits(
-    shared: &Shared,
-    query: &Query,
-    collection: &CollectionName,
-    queries: &[FieldQuery],
-    found: &[Fused],
-) -> Result<Vec<v1::Hit>, GatewayError> {
-    let wants_rows = query.mask.is_more_than_id() || query.thumbnail_pixels.is_some();
-    let limit = shared.limits.max_message_bytes.saturating_sub(ANSWER_MARGIN);
-    let mut bytes = 0;
-    let mut hits = Vec::with_capacity(found.len());
-    for found in found.chunks(READ_ROWS) {
-        let ids: Vec<RowId> = found.iter().map(|hit| hit.id.clone()).collect();
-        let mut rows = if wants_rows {
-            read_rows(shared, collection, &ids, projection(&query.mask)).await?
-        } else {
-            HashMap::new()
-        };
-        let mut making = Vec::with_capacity(found.len());
-        for found in found {
-            let row = rows.remove(&found.id);
-            // A row that is not there was deleted since it was found.
-            if row.is_some() || !wants_rows {
-                making.push(make_hit(shared, query, queries, found, row));
-            }
-        }
-        let made: Vec<v1::Hit> = stream::iter(making)
-            .buffered(shared.limits.thumbnails_at_once)
-            .collect()
-            .await;
-        bytes += made
-            .iter()
-            .map(|hit| hit.encoded_len() + MAX_FIELD_HEADER)
-            .sum::<usize>();
-        if bytes > limit {
-            let message = format!("the answer would have more than {limit} bytes: ask for fewer hits or fewer fields");
-            return Err(GatewayError::invalid("top_k", message));
-        }
-        hits.extend(made);
-    }
-    Ok(hits)
-}
-
-/// Bytes before a hit in the message: a tag and a length.
-const MAX_FIELD_HEADER: usize = 11;
-
-async fn read_rows(
-    shared: &Shared,
-    collection: &CollectionName,
-    ids: &[RowId],
-    projection: Projection,
-) -> Result<HashMap<RowId, Row>, GatewayError> {
-    let rows = shared.index.get_found(collection, ids, projection).await?;
-    Ok(rows.into_iter().map(|row| (row.id.clone(), row)).collect())
-}
-
-async fn make_hit(shared: &Shared, query: &Query, queries: &[FieldQuery], found: &Fused, row: Option<Row>) -> v1::Hit {
-    let parts = found.parts.iter().zip(queries);
-    let parts = parts.filter_map(|(part, query)| {
-        let score = (*part)?;
-        Some(v1::hit::Part {
-            field: query.field.to_string(),
-            score,
-            weight: query.weight,
-        })
-    });
-    let mut hit = v1::Hit {
-        item: None,
-        score: found.score,
-        parts: parts.collect(),
-        thumbnail: Vec::new(),
-        source_width: 0,
-        source_height: 0,
-        group: String::new(),
-    };
-    let Some(row) = row else {
-        let id = found.id.to_string();
-        hit.item = Some(v1::Item {
-            id,
-            ..v1::Item::default()
-        });
-        return hit;
-    };
-    if let Some(pixels) = query.thumbnail_pixels
-        && !row.image_path.is_empty()
-    {
-        add_thumbnail(shared, &row, pixels, &mut hit).await;
-    }
-    hit.item = Some(item(row, &query.mask));
-    hit
-}
-
-/// A picture that cannot be shown is no reason to withhold the hit.
-async fn add_thumbnail(shared: &Shared, row: &Row, pixels: u32, hit: &mut v1::Hit) {
-    match shared.thumbnails.make(&row.image_path, &row.content_hash, pixels).await {
-        Ok(thumbnail) => {
-            hit.thumbnail = thumbnail.jpeg;
-            hit.source_width = i32::try_from(thumbnail.source_width).unwrap_or(i32::MAX);
-            hit.source_height = i32::try_from(thumbnail.source_height).unwrap_or(i32::MAX);
-        }
-        Err(error) => {
-            shared.metrics.thumbnail_failed();
-            tracing::warn!(item = %row.id, path = row.image_path, %error, "no thumbnail");
-        }
     }
 }

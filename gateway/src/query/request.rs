@@ -92,6 +92,13 @@ impl Query {
             thumbnail_pixels,
         })
     }
+
+    /// Whether the fields that are searched depend on whether the collection holds texts. The pages after the first have
+    /// theirs from the first.
+    pub(crate) fn chooses_by_texts(&self) -> bool {
+        let is_later_page = self.options.page.as_ref().is_some_and(|page| page.after.is_some());
+        !is_later_page && self.legs.iter().any(|leg| leg.field == LegField::TextOrImage)
+    }
 }
 
 fn thumbnail_pixels(pixels: i32, wanted: usize, violations: &mut Violations) -> Option<u32> {

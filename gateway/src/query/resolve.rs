@@ -81,11 +81,16 @@ impl Resolver<'_> {
         let fields = &self.description.fields;
         let mut violations = Violations::default();
         let mut chosen = Vec::with_capacity(legs.len());
+        let has_words = legs.iter().any(|leg| leg.field == LegField::TextOrImage);
+        // Asked once, so that all legs go to one field though texts come and go meanwhile.
+        let of_words = match has_words && self.words_ask_pictures().await? {
+            true => VectorField::Image,
+            false => VectorField::Text,
+        };
         for leg in legs {
             let field = match leg.field {
                 LegField::Named(field) => field,
-                LegField::TextOrImage if self.words_ask_pictures().await? => VectorField::Image,
-                LegField::TextOrImage => VectorField::Text,
+                LegField::TextOrImage => of_words,
             };
             if fields.contains_key(&field) {
                 chosen.push((leg, field));

@@ -31,3 +31,4 @@ mod slow_index;
 mod spans;
 mod thumbnails;
 mod world;
+mod words;
