@@ -123,7 +123,9 @@ pub(crate) async fn retrieve_groups(
             ..retrieval.clone()
         };
         let retrieved = fusing.retrieve(index, collection, &from_top).await?;
-        read_values(index, collection, &retrieved.rows, key, &mut values).await?;
+        let ranked = retrieved.rows.iter().map(|row| &row.id);
+        let ids = ranked.chain(retrieval.window.shown.iter());
+        read_values(index, collection, ids, key, &mut values).await?;
         let all_shown = retrieved.rows.len() < rows;
         let last = retrieved.rows.last().map(|row| row.score);
         let (best, groups) = best_of_groups(retrieved.rows, &values, retrieval);
@@ -155,12 +157,12 @@ pub(crate) async fn retrieve_groups(
 async fn read_values(
     index: &dyn VectorIndex,
     collection: &CollectionName,
-    rows: &[Fused],
+    ids: impl Iterator<Item = &RowId>,
     key: &GroupKey,
     values: &mut HashMap<RowId, Option<GroupValue>>,
 ) -> Result<(), IndexError> {
-    let unknown = rows.iter().filter(|row| !values.contains_key(&row.id));
-    let unknown: Vec<RowId> = unknown.map(|row| row.id.clone()).collect();
+    let unknown: HashSet<&RowId> = ids.filter(|id| !values.contains_key(id)).collect();
+    let unknown: Vec<RowId> = unknown.into_iter().cloned().collect();
     for ids in unknown.chunks(READ_ROWS) {
         for row in index.get_found(collection, ids, Projection::Metadata).await? {
             values.insert(row.id.clone(), key.of(&row));
@@ -175,7 +177,9 @@ fn best_of_groups(
     values: &HashMap<RowId, Option<GroupValue>>,
     retrieval: &Retrieval,
 ) -> (Vec<Fused>, Vec<Option<String>>) {
-    let mut shown: HashSet<&GroupValue> = HashSet::new();
+    // Another row of a group than the one that a page before has shown may be its best by now.
+    let before = retrieval.window.shown.iter();
+    let mut shown: HashSet<&GroupValue> = before.filter_map(|id| values.get(id)?.as_ref()).collect();
     let mut best = Vec::new();
     for row in rows {
         // A row that is not there was deleted since it was found.

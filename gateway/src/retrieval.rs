@@ -121,35 +121,58 @@ pub async fn retrieve_by_rank(
     let legs = Legs::of(retrieval);
     let window = retrieval.window.clone();
     let mut fusion = RankFusion::new(&legs.weights, retrieval.wanted, retrieval.max_depth, window);
+    let mut read = HashMap::new();
+    let mut is_deeper = true;
     loop {
-        let open = |leg: usize| fusion.is_open(leg);
-        for (leg, list) in search_open_legs(index, collection, &legs.towards, open, fusion.depth()).await? {
-            fusion.take_list(leg, &list);
+        if is_deeper {
+            let open = |leg: usize| fusion.is_open(leg);
+            for (leg, list) in search_open_legs(index, collection, &legs.towards, open, fusion.depth()).await? {
+                fusion.take_list(leg, &list);
+            }
         }
-        if !fusion.deepen() {
+        is_deeper = fusion.deepen();
+        if is_deeper {
+            continue;
+        }
+        // Others move up to the places of rows that were deleted since they were listed.
+        let gone = read_parts(index, collection, &legs.towards, &fusion.best(), &mut read).await?;
+        if gone.is_empty() {
             break;
         }
+        fusion.forget(gone);
     }
-    let depth = fusion.depth();
-    let (ranked, proof) = fusion.finish();
-    let mut rows = Vec::with_capacity(ranked.len());
-    for ranked in ranked.chunks(MAX_READ_ROWS) {
-        let ids: Vec<RowId> = ranked.iter().map(|(_, id)| id.clone()).collect();
-        let found = index.get_found(collection, &ids, Projection::WithVectors).await?;
-        let found: HashMap<&RowId, &Row> = found.iter().map(|row| (&row.id, row)).collect();
-        for (score, id) in ranked {
-            // A row that is not there was deleted since it was found.
-            let Some(row) = found.get(id) else { continue };
-            let mut parts = parts(row, &legs.towards);
-            legs.turn_back(&mut parts);
-            rows.push(Fused {
-                id: id.clone(),
-                score: *score,
-                parts,
-            });
+    let ranked = fusion.best().into_iter();
+    let rows = ranked.filter_map(|(score, id)| {
+        let mut parts = read.remove(&id)?;
+        legs.turn_back(&mut parts);
+        Some(Fused { id, score, parts })
+    });
+    Ok(Retrieved {
+        rows: rows.collect(),
+        proof: fusion.proof(),
+        depth: fusion.depth(),
+    })
+}
+
+/// Reads the parts of rows that were not read yet, and names those that are gone or have none of the sides any more.
+async fn read_parts(
+    index: &dyn VectorIndex,
+    collection: &CollectionName,
+    towards: &[FieldSearch],
+    ranked: &[(f64, RowId)],
+    read: &mut HashMap<RowId, Vec<Option<f64>>>,
+) -> Result<Vec<RowId>, IndexError> {
+    let unread = ranked.iter().filter(|(_, id)| !read.contains_key(id));
+    let unread: Vec<RowId> = unread.map(|(_, id)| id.clone()).collect();
+    for ids in unread.chunks(MAX_READ_ROWS) {
+        for row in index.get_found(collection, ids, Projection::WithVectors).await? {
+            let parts = parts(&row, towards);
+            if parts.iter().any(Option::is_some) {
+                read.insert(row.id, parts);
+            }
         }
     }
-    Ok(Retrieved { rows, proof, depth })
+    Ok(unread.into_iter().filter(|id| !read.contains_key(id)).collect())
 }
 
 /// A retrieval's queries as they are searched. A negative weight is a positive one for the opposite vector: then every

@@ -7,7 +7,6 @@ use crate::gateway::Shared;
 use crate::grouping::{Grouped, retrieve_groups};
 use crate::hits::{name_groups, read_hits};
 use crate::metrics::SearchClock;
-use crate::query::options::Page;
 use crate::query::page::PageToken;
 use crate::query::request::Query;
 use crate::query::resolve::Resolver;
@@ -107,10 +106,11 @@ async fn answer(
     clock.searched(retrieval.queries.len(), retrieved.depth);
     let (rows, proof) = (retrieved.rows, retrieved.proof);
     tracing::debug!(retrieved.depth, ?proof, hits = rows.len(), "searched");
-    let next_page_token = match &query.options.page {
-        Some(page) => next_page(page, &rows, &retrieval, description),
-        None => String::new(),
-    };
+    // A page that is not full is the last.
+    let full = query.options.page.as_ref().filter(|_| rows.len() >= retrieval.wanted);
+    let fusing = query.options.fusing;
+    let token = full.and_then(|page| PageToken::after(page, fusing, &rows, &retrieval.queries, description));
+    let next_page_token = token.map_or_else(String::new, |token| token.text());
     let span = tracing::info_span!("read hits", hits = rows.len());
     let hits = read_hits(shared, query, &description.name, &retrieval.queries, &rows).instrument(span);
     let mut hits = hits.await?;
@@ -210,20 +210,6 @@ async fn rank(
             groups: Vec::new(),
         },
     })
-}
-
-/// The token of the page after these rows; empty where they are the last.
-fn next_page(page: &Page, rows: &[Fused], retrieval: &Retrieval, description: &CollectionDescription) -> String {
-    let Some(last) = rows.last().filter(|_| rows.len() >= retrieval.wanted) else {
-        return String::new();
-    };
-    let seen = page
-        .after
-        .as_ref()
-        .map_or(0, PageToken::seen)
-        .saturating_add(rows.len());
-    let end = (last.score, last.id.clone());
-    PageToken::new(&page.request, seen, end, &retrieval.queries, description).text()
 }
 
 /// Whether an index of this kind compares with the vectors themselves, not with quantised ones.

@@ -15,7 +15,8 @@ use bound::Leg;
 use sightline_core::RowId;
 use sightline_index::FieldHits;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Depth of the first search of several legs, or of one that is not its own answer. Measured on 60,000 clustered vectors: 100 candidates a leg held the true
 /// first ten at every weight; twice the hits wanted held 95 to 98 % of them.
@@ -48,6 +49,8 @@ pub struct Window {
     /// Only rows that come after this score and id: a later page.
     pub after: Option<(f64, RowId)>,
     /// How many rows come before: the lists begin that much deeper.
+    /// Not these: a later page of a ranking in which a row's score follows from what other rows there are.
+    pub shown: Arc<HashSet<RowId>>,
     pub seen: usize,
     /// Whether it is a page of several: then scores have to have the same bits in all of them, and are computed.
     pub is_page: bool,
@@ -57,7 +60,8 @@ impl Window {
     /// Whether a row with this score belongs to it.
     #[must_use]
     pub fn holds(&self, score: f64, id: &RowId) -> bool {
-        self.floor.is_none_or(|floor| score >= floor)
+        !self.shown.contains(id)
+            && self.floor.is_none_or(|floor| score >= floor)
             && self
                 .after
                 .as_ref()

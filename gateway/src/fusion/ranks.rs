@@ -4,6 +4,9 @@
 //!
 //! Ranks begin at 1 and are those that the index gives, equal scores by id. The lists go deeper until no row can
 //! change the answer any more.
+//!
+//! A later page is what no page before has shown: a row's rank, and with it its score, changes when others come and go, so
+//! that a score says nothing of where a page ended.
 
 use super::{FIRST_DEPTH, GROWTH, Proof, Window, by_score};
 use sightline_core::RowId;
@@ -23,6 +26,21 @@ struct Leg {
     ranks: HashMap<RowId, usize>,
 }
 
+impl Leg {
+    /// The best rank of a row that it has not shown.
+    fn next(&self) -> usize {
+        self.ranks.len().saturating_add(1)
+    }
+
+    /// Takes ranks anew without these rows, as if they had gone before the list was made.
+    fn forget(&mut self, gone: &HashSet<RowId>) {
+        let ranks = self.ranks.drain().filter(|(id, _)| !gone.contains(id));
+        let mut left: Vec<(usize, RowId)> = ranks.map(|(id, rank)| (rank, id)).collect();
+        left.sort_unstable();
+        self.ranks = (1..).zip(left).map(|(rank, (_, id))| (id, rank)).collect();
+    }
+}
+
 /// The state of one fusion.
 #[derive(Debug)]
 pub(crate) struct RankFusion {
@@ -31,6 +49,8 @@ pub(crate) struct RankFusion {
     depth: usize,
     max_depth: usize,
     window: Window,
+    /// Rows that a list has shown and that are no more.
+    gone: HashSet<RowId>,
 }
 
 /// What is known of a row's score.
@@ -58,6 +78,7 @@ impl RankFusion {
             depth: FIRST_DEPTH.max(rows).min(max_depth),
             max_depth,
             window,
+            gone: HashSet::new(),
         }
     }
 
@@ -80,6 +101,18 @@ impl RankFusion {
             .zip(&list.hits)
             .map(|(rank, hit)| (hit.id.clone(), rank))
             .collect();
+        // A replica may not know yet what is gone.
+        if !self.gone.is_empty() {
+            leg.forget(&self.gone);
+        }
+    }
+
+    /// Takes note that rows which the lists have shown are no more.
+    pub(crate) fn forget(&mut self, gone: Vec<RowId>) {
+        self.gone.extend(gone);
+        for leg in &mut self.legs {
+            leg.forget(&self.gone);
+        }
     }
 
     /// Whether the legs have to be searched deeper; [`RankFusion::depth`] says how deep.
@@ -91,32 +124,30 @@ impl RankFusion {
         true
     }
 
-    /// The answer: scores and ids, and how far they are proven.
-    pub(crate) fn finish(self) -> (Vec<(f64, RowId)>, Proof) {
-        let exact = self.legs.iter().all(|leg| leg.exact);
-        let proof = if exact && self.is_proven() {
-            Proof::Exact
-        } else {
-            Proof::OverCandidates { unseen: self.unseen() }
-        };
+    /// The answer, as far as the lists tell: scores and ids.
+    pub(crate) fn best(&self) -> Vec<(f64, RowId)> {
         let mut ranked = self.ranked();
         ranked.truncate(self.wanted);
         let answer = ranked.into_iter().map(|(known, id)| (known.least, id.clone()));
-        (answer.collect(), proof)
+        answer.collect()
+    }
+
+    /// How far the answer is proven.
+    pub(crate) fn proof(&self) -> Proof {
+        if self.legs.iter().all(|leg| leg.exact) && self.is_proven() {
+            Proof::Exact
+        } else {
+            Proof::OverCandidates { unseen: self.unseen() }
+        }
     }
 
     /// What a row scores at most that no list has shown.
     fn unseen(&self) -> f64 {
-        let next = self.depth.saturating_add(1);
-        self.legs
-            .iter()
-            .filter(|leg| leg.open)
-            .map(|leg| share(leg.weight, next))
-            .sum()
+        let open = self.legs.iter().filter(|leg| leg.open);
+        open.map(|leg| share(leg.weight, leg.next())).sum()
     }
 
     fn known(&self, id: &RowId) -> Known {
-        let next = self.depth.saturating_add(1);
         let mut known = Known { least: 0.0, most: 0.0 };
         for leg in &self.legs {
             match leg.ranks.get(id) {
@@ -124,14 +155,14 @@ impl RankFusion {
                     known.least += share(leg.weight, *rank);
                     known.most += share(leg.weight, *rank);
                 }
-                None if leg.open => known.most += share(leg.weight, next),
+                None if leg.open => known.most += share(leg.weight, leg.next()),
                 None => {}
             }
         }
         known
     }
 
-    /// Every row that a list has shown and that comes after the window's beginning, best first.
+    /// Every row of the window that a list has shown, best first.
     fn ranked(&self) -> Vec<(Known, &RowId)> {
         let ids: HashSet<&RowId> = self.legs.iter().flat_map(|leg| leg.ranks.keys()).collect();
         let mut all: Vec<(Known, &RowId)> = ids.into_iter().map(|id| (self.known(id), id)).collect();
@@ -209,7 +240,7 @@ mod tests {
                 }
             }
             if !fusion.deepen() {
-                return fusion.finish();
+                return (fusion.best(), fusion.proof());
             }
         }
     }
@@ -235,6 +266,26 @@ mod tests {
                 prop_assert_eq!(&answer[..], &best[..wanted]);
             }
         }
+    }
+
+    #[test]
+    fn rows_that_are_gone_leave_their_ranks_to_those_behind_them() {
+        let orders = [vec![1, 2, 3, 4], vec![2, 1, 4, 3]];
+        let mut fusion = RankFusion::new(&[1.0, 1.0], 2, 16_384, Window::default());
+        let take = |fusion: &mut RankFusion| {
+            for (leg, order) in orders.iter().enumerate() {
+                fusion.take_list(leg, &list(order, 100));
+            }
+        };
+        take(&mut fusion);
+        for _ in 0..2 {
+            fusion.forget(vec![id(1), id(2)]);
+            let first = share(1.0, 1) + share(1.0, 2);
+            assert_eq!(fusion.best(), [(first, id(3)), (first, id(4))]);
+            // A list that comes later may still show them.
+            take(&mut fusion);
+        }
+        assert_eq!(fusion.proof(), Proof::Exact);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Options {
         }
         let group = Some(request.group_by.as_str()).filter(|name| !name.is_empty());
         let group = group.and_then(|name| checks.take("group_by", GroupKey::of_name(name)));
-        let page = page(request, checks);
+        let page = page(request, fusing, checks);
         let wanted = if request.page_size == 0 {
             hits("top_k", request.top_k, checks)
         } else {
@@ -124,7 +124,7 @@ fn hits(field: &str, asked: Option<i32>, checks: &mut Violations) -> usize {
     }
 }
 
-fn page(request: &v1::SearchRequest, checks: &mut Violations) -> Option<Page> {
+fn page(request: &v1::SearchRequest, fusing: Fusing, checks: &mut Violations) -> Option<Page> {
     if request.page_size == 0 {
         if !request.page_token.is_empty() {
             checks.add("page_token", "needs a page_size: give the hits a page");
@@ -133,6 +133,6 @@ fn page(request: &v1::SearchRequest, checks: &mut Violations) -> Option<Page> {
     }
     let digest = PageToken::digest(request);
     let token = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
-    let after = token.and_then(|token| checks.take("page_token", PageToken::read(token, &digest)));
+    let after = token.and_then(|token| checks.take("page_token", PageToken::read(token, &digest, fusing)));
     Some(Page { request: digest, after })
 }

@@ -1,7 +1,9 @@
-//! Where a page ended. The token holds the folded query too, so that the next page is scored with the same bits, which
-//! gateway ever answers and whatever else its model encodes meanwhile.
+//! Where a page ended: behind a score, or, where ranks make the scores, behind the rows that were shown. The token holds
+//! the folded query too, so that the next page is scored with the same bits, which gateway ever answers and whatever else
+//! its model encodes meanwhile.
 
-use crate::fusion::Window;
+use super::options::{Fusing, Page};
+use crate::fusion::{Fused, Window};
 use crate::retrieval::FieldQuery;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use sightline_core::digest::PartsDigest;
 use sightline_core::{CollectionDescription, RowId, VectorField};
 use sightline_proto::v1;
+use std::collections::HashSet;
+use std::sync::Arc;
 
 const VERSION: u32 = 1;
 const WRONG: &str = "is no token of this gateway: pass next_page_token of the page before, or nothing";
@@ -25,6 +29,9 @@ pub(crate) struct PageToken {
     /// Bits of the last hit's score.
     score: u64,
     id: RowId,
+    /// Hits of all pages so far, 16 bytes each in base64, where a row's score changes with other rows; else "".
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    shown: String,
     /// The collection itself, whatever alias named it; "" in tokens of older gateways.
     #[serde(default)]
     collection: String,
@@ -55,14 +62,26 @@ impl PageToken {
             .short_hex()
     }
 
-    /// The token after a page that ended with this hit.
-    pub(crate) fn new(
-        request: &str,
-        seen: usize,
-        (score, id): (f64, RowId),
+    /// The token after a page of these hits; none after one without any.
+    pub(crate) fn after(
+        page: &Page,
+        fusing: Fusing,
+        hits: &[Fused],
         queries: &[FieldQuery],
         description: &CollectionDescription,
-    ) -> Self {
+    ) -> Option<Self> {
+        let last = hits.last()?;
+        let before = page.after.as_ref();
+        let shown = match fusing {
+            Fusing::WeightedSum => Vec::new(),
+            Fusing::ReciprocalRank => {
+                let before = before.and_then(Self::shown).unwrap_or_default();
+                before
+                    .into_iter()
+                    .chain(hits.iter().map(|hit| hit.id.clone()))
+                    .collect()
+            }
+        };
         let query = |query: &FieldQuery| {
             let bytes: Vec<u8> = query.vector.iter().flat_map(|value| value.to_le_bytes()).collect();
             TokenQuery {
@@ -72,15 +91,16 @@ impl PageToken {
                 vector: URL_SAFE_NO_PAD.encode(bytes),
             }
         };
-        Self {
+        Some(Self {
             version: VERSION,
-            request: request.into(),
-            seen,
-            score: score.to_bits(),
-            id,
+            request: page.request.clone(),
+            seen: before.map_or(0, |token| token.seen).saturating_add(hits.len()),
+            score: last.score.to_bits(),
+            id: last.id.clone(),
+            shown: URL_SAFE_NO_PAD.encode(shown.iter().flat_map(id_bytes).collect::<Vec<u8>>()),
             collection: description.name.to_string(),
             queries: queries.iter().map(query).collect(),
-        }
+        })
     }
 
     /// As it is given out.
@@ -90,7 +110,7 @@ impl PageToken {
     }
 
     /// Reads one, which has to belong to this request.
-    pub(crate) fn read(text: &str, request: &str) -> Result<Self, &'static str> {
+    pub(crate) fn read(text: &str, request: &str, fusing: Fusing) -> Result<Self, &'static str> {
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| WRONG)?;
         let token: Self = serde_json::from_slice(&json).map_err(|_| WRONG)?;
         if token.version != VERSION || f64::from_bits(token.score).is_nan() {
@@ -99,22 +119,37 @@ impl PageToken {
         if token.request != request {
             return Err("belongs to another search: only page_size may differ between pages");
         }
-        Ok(token)
+        let shown = token.shown().ok_or(WRONG)?.len();
+        match fusing {
+            Fusing::WeightedSum if shown > 0 => Err(WRONG),
+            // A gateway before this one wrote only where the page ended.
+            Fusing::ReciprocalRank if shown != token.seen => Err("does not tell what was shown: begin again"),
+            _ => Ok(token),
+        }
     }
 
     /// What comes after the page.
     pub(crate) fn window(&self) -> Window {
+        let shown: HashSet<RowId> = self.shown().into_iter().flatten().collect();
+        let end = (f64::from_bits(self.score), self.id.clone());
         Window {
             floor: None,
-            after: Some((f64::from_bits(self.score), self.id.clone())),
+            after: Some(end).filter(|_| shown.is_empty()),
+            shown: Arc::new(shown),
             seen: self.seen,
             is_page: true,
         }
     }
 
-    /// Hits of all pages so far.
-    pub(crate) fn seen(&self) -> usize {
-        self.seen
+    /// Rows that were shown, where the token tells them; none where they cannot be read.
+    fn shown(&self) -> Option<Vec<RowId>> {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.shown).ok()?;
+        let (ids, rest) = bytes.as_chunks::<16>();
+        let id = |bytes: &[u8; 16]| RowId::new(format!("{:032x}", u128::from_be_bytes(*bytes))).ok();
+        ids.iter()
+            .map(id)
+            .collect::<Option<Vec<RowId>>>()
+            .filter(|_| rest.is_empty())
     }
 
     /// The query that was asked; an error where the collection is not the one that it was asked of.
@@ -142,6 +177,11 @@ impl PageToken {
         };
         self.queries.iter().map(read).collect()
     }
+}
+
+/// The 128 bits that an id's digits stand for.
+fn id_bytes(id: &RowId) -> [u8; 16] {
+    u128::from_str_radix(id.as_str(), 16).unwrap_or_default().to_be_bytes()
 }
 
 fn fingerprint(description: &CollectionDescription, field: VectorField) -> String {

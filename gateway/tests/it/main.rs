@@ -23,6 +23,7 @@ mod known_vectors;
 mod memory_index;
 mod options;
 mod property;
+mod rank_pages;
 mod refusals;
 mod remote;
 mod rows;
