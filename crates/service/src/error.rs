@@ -14,8 +14,10 @@ pub const ERROR_DOMAIN: &str = "sightline";
 const MAX_FIELDS: usize = 8;
 /// Longest path of a field that is told.
 const MAX_FIELD_BYTES: usize = 80;
-/// Longest description of one field, name or value that is told.
-const MAX_DESCRIPTION_BYTES: usize = 180;
+/// Longest description of one field, name or value that is told: room for what is wrong and a list of what would be right,
+/// such as a filter's fields. Eight of them, in base64, and the message still fit in the 8 KiB of headers that some clients
+/// and proxies take.
+const MAX_DESCRIPTION_BYTES: usize = 300;
 /// Longest message.
 const MAX_MESSAGE_BYTES: usize = 900;
 

@@ -50,6 +50,23 @@ async fn a_query_for_another_model_s_collection_is_refused_and_both_models_are_n
 }
 
 #[tokio::test]
+async fn a_field_that_is_none_is_refused_with_the_attribute_s_name_and_the_fields_that_are_there() {
+    let world = World::new().await;
+    let filtered = v1::SearchRequest {
+        text: "a".into(),
+        filter: "NOT view = \"LATERAL\"".into(),
+        ..request("stamps")
+    };
+    let status = refused(&world, filtered).await;
+    assert_eq!(violated(&status), ["filter"]);
+    let details = status.get_details_bad_request().unwrap().field_violations;
+    for told in [status.message(), details[0].description.as_str()] {
+        assert!(told.contains("attributes.view") && told.ends_with("run_id"), "{told}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_model_that_computes_other_vectors_than_its_fingerprint_says_is_refused() {
     let world = World::new().await;
     let mut description = described("stamps", &[VectorField::Image]);

@@ -5,8 +5,8 @@ use super::sugar;
 use super::{Comparison, Field, Filter, FilterError, Literal, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, TextField};
 
 const KEYWORDS: [&str; 3] = ["AND", "OR", "NOT"];
-const FIELDS: &str = "a field (id, key, image_id, uid, filename, image_path, report_text, dataset, content_hash, \
-                      source_digest, run_id, has_image, has_text, indexed_at, labels or attributes.NAME)";
+const FIELDS: &str = "attributes.NAME, labels, uid, key, id, image_id, filename, image_path, report_text, dataset, \
+                      has_image, has_text, indexed_at, content_hash, source_digest, run_id";
 const COMPARISONS: &str = "a comparison (= != < <= > >=), IN and values";
 
 /// Reads a filter. No filter at all is the absence of one, not an empty text.
@@ -227,10 +227,13 @@ impl Parser<'_> {
             "attributes" => return Ok(Subject::Field(Field::Attribute(self.attribute_name()?))),
             _ => match TextField::ALL.into_iter().find(|field| field.as_str() == name) {
                 Some(field) => Field::Text(field),
-                None if name.is_empty() => return Err(self.cursor.error_at(start, FIELDS)),
+                None if name.is_empty() || KEYWORDS.contains(&name) => {
+                    return Err(self.cursor.error_at(start, format!("a field: {FIELDS}")));
+                }
+                // What was most likely meant comes first: it is not lost where a long message is cut.
                 None => {
                     let shown: String = name.chars().take(40).collect();
-                    let expected = format!("{FIELDS}; an attribute is written attributes.{shown}");
+                    let expected = format!("attributes.{shown} for an attribute, or a field: {FIELDS}");
                     return Err(self.cursor.error_at(start, expected));
                 }
             },

@@ -176,7 +176,13 @@ fn a_mistake_is_told_with_its_place() {
         ("indexed_at > 1e999", 13, "`1e999`", "milliseconds"),
         ("attributes.a = 1e999", 15, "`1e999`", "within 1.8e308"),
         ("attributes.a < -1e999", 15, "`-1e999`", "quote it"),
-        ("NOT NOT uid = a", 4, "`NOT`", "a field"),
+        ("NOT NOT uid = a", 4, "`NOT`", "a field: attributes.NAME"),
+        (
+            "NOT view = \"LATERAL\"",
+            4,
+            "`view`",
+            "attributes.view for an attribute",
+        ),
     ] {
         let error = parse(text).expect_err(text);
         assert_eq!(error.position, position, "{text}: {error}");
