@@ -112,8 +112,15 @@ fn fields(
         let of_served = served.as_ref().and_then(|served| served.fields.get(&field));
         let of_served = of_served.filter(|served| declared.as_ref() == Some(&served.fingerprint));
         let described = match of_served {
-            Some(served) if served.space.dimension == dimension => served.clone(),
-            _ => FieldDescription::imported(model, dimension, declared),
+            Some(served) => {
+                let theirs = served.space.dimension;
+                if theirs != dimension {
+                    let message = format!("is {dimension}: the space of this fingerprint has {theirs}");
+                    violations.add(place("dimension"), message);
+                }
+                served.clone()
+            }
+            None => FieldDescription::imported(model, dimension, declared),
         };
         if fields.insert(field, described).is_some() {
             violations.add(place("field"), "is given twice");

@@ -298,7 +298,8 @@ impl CollectionDescription {
             });
         };
         let ours = space.fingerprint();
-        if theirs.fingerprint == ours {
+        // A fingerprint can have been declared for vectors of another length.
+        if theirs.fingerprint == ours && theirs.space.dimension == space.dimension {
             return Ok(());
         }
         Err(SpaceMismatch::OtherSpace {

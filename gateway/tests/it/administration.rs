@@ -1,6 +1,7 @@
 //! Making collections, counting and deleting what is in them, and taking it out.
 
 use crate::encoder::CountingEncoder;
+use crate::refusals::violated;
 use crate::rows::{bare_row, collection, described, row, row_id};
 use crate::world::World;
 use serde_json::json;
@@ -137,6 +138,28 @@ async fn every_mistake_of_a_new_collection_is_told_with_its_field() {
     assert!(status.message().contains("index.m"), "{status}");
     let status = world.search().await.create_collection(create("c")).await.unwrap_err();
     assert!(status.message().contains("no model is served"), "{status}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_fingerprint_of_the_served_model_is_not_taken_for_vectors_of_another_length() {
+    let world = World::new().await;
+    let fingerprint = described("any", &VectorField::ALL).fields[&VectorField::Image]
+        .fingerprint
+        .to_string();
+    let asked = |dimension| v1::CreateCollectionRequest {
+        fields: vec![FieldSpec {
+            fingerprint: fingerprint.clone(),
+            ..field("image_embedding", dimension)
+        }],
+        ..create("c")
+    };
+    let mut client = world.search().await;
+    let status = client.create_collection(asked(32)).await.unwrap_err();
+    assert_eq!(violated(&status), ["fields[0].dimension"], "{status}");
+    assert!(status.message().contains("has 8"), "{status}");
+    let made = client.create_collection(asked(8)).await.unwrap().into_inner();
+    assert!(made.fields[0].served, "{made:?}");
     world.end().await;
 }
 

@@ -1,7 +1,8 @@
 use crate::encoder::field;
 use crate::rows::{described, row};
+use crate::search::{picture, request};
 use crate::world::World;
-use sightline_core::{CollectionDescription, VectorField};
+use sightline_core::{CollectionDescription, FieldDescription, ModelName, VectorField};
 use sightline_proto::v1;
 use tonic::Code;
 
@@ -80,6 +81,30 @@ async fn a_collection_says_its_counts_its_models_and_which_fields_are_served() {
         collection.fields[0].fingerprint,
         description.fields[&VectorField::Image].fingerprint.as_str()
     );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_field_of_another_length_than_the_model_s_is_not_served_though_it_declares_its_fingerprint() {
+    let world = World::new().await;
+    let mut description = described("stamps", &[VectorField::Image]);
+    let ours = description.fields[&VectorField::Image].fingerprint.clone();
+    let declared = FieldDescription::imported(ModelName::new("counter").unwrap(), 4, Some(ours));
+    description.fields.insert(VectorField::Image, declared);
+    world.fill(&description, &[]).await;
+    let mut client = world.search().await;
+    let asked = v1::GetCollectionRequest {
+        name: "collections/stamps".into(),
+    };
+    let collection = client.get_collection(asked).await.unwrap().into_inner();
+    assert!(!collection.fields[0].served, "{collection:?}");
+    let asked = v1::SearchRequest {
+        image: picture("aab"),
+        ..request("stamps")
+    };
+    let status = client.search(asked).await.unwrap_err();
+    assert_eq!(sightline_service::reason(&status).as_deref(), Some("MODEL_MISMATCH"));
+    assert!(status.message().contains("4-d"), "{status}");
     world.end().await;
 }
 
