@@ -56,17 +56,24 @@ async fn described(
 
 /// Rows, those with a picture's vector, those with a text's.
 async fn counts(shared: &Shared, name: &CollectionName) -> Result<(u64, u64, u64), GatewayError> {
-    let side = |field| Filter::Compare {
-        field,
-        op: Comparison::Equal,
-        value: Literal::Bool(true),
-    };
-    let (with_image, with_text) = (side(Field::HasImage), side(Field::HasText));
+    let (with_image, with_text) = (having(VectorField::Image), having(VectorField::Text));
     Ok(tokio::try_join!(
         shared.index.count(name, None),
         shared.index.count(name, Some(&with_image)),
         shared.index.count(name, Some(&with_text)),
     )?)
+}
+
+/// Only rows that have a vector of this field.
+pub(crate) fn having(field: VectorField) -> Filter {
+    Filter::Compare {
+        field: match field {
+            VectorField::Image => Field::HasImage,
+            VectorField::Text => Field::HasText,
+        },
+        op: Comparison::Equal,
+        value: Literal::Bool(true),
+    }
 }
 
 /// Bytes of the vectors that are there.

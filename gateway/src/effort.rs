@@ -1,8 +1,10 @@
 //! How widely an approximate index has to look for a recall that a caller asks for: measured on the collection itself.
 //!
 //! Some stored vectors are asked for with more and more effort, and what is found is compared with what the widest look
-//! finds. What was measured holds for a while, as long as the collection is the same.
+//! finds. What was measured holds for a while, as long as the collection is described so. Where there are too few vectors to
+//! measure with, the widest look costs nothing, and is taken.
 
+use crate::collections::having;
 use crate::error::GatewayError;
 use crate::gateway::Shared;
 use crate::retrieval::{FieldQuery, vector_of};
@@ -28,24 +30,53 @@ const NARROWEST: u32 = 1;
 const MAX_KNOWN: usize = 256;
 
 /// Efforts, rising, and the recall that each reached.
-type Curve = Arc<OnceCell<Vec<(u32, f64)>>>;
-type Key = (CollectionName, VectorField);
+type Curve = Vec<(u32, f64)>;
+
+/// One measurement, done or under way.
+#[derive(Debug)]
+struct Known {
+    description: CollectionDescription,
+    since: Instant,
+    curve: Arc<OnceCell<Curve>>,
+}
 
 /// What was measured.
 #[derive(Debug, Default)]
-pub(crate) struct Efforts(Mutex<HashMap<Key, (Instant, Curve)>>);
+pub(crate) struct Efforts(Mutex<HashMap<(CollectionName, VectorField), Known>>);
 
 impl Efforts {
-    fn curve(&self, key: &Key) -> Curve {
+    fn curve(&self, description: &CollectionDescription, field: VectorField) -> Arc<OnceCell<Curve>> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        known.retain(|_, (since, _)| now.duration_since(*since) < HOLDS);
+        known.retain(|(name, _), known| {
+            let is_same = *name != description.name || known.description == *description;
+            is_same && now.duration_since(known.since) < HOLDS
+        });
         if known.len() >= MAX_KNOWN {
             known.clear();
         }
-        let (_, curve) = known.entry(key.clone()).or_insert_with(|| (now, Curve::default()));
-        Arc::clone(curve)
+        let new = || Known {
+            description: description.clone(),
+            since: now,
+            curve: Arc::default(),
+        };
+        let known = known.entry((description.name.clone(), field)).or_insert_with(new);
+        Arc::clone(&known.curve)
     }
+
+    /// Forgets what was measured on a collection that is no more.
+    pub(crate) fn forget(&self, collection: &CollectionName) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(name, _), _| name != collection);
+    }
+}
+
+/// Why there is no measurement.
+#[derive(Debug)]
+enum Unmeasured {
+    /// There is too little to measure with.
+    TooFewRows,
+    Failed(GatewayError),
 }
 
 /// The least effort that reached the recall on each of the fields; none where the index looks at every vector anyway.
@@ -60,10 +91,13 @@ pub(crate) async fn effort_for(
     };
     let mut wanted = NARROWEST;
     for FieldQuery { field, .. } in queries {
-        let curve = shared.efforts.curve(&(description.name.clone(), *field));
+        let curve = shared.efforts.curve(description, *field);
         let measured = curve.get_or_try_init(|| measure(&*shared.index, &description.name, *field, widest));
-        let measured = measured.await?;
-        let reached = measured.iter().find(|(_, reached)| *reached >= recall);
+        let reached = match measured.await {
+            Ok(measured) => measured.iter().find(|(_, reached)| *reached >= recall),
+            Err(Unmeasured::TooFewRows) => None,
+            Err(Unmeasured::Failed(error)) => return Err(error),
+        };
         wanted = wanted.max(reached.map_or(widest, |(effort, _)| *effort));
     }
     Ok(Some(wanted))
@@ -78,15 +112,24 @@ pub(crate) fn widest(index: IndexKind) -> Option<u32> {
     }
 }
 
+impl From<GatewayError> for Unmeasured {
+    fn from(error: GatewayError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 async fn measure(
     index: &dyn VectorIndex,
     collection: &CollectionName,
     field: VectorField,
     widest: u32,
-) -> Result<Vec<(u32, f64)>, GatewayError> {
-    let rows = index
-        .scan(collection, None, None, SAMPLE, Projection::WithVectors)
-        .await?;
+) -> Result<Curve, Unmeasured> {
+    let has_field = having(field);
+    let rows = index.scan(collection, Some(&has_field), None, SAMPLE, Projection::WithVectors);
+    let rows = rows.await.map_err(GatewayError::from)?;
+    if rows.len() < SAMPLE {
+        return Err(Unmeasured::TooFewRows);
+    }
     let mut sample = Vec::new();
     for row in rows {
         let vector = vector_of(&row, field).map(<[f32]>::to_vec);
@@ -94,6 +137,9 @@ async fn measure(
             let right = found(index, collection, field, &vector, widest, &row.id).await?;
             sample.push((row.id, vector, right));
         }
+    }
+    if sample.iter().all(|(_, _, right)| right.is_empty()) {
+        return Err(Unmeasured::TooFewRows);
     }
     let mut curve = Vec::new();
     let mut effort = NARROWEST;
@@ -104,11 +150,7 @@ async fn measure(
             right += u32::try_from(here.intersection(best).count()).unwrap_or(0);
             all += u32::try_from(best.len()).unwrap_or(0);
         }
-        let recall = if all == 0 {
-            1.0
-        } else {
-            f64::from(right) / f64::from(all)
-        };
+        let recall = f64::from(right) / f64::from(all);
         curve.push((effort, recall));
         if recall >= 1.0 {
             break;

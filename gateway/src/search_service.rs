@@ -53,6 +53,7 @@ impl SearchService {
         }
         self.shared.index.drop_collection(&collection).await?;
         self.shared.known_collections.forget(&collection);
+        self.shared.efforts.forget(&collection);
         tracing::info!(%collection, "collection dropped");
         Ok(())
     }

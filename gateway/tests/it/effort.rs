@@ -104,6 +104,81 @@ async fn a_recall_target_takes_the_least_effort_that_reached_it_and_measures_onc
 }
 
 #[tokio::test]
+#[tokio::test]
+async fn a_recall_target_is_measured_on_rows_that_have_the_field() {
+    let (world, efforts) = world(IndexKind::IvfFlat { nlist: NLIST }).await;
+    let description = CollectionDescription {
+        index: IndexKind::IvfFlat { nlist: NLIST },
+        ..described("both", &VectorField::ALL)
+    };
+    // The rows that come first by id have no picture.
+    let mut rows: Vec<Row> = (0..120).map(|number| row(&format!("k{number}"), None, None)).collect();
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    for (row, full) in rows.iter_mut().skip(60).zip(self::rows()) {
+        row.image_embedding = full.image_embedding;
+    }
+    world.fill(&description, &rows).await;
+    let asked = v1::SearchRequest {
+        collection: "collections/both".into(),
+        ..asked(0, Some(0.4))
+    };
+    world.search().await.search(asked).await.unwrap();
+    assert_eq!(taken(&efforts).last(), Some(&Some(4)));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn too_few_rows_are_looked_at_widely_and_measured_once_there_are_more() {
+    let (world, efforts) = world(IndexKind::IvfFlat { nlist: NLIST }).await;
+    let description = CollectionDescription {
+        index: IndexKind::IvfFlat { nlist: NLIST },
+        ..described("growing", &[VectorField::Image])
+    };
+    let mut client = world.search().await;
+    let asked = || v1::SearchRequest {
+        collection: "collections/growing".into(),
+        ..asked(0, Some(0.4))
+    };
+    for count in [0, 1, 5] {
+        world.fill(&description, &rows()[..count]).await;
+        client.search(asked()).await.unwrap();
+        assert_eq!(taken(&efforts), [Some(NLIST)], "{count}");
+    }
+    world.fill(&description, &rows()).await;
+    client.search(asked()).await.unwrap();
+    assert_eq!(taken(&efforts).last(), Some(&Some(4)));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_measured_does_not_hold_for_another_collection_of_the_same_name() {
+    let (world, efforts) = world(IndexKind::IvfFlat { nlist: NLIST }).await;
+    let mut client = world.search().await;
+    client.search(asked(0, Some(0.4))).await.unwrap();
+    assert!(taken(&efforts).len() > 20);
+    let other = CollectionDescription {
+        index: IndexKind::IvfFlat { nlist: NLIST / 2 },
+        ..described("stamps", &[VectorField::Image])
+    };
+    // Through another gateway first, then through this one.
+    world.index.drop_collection(&other.name).await.unwrap();
+    world.fill(&other, &rows()).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    tokio::time::resume();
+    let mut client = world.search().await;
+    client.search(asked(0, Some(0.4))).await.unwrap();
+    assert!(taken(&efforts).len() > 20, "it has another index");
+    let dropped = v1::DeleteCollectionRequest {
+        name: "collections/stamps".into(),
+    };
+    client.delete_collection(dropped).await.unwrap();
+    world.fill(&other, &rows()).await;
+    client.search(asked(0, Some(0.4))).await.unwrap();
+    assert!(taken(&efforts).len() > 20, "it was made anew");
+    world.end().await;
+}
+
 async fn an_index_that_looks_at_everything_is_not_measured() {
     let (world, efforts) = world(IndexKind::Flat).await;
     world.search().await.search(asked(0, Some(0.99))).await.unwrap();
