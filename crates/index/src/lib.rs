@@ -71,6 +71,9 @@ pub struct FieldHits {
     pub hits: Vec<ScoredId>,
     /// Whether every vector was looked at: then nothing unseen scores above the last hit.
     pub exact: bool,
+    /// So many hits, from the first on, are in their places, if every vector was looked at. Behind them more rows have one
+    /// score than the engine can show, and which of them it shows is its own choice: others may belong between the hits.
+    pub settled: usize,
 }
 
 /// A store of rows with vectors.

@@ -24,12 +24,14 @@ struct Leg {
     /// Whether there is more than it has shown.
     open: bool,
     ranks: HashMap<RowId, usize>,
+    /// Ranks up to this one are right. Rows that it has not shown may belong between those behind.
+    settled: usize,
 }
 
 impl Leg {
     /// The best rank of a row that it has not shown.
     fn next(&self) -> usize {
-        self.ranks.len().saturating_add(1)
+        self.settled.saturating_add(1)
     }
 
     /// Takes ranks anew without these rows, as if they had gone before the list was made.
@@ -37,6 +39,7 @@ impl Leg {
         let ranks = self.ranks.drain().filter(|(id, _)| !gone.contains(id));
         let mut left: Vec<(usize, RowId)> = ranks.map(|(id, rank)| (rank, id)).collect();
         left.sort_unstable();
+        self.settled = left.partition_point(|(rank, _)| *rank <= self.settled);
         self.ranks = (1..).zip(left).map(|(rank, (_, id))| (id, rank)).collect();
     }
 }
@@ -58,8 +61,10 @@ pub(crate) struct RankFusion {
 struct Known {
     /// What its ranks give.
     least: f64,
-    /// With the best ranks that it may have in lists that have not shown it.
+    /// With the best ranks that it may have in lists that have not shown it, or not settled its rank.
     most: f64,
+    /// Whether nothing of it is open.
+    whole: bool,
 }
 
 impl RankFusion {
@@ -70,6 +75,7 @@ impl RankFusion {
             exact: true,
             open: true,
             ranks: HashMap::new(),
+            settled: 0,
         };
         let rows = wanted.saturating_add(window.seen).saturating_mul(2);
         Self {
@@ -101,6 +107,7 @@ impl RankFusion {
             .zip(&list.hits)
             .map(|(rank, hit)| (hit.id.clone(), rank))
             .collect();
+        leg.settled = list.settled;
         // A replica may not know yet what is gone.
         if !self.gone.is_empty() {
             leg.forget(&self.gone);
@@ -148,15 +155,21 @@ impl RankFusion {
     }
 
     fn known(&self, id: &RowId) -> Known {
-        let mut known = Known { least: 0.0, most: 0.0 };
+        let mut known = Known {
+            least: 0.0,
+            most: 0.0,
+            whole: true,
+        };
         for leg in &self.legs {
-            match leg.ranks.get(id) {
-                Some(rank) => {
-                    known.least += share(leg.weight, *rank);
-                    known.most += share(leg.weight, *rank);
+            let rank = leg.ranks.get(id).copied();
+            known.least += rank.map_or(0.0, |rank| share(leg.weight, rank));
+            match rank {
+                Some(rank) if rank <= leg.settled => known.most += share(leg.weight, rank),
+                None if !leg.open => {}
+                _ => {
+                    known.most += share(leg.weight, leg.next());
+                    known.whole = false;
                 }
-                None if leg.open => known.most += share(leg.weight, leg.next()),
-                None => {}
             }
         }
         known
@@ -182,11 +195,10 @@ impl RankFusion {
         }
         let (answer, rest) = ranked.split_at(self.wanted);
         let Some((worst, _)) = answer.last() else { return false };
-        let is_whole = |known: &Known| known.most <= known.least;
-        answer.iter().all(|(known, _)| is_whole(known))
+        answer.iter().all(|(known, _)| known.whole)
             && worst.least > self.unseen()
             // A row whose score is known whole is in its place, by its id too.
-            && rest.iter().all(|(known, _)| is_whole(known) || known.most < worst.least)
+            && rest.iter().all(|(known, _)| known.whole || known.most < worst.least)
     }
 }
 
@@ -212,8 +224,10 @@ mod tests {
             id: id(*number),
             score: 0.0,
         });
+        let hits: Vec<ScoredId> = hits.collect();
         FieldHits {
-            hits: hits.collect(),
+            settled: hits.len(),
+            hits,
             exact: true,
         }
     }
@@ -266,6 +280,26 @@ mod tests {
                 prop_assert_eq!(&answer[..], &best[..wanted]);
             }
         }
+    }
+
+    #[test]
+    fn ranks_in_a_tie_of_which_an_engine_shows_a_part_prove_nothing() {
+        let orders = [(0..300).collect::<Vec<usize>>(), (0..300).rev().collect()];
+        let proof = |settled: usize| {
+            let mut fusion = RankFusion::new(&[1.0, 0.001], 5, 200, Window::default());
+            loop {
+                let first = list(&orders[0], fusion.depth());
+                fusion.take_list(0, &FieldHits { settled, ..first });
+                let other = list(&orders[1], fusion.depth());
+                fusion.take_list(1, &other);
+                if !fusion.deepen() {
+                    return (fusion.depth(), fusion.proof());
+                }
+            }
+        };
+        let (depth, unsettled) = proof(3);
+        let unseen = share(1.0, 4) + share(0.001, 201);
+        assert_eq!((depth, unsettled), (200, Proof::OverCandidates { unseen }));
     }
 
     #[test]

@@ -22,7 +22,11 @@ fn list(rows: &[Sides], leg: usize, depth: usize, exact: bool) -> FieldHits {
         .collect();
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
     hits.truncate(depth);
-    FieldHits { hits, exact }
+    FieldHits {
+        settled: hits.len(),
+        hits,
+        exact,
+    }
 }
 
 fn run(mut fusion: Fusion, legs: usize, rows: &[Sides], exact: bool) -> (Vec<Fused>, Proof, usize) {

@@ -28,6 +28,7 @@ impl OnTheWay for ATenthAList {
         // A stored vector finds itself however narrow the look is.
         found.hits.truncate(lists + 1);
         found.exact = false;
+        found.settled = found.hits.len();
         found
     }
 }
@@ -104,7 +105,6 @@ async fn a_recall_target_takes_the_least_effort_that_reached_it_and_measures_onc
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_recall_target_is_measured_on_rows_that_have_the_field() {
     let (world, efforts) = world(IndexKind::IvfFlat { nlist: NLIST }).await;
     let description = CollectionDescription {
@@ -179,6 +179,7 @@ async fn what_was_measured_does_not_hold_for_another_collection_of_the_same_name
     world.end().await;
 }
 
+#[tokio::test]
 async fn an_index_that_looks_at_everything_is_not_measured() {
     let (world, efforts) = world(IndexKind::Flat).await;
     world.search().await.search(asked(0, Some(0.99))).await.unwrap();

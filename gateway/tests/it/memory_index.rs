@@ -111,6 +111,7 @@ impl VectorIndex for MemoryIndex {
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
         hits.truncate(search.limit);
         Ok(FieldHits {
+            settled: hits.len(),
             hits,
             exact: self.overlooks.is_none(),
         })

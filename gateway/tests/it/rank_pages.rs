@@ -173,6 +173,7 @@ impl OnTheWay for Ghosts {
         };
         found.hits.splice(0..0, (0..3).map(ghost));
         found.hits.truncate(search.limit);
+        found.settled = found.hits.len();
         found
     }
 }

@@ -258,9 +258,19 @@ pub(super) async fn search(
             wanted = (wanted * 2).min(MAX_HITS);
             continue;
         }
+        found.settled = settled(&found.hits, wanted).min(search.limit);
         found.hits.truncate(search.limit);
         return Ok(found);
     }
+}
+
+/// How many of the hits that an engine gave, of so many that it was asked for, are in their places: all but those that have
+/// the score at which the list was cut, since it may have cut off others that come first by id.
+fn settled(hits: &[ScoredId], wanted: usize) -> usize {
+    let Some(last) = hits.last().filter(|_| hits.len() >= wanted) else {
+        return hits.len();
+    };
+    hits.partition_point(|hit| hit.score > last.score)
 }
 
 /// Of the rows with a vector of this field those that pass a filter. Nothing stands for no filter: the engine holds each
@@ -314,7 +324,29 @@ async fn best(
     }
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
     Ok(FieldHits {
+        settled: hits.len(),
         hits,
         exact: breadth.exact,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_are_settled_up_to_the_tie_in_which_a_list_was_cut() {
+        let hits = |scores: &[f32]| -> Vec<ScoredId> {
+            let hit = |(number, score): (usize, &f32)| ScoredId {
+                id: RowId::new(format!("{number:032x}")).unwrap(),
+                score: *score,
+            };
+            scores.iter().enumerate().map(hit).collect()
+        };
+        let tied = hits(&[0.9, 0.8, 0.5, 0.5, 0.5]);
+        assert_eq!(settled(&tied, 5), 2, "there may be more of 0.5");
+        assert_eq!(settled(&tied, 6), 5, "there are no more");
+        assert_eq!(settled(&hits(&[0.5, 0.5]), 2), 0);
+        assert_eq!(settled(&hits(&[]), 1), 0);
+    }
 }

@@ -174,7 +174,11 @@ impl VectorIndex for SqliteIndex {
                 let tables = collections::tables(transaction, &collection)?;
                 check::search(&collection, &tables.dimensions, &search)?;
                 let hits = search::search(transaction, &tables, &search)?;
-                Ok(FieldHits { hits, exact: true })
+                Ok(FieldHits {
+                    settled: hits.len(),
+                    hits,
+                    exact: true,
+                })
             })
             .await
     }
