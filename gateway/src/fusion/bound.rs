@@ -65,8 +65,13 @@ pub(super) fn candidate(legs: &[Leg], scores: &[Option<f32>]) -> f64 {
     terms.sum()
 }
 
-/// The bound as it is told: within what cosines allow, also where nothing is unseen.
-pub(super) fn reported(legs: &[Leg]) -> f64 {
+/// The bound as it is told: within what cosines allow, also where nothing is unseen. The tails of lists that cannot be
+/// trusted, since the index's scores are not those of the vectors, bound nothing: then it is what cosines allow.
+pub(super) fn reported(legs: &[Leg], trusted: bool) -> f64 {
     let largest: f64 = legs.iter().map(|leg| leg.weight).sum();
-    unseen(legs).unwrap_or(-largest).clamp(-largest, largest)
+    match unseen(legs) {
+        None => -largest,
+        Some(_) if !trusted => largest,
+        Some(bound) => bound.clamp(-largest, largest),
+    }
 }

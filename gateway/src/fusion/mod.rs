@@ -34,7 +34,8 @@ pub(crate) const ROUNDING: f64 = 2e-6;
 pub enum Proof {
     /// No row of the collection scores higher than the answer's rows.
     Exact,
-    /// Scores are exact; no row outside the candidates scores above this, if the lists were complete.
+    /// Scores are exact; no row outside the candidates scores above this, if the lists were complete. What cosines
+    /// allow where the index's scores are not those of the vectors.
     OverCandidates {
         /// The bound on what was not seen.
         unseen: f64,
@@ -48,9 +49,9 @@ pub struct Window {
     pub floor: Option<f64>,
     /// Only rows that come after this score and id: a later page.
     pub after: Option<(f64, RowId)>,
-    /// How many rows come before: the lists begin that much deeper.
     /// Not these: a later page of a ranking in which a row's score follows from what other rows there are.
     pub shown: Arc<HashSet<RowId>>,
+    /// How many rows come before: the lists begin that much deeper.
     pub seen: usize,
     /// Whether it is a page of several: then scores have to have the same bits in all of them, and are computed.
     pub is_page: bool,
@@ -277,7 +278,7 @@ impl Fusion {
             Proof::Exact
         } else {
             Proof::OverCandidates {
-                unseen: bound::reported(&self.legs),
+                unseen: bound::reported(&self.legs, self.is_trusted()),
             }
         };
         let best = std::mem::take(&mut self.best);
@@ -291,7 +292,8 @@ impl Fusion {
     }
 
     /// Whether nothing unseen can belong to the answer. Equal to the bound is not enough: of equal scores the
-    /// smaller id comes first, and the unseen row's may be smaller.
+    /// smaller id comes first, and the unseen row's may be smaller. Over lists that are not trusted it only says that
+    /// deeper ones are not worth their reading; no such answer is called exact.
     fn is_closed(&self) -> bool {
         match bound::unseen(&self.legs) {
             None => true,

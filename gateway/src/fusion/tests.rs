@@ -197,6 +197,20 @@ fn candidates_that_cannot_win_are_not_read() {
 }
 
 #[test]
+fn quantised_scores_bound_nothing() {
+    let rows: Vec<Sides> = vec![[Some(0.5), Some(0.5)]; 500];
+    let proof = |true_scores, depth| {
+        let fusion = Fusion::new(&[0.5, 0.25], 10, depth, true_scores);
+        run(fusion, 2, &rows, false).1
+    };
+    let (unseen, whole) = (0.75 * 0.5, 0.75);
+    assert_eq!(proof(true, 200), Proof::OverCandidates { unseen });
+    assert_eq!(proof(false, 200), Proof::OverCandidates { unseen: whole });
+    // Lists that have shown all they have leave nothing unseen, whatever their scores are.
+    assert_eq!(proof(false, 16_384), Proof::OverCandidates { unseen: -whole });
+}
+
+#[test]
 fn of_one_list_only_rows_that_rounding_could_move_are_read() {
     let scores = [0.9, 0.8, 0.7, 0.7, 0.6, 0.5];
     let rows: Vec<Sides> = scores.map(|score| [Some(score), None]).into();
