@@ -188,6 +188,9 @@ pub(crate) async fn delete_items(
     for (position, id) in request.ids.into_iter().enumerate().take(MAX_IDS) {
         ids.extend(violations.take(&format!("ids[{position}]"), RowId::new(id)));
     }
+    // Where it is only counted, one that is named again is still there.
+    ids.sort_unstable();
+    ids.dedup();
     let filter = match request.filter.as_str() {
         "" => None,
         text => violations.take("filter", filter::parse(text)),

@@ -248,6 +248,14 @@ async fn items_are_deleted_by_id_and_by_filter_and_only_counted_where_that_is_as
     let deleted = client.delete_items(asked).await.unwrap().into_inner();
     assert_eq!((deleted.item_count, left().await), (3, 17));
     let id = row_id("k00").to_string();
+    // More than are deleted at once.
+    let only_counted = v1::DeleteItemsRequest {
+        ids: vec![id.clone(); 2500],
+        validate_only: true,
+        ..request()
+    };
+    let counted = client.delete_items(only_counted).await.unwrap().into_inner();
+    assert_eq!((counted.item_count, left().await), (1, 17));
     let asked = v1::DeleteItemsRequest {
         ids: vec![id.clone(), id, row_id("never").to_string()],
         ..request()

@@ -31,5 +31,5 @@ mod search;
 mod slow_index;
 mod spans;
 mod thumbnails;
-mod world;
 mod words;
+mod world;
