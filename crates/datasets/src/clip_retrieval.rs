@@ -1,12 +1,17 @@
 //! What clip-retrieval writes: parts of a table and of arrays, named alike.
+//!
+//! Nothing but their names says which parts there are, so all of them are compared before the first row is given: a part
+//! that lost its table would otherwise be left out without a word, and one that lost its array be found when the parts
+//! before it are written already.
 
 use crate::embeddings::{self, Embeddings};
 use crate::{DatasetError, Page, Reader};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sightline_core::run::Columns;
 use sightline_core::{ManifestFormat, VectorField, VectorsAt};
-use sightline_objects::ListRequest;
-use std::collections::BTreeMap;
+use sightline_objects::{ListPage, ListRequest};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A place in one of the parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,33 +34,18 @@ pub(crate) async fn page(
     let place = match start_after {
         Some(cursor) => serde_json::from_str(cursor).map_err(|_| DatasetError::Cursor { cursor: cursor.into() })?,
         None => match folder.part_after(None).await? {
-            Some(part) => Place { part, at: None },
+            Some(part) => {
+                folder.compare(fields).await?;
+                Place { part, at: None }
+            }
             None => {
                 let message = "it holds no metadata_N.parquet: name the folder that clip-retrieval inference wrote";
                 return Err(DatasetError::unreadable(&folder.below("metadata"), message));
             }
         },
     };
-    let name = folder.name_of(&place.part).unwrap_or_default();
-    let array = |field: &VectorField| {
-        let side = match field {
-            VectorField::Image => "img_emb",
-            VectorField::Text => "text_emb",
-        };
-        let path = folder.below(&format!("{side}/{side}_{name}.npy"));
-        (*field, VectorsAt::Array { path })
-    };
-    let vectors: BTreeMap<VectorField, VectorsAt> = fields.iter().map(array).collect();
-    let columns = Columns::default();
-    let unnamed = format!("metadata_{name}/");
-    let table = Embeddings {
-        path: &place.part,
-        format: ManifestFormat::Parquet,
-        columns: &columns,
-        vectors: &vectors,
-        unnamed: &unnamed,
-    };
-    let page = embeddings::page(reader, &table, place.at.as_deref(), limit).await?;
+    let part = Part::new(&folder, folder.name_of(&place.part).unwrap_or_default(), fields);
+    let page = embeddings::page(reader, &part.table(), place.at.as_deref(), limit).await?;
     let next = match page.next {
         Some(at) => Some(Place { at: Some(at), ..place }),
         None => {
@@ -70,6 +60,43 @@ pub(crate) async fn page(
     })
 }
 
+/// A part's table and arrays.
+struct Part {
+    path: String,
+    columns: Columns,
+    vectors: BTreeMap<VectorField, VectorsAt>,
+    unnamed: String,
+}
+
+impl Part {
+    fn new(folder: &Folder<'_>, name: &str, fields: &[VectorField]) -> Self {
+        let array = |field: &VectorField| {
+            let path = format!("{}{name}{ARRAY}", folder.arrays(*field));
+            (*field, VectorsAt::Array { path })
+        };
+        Self {
+            path: format!("{}{name}{TABLE}", folder.tables()),
+            columns: Columns::default(),
+            vectors: fields.iter().map(array).collect(),
+            unnamed: format!("metadata_{name}/"),
+        }
+    }
+
+    fn table(&self) -> Embeddings<'_> {
+        Embeddings {
+            path: &self.path,
+            format: ManifestFormat::Parquet,
+            columns: &self.columns,
+            vectors: &self.vectors,
+            unnamed: &self.unnamed,
+        }
+    }
+}
+
+/// How the names of tables and arrays end.
+const TABLE: &str = ".parquet";
+const ARRAY: &str = ".npy";
+
 struct Folder<'a> {
     reader: &'a Reader,
     path: &'a str,
@@ -83,27 +110,76 @@ impl Folder<'_> {
         }
     }
 
-    fn prefix(&self) -> String {
+    /// How the keys of all tables begin.
+    fn tables(&self) -> String {
         self.below("metadata/metadata_")
+    }
+
+    /// How the keys of a side's arrays begin.
+    fn arrays(&self, field: VectorField) -> String {
+        self.below(match field {
+            VectorField::Image => "img_emb/img_emb_",
+            VectorField::Text => "text_emb/text_emb_",
+        })
     }
 
     /// What stands for a part in the names of its files.
     fn name_of<'k>(&self, key: &'k str) -> Option<&'k str> {
-        key.strip_prefix(&self.prefix())?.strip_suffix(".parquet")
+        key.strip_prefix(&self.tables())?.strip_suffix(TABLE)
+    }
+
+    /// Sees to it that every array has its table, and every table its arrays with as many rows.
+    async fn compare(&self, fields: &[VectorField]) -> Result<(), DatasetError> {
+        // A name for each file of, usually, many thousands of rows.
+        let tables = self.names(&self.tables(), TABLE).await?;
+        for field in fields {
+            let before = self.arrays(*field);
+            let arrays = self.names(&before, ARRAY).await?;
+            if let Some(name) = arrays.difference(&tables).next() {
+                let message = format!(
+                    "its table {}{name}{TABLE} is not there, so nothing says whose vectors it holds: put the table back, or \
+                     take the array away",
+                    self.tables()
+                );
+                return Err(DatasetError::unreadable(&format!("{before}{name}{ARRAY}"), message));
+            }
+        }
+        stream::iter(tables)
+            .map(|name| self.compare_part(name, fields))
+            .buffered(self.reader.options.lookups)
+            .try_collect()
+            .await
+    }
+
+    async fn compare_part(&self, name: String, fields: &[VectorField]) -> Result<(), DatasetError> {
+        let part = Part::new(self, &name, fields);
+        embeddings::compare(self.reader, &part.table()).await
+    }
+
+    /// The parts of which there is a file that is named so.
+    async fn names(&self, before: &str, behind: &str) -> Result<BTreeSet<String>, DatasetError> {
+        let mut request = ListRequest::all(before);
+        let mut names = BTreeSet::new();
+        loop {
+            let listed = self.list(&request).await?;
+            let found = listed.objects.iter().filter_map(|object| {
+                let name = object.key.strip_prefix(before)?.strip_suffix(behind)?;
+                Some(name.to_owned())
+            });
+            names.extend(found);
+            let Some(next) = listed.next else { return Ok(names) };
+            request.start_after = Some(next);
+        }
     }
 
     /// The next part's table, in the order of keys.
     async fn part_after(&self, part: Option<&str>) -> Result<Option<String>, DatasetError> {
         let mut request = ListRequest {
             start_after: part.map(Into::into),
-            ..ListRequest::all(self.prefix())
+            ..ListRequest::all(self.tables())
         };
         loop {
-            let listed = self.reader.store.list(&request).await;
-            let listed = listed.map_err(|source| DatasetError::Store {
-                what: format!("folder {:?}", self.below("metadata")),
-                source,
-            })?;
+            let listed = self.list(&request).await?;
             let found = listed
                 .objects
                 .into_iter()
@@ -114,5 +190,13 @@ impl Folder<'_> {
                 (None, next) => request.start_after = next,
             }
         }
+    }
+
+    async fn list(&self, request: &ListRequest) -> Result<ListPage, DatasetError> {
+        let listed = self.reader.store.list(request).await;
+        listed.map_err(|source| DatasetError::Store {
+            what: format!("folder {:?}", request.prefix),
+            source,
+        })
     }
 }

@@ -58,32 +58,16 @@ pub(crate) async fn page(
         None => Place::default(),
         Some(cursor) => serde_json::from_str(cursor).map_err(|_| DatasetError::Cursor { cursor: cursor.into() })?,
     };
-    let mut imported = Imported {
-        unnamed: embeddings.unnamed.to_owned(),
-        ..Imported::default()
-    };
-    let mut arrays = BTreeMap::new();
-    for (field, at) in embeddings.vectors {
-        match at {
-            VectorsAt::Column { name } => {
-                imported.vectors.insert(*field, name.clone());
-            }
-            VectorsAt::Array { path } => {
-                let array = open(reader, path, place.arrays.get(field)).await?;
-                place.arrays.insert(*field, array.object.etag.clone());
-                arrays.insert(*field, array);
-            }
-        }
-    }
-    let table = Table {
-        reader,
-        path: embeddings.path,
-        columns: embeddings.columns,
-        imported: Some(&imported),
-    };
+    let arrays = arrays(reader, embeddings, &place.arrays).await?;
+    let imported = imported(embeddings);
+    let table = table(reader, embeddings, &imported);
     if start_after.is_none() && !arrays.is_empty() {
-        compare(embeddings, table.count(embeddings.format).await?, &arrays)?;
+        same_rows(embeddings, table.count(embeddings.format).await?, &arrays)?;
     }
+    place.arrays = arrays
+        .iter()
+        .map(|(field, array)| (*field, array.object.etag.clone()))
+        .collect();
     let (mut drafts, next) = table.drafts(embeddings.format, place.table.as_deref(), limit).await?;
     for draft in &mut drafts {
         point_at(draft, place.rows, &arrays);
@@ -100,6 +84,50 @@ pub(crate) async fn page(
         entries: name_only(drafts),
         next,
     })
+}
+
+/// Refuses a table and arrays that do not belong together, without reading their rows.
+pub(crate) async fn compare(reader: &Reader, embeddings: &Embeddings<'_>) -> Result<(), DatasetError> {
+    let arrays = arrays(reader, embeddings, &BTreeMap::new()).await?;
+    let imported = imported(embeddings);
+    let rows = table(reader, embeddings, &imported).count(embeddings.format).await?;
+    same_rows(embeddings, rows, &arrays)
+}
+
+fn imported(embeddings: &Embeddings<'_>) -> Imported {
+    let columns = embeddings.vectors.iter().filter_map(|(field, at)| match at {
+        VectorsAt::Column { name } => Some((*field, name.clone())),
+        VectorsAt::Array { .. } => None,
+    });
+    Imported {
+        unnamed: embeddings.unnamed.to_owned(),
+        vectors: columns.collect(),
+        ..Imported::default()
+    }
+}
+
+fn table<'a>(reader: &'a Reader, embeddings: &Embeddings<'a>, imported: &'a Imported) -> Table<'a> {
+    Table {
+        reader,
+        path: embeddings.path,
+        columns: embeddings.columns,
+        imported: Some(imported),
+    }
+}
+
+/// Opens the arrays, in the versions of `etags` where those are given.
+async fn arrays(
+    reader: &Reader,
+    embeddings: &Embeddings<'_>,
+    etags: &BTreeMap<VectorField, String>,
+) -> Result<BTreeMap<VectorField, Array>, DatasetError> {
+    let mut arrays = BTreeMap::new();
+    for (field, at) in embeddings.vectors {
+        if let VectorsAt::Array { path } = at {
+            arrays.insert(*field, open(reader, path, etags.get(field)).await?);
+        }
+    }
+    Ok(arrays)
 }
 
 async fn open(reader: &Reader, path: &str, etag: Option<&String>) -> Result<Array, DatasetError> {
@@ -133,7 +161,11 @@ async fn open(reader: &Reader, path: &str, etag: Option<&String>) -> Result<Arra
     })
 }
 
-fn compare(embeddings: &Embeddings<'_>, rows: u64, arrays: &BTreeMap<VectorField, Array>) -> Result<(), DatasetError> {
+fn same_rows(
+    embeddings: &Embeddings<'_>,
+    rows: u64,
+    arrays: &BTreeMap<VectorField, Array>,
+) -> Result<(), DatasetError> {
     match arrays.values().find(|array| array.matrix.rows != rows) {
         None => Ok(()),
         Some(array) => Err(DatasetError::unreadable(

@@ -5,11 +5,12 @@ use parquet::data_type::{ByteArrayType, FloatType};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
+use sightline_core::plan::Range;
 use sightline_core::run::Columns;
 use sightline_core::{
     FailureReason, Item, ManifestEntry, ManifestFormat, Outcome, Source, StoredVector, VectorField, VectorsAt,
 };
-use sightline_datasets::{ReaderOptions, pin_again};
+use sightline_datasets::{Reader, ReaderOptions, pin_again};
 use sightline_npy::NpyWriter;
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -258,4 +259,69 @@ async fn a_folder_of_clip_retrieval_is_read_part_by_part() {
         .map(|item| read(&[], &item.vectors[&VectorField::Text]))
         .collect();
     assert_eq!(vectors, [[0.1, 0.2], [0.3, 0.4]]);
+}
+
+#[tokio::test]
+async fn parts_of_clip_retrieval_that_lack_a_file_or_rows_fail_by_name_before_the_first_row() {
+    let (metadata, vectors) = (
+        table(&[("one", [0.1, 0.2]), ("two", [0.3, 0.4])]),
+        array(&[[1.0, 0.0], [0.0, 1.0]]),
+    );
+    let short = array(&[[1.0, 0.0]]);
+    let whole: Vec<(String, &[u8])> = (0..3)
+        .flat_map(|number| {
+            [
+                (format!("metadata/metadata_{number}.parquet"), metadata.as_slice()),
+                (format!("img_emb/img_emb_{number}.npy"), vectors.as_slice()),
+                (format!("text_emb/text_emb_{number}.npy"), vectors.as_slice()),
+            ]
+        })
+        .collect();
+    let both = Source::ClipRetrieval {
+        folder: String::new(),
+        fields: VectorField::ALL.to_vec(),
+        normalize: false,
+    };
+    type Change<'a> = (&'a str, Option<(&'a str, &'a [u8])>, &'a [&'a str]);
+    let changes: [Change<'_>; 5] = [
+        ("", None, &[]),
+        (
+            "metadata/metadata_1.parquet",
+            None,
+            &["img_emb/img_emb_1.npy", "metadata/metadata_1.parquet"],
+        ),
+        (
+            "",
+            Some(("text_emb/text_emb_99.npy", &vectors)),
+            &["text_emb/text_emb_99.npy", "metadata/metadata_99.parquet"],
+        ),
+        (
+            "img_emb/img_emb_2.npy",
+            None,
+            &["img_emb/img_emb_2.npy", "does not exist"],
+        ),
+        (
+            "text_emb/text_emb_2.npy",
+            Some(("text_emb/text_emb_2.npy", &short)),
+            &["text_emb/text_emb_2.npy", "1 rows", "has 2"],
+        ),
+    ];
+    for (without, with, said) in changes {
+        let kept = whole.iter().filter(|(path, _)| path != without);
+        let mut files: Vec<(&str, &[u8])> = kept.map(|(path, body)| (path.as_str(), *body)).collect();
+        files.extend(with);
+        let store = Store::with(&files).await;
+        let reader = Reader::new(store, both.clone(), ReaderOptions::default());
+        let first = reader.page(&Range::default(), None, 1).await;
+        let Some(path) = said.first() else {
+            assert_eq!(first.unwrap().entries.len(), 1);
+            continue;
+        };
+        let error = first.unwrap_err();
+        assert!(
+            said.iter().all(|part| error.to_string().contains(part)),
+            "{path}: {error}"
+        );
+        assert!(!error.is_retryable());
+    }
 }
