@@ -55,7 +55,7 @@ pub(crate) enum CollectionsCommand {
         #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(i32).range(1..=1000))]
         top: i32,
     },
-    /// Write a collection's items into files, which `sightline import` reads.
+    /// Write a collection's items of one dataset into files, which `sightline import` reads.
     Export(export::ExportArgs),
     /// Point an alias at a collection: searches name the alias, and another collection takes over in one step.
     Alias {

@@ -1,11 +1,12 @@
 //! `sightline collections export`: a collection's items as files.
 
+mod dataset;
 mod table;
 
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
 use crate::servers::Servers;
-use crate::text::{items, resource};
+use crate::text::{items, plain, resource};
 use clap::{Args, ValueEnum};
 use sightline_npy::NpyWriter;
 use sightline_proto::v1;
@@ -22,11 +23,13 @@ const SIDES: [(&str, &str); 2] = [("image_embedding", "img_emb"), ("text_embeddi
 pub(crate) enum Layout {
     /// `metadata/metadata_N.parquet`, `img_emb/img_emb_N.npy`, `text_emb/text_emb_N.npy`: a row of zeros is a missing side.
     ClipRetrieval,
-    /// `items_N.parquet`, with the vectors as columns `image_embedding` and `text_embedding`.
+    /// `items_N.parquet`, with the vectors as columns `image_embedding` and `text_embedding`. Each file is imported by a run of
+    /// its own, under the same dataset.
     Parquet,
 }
 
-/// Write a collection's items into files, which `sightline import` reads.
+/// Write a collection's items into files, which `sightline import` reads. They have to be of one dataset, since that is what
+/// they are imported as.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
     /// Its name.
@@ -55,11 +58,12 @@ pub(crate) async fn run(args: &ExportArgs, servers: &Servers, console: Console) 
     let described = described
         .map_err(|status| CliError::call("read the collection", &status))?
         .into_inner();
+    let of = dataset::only_one(&mut client, &name, &args.filter).await?;
     let mut folder = Folder::new(args, &described)?;
     let mut fields: Vec<String> = FIELDS.iter().map(|name| (*name).to_owned()).collect();
     fields.extend(folder.sides.iter().map(|side| side.field.to_owned()));
     let request = v1::ExportItemsRequest {
-        parent: name,
+        parent: name.clone(),
         filter: args.filter.clone(),
         fields,
     };
@@ -67,15 +71,26 @@ pub(crate) async fn run(args: &ExportArgs, servers: &Servers, console: Console) 
     let mut stream = client.export_items(request).await.map_err(failed)?.into_inner();
     while let Some(message) = stream.message().await.map_err(failed)? {
         for item in message.items {
+            // Rows that were written since are of another, too.
+            if let Some(one) = of.as_ref().filter(|one| **one != item.dataset) {
+                return Err(dataset::several(&name, &args.filter, one, &item.dataset));
+            }
             folder.push(item)?;
         }
     }
-    let count = folder.finish()?;
+    let (count, parts) = folder.finish()?;
     if console.is_json() {
-        console.json(&serde_json::json!({ "items": count, "folder": args.to }))?;
+        console.json(&serde_json::json!({ "items": count, "dataset": of, "parts": parts, "folder": args.to }))?;
     } else {
         let count = items(i64::try_from(count).unwrap_or(i64::MAX));
-        console.say(&format!("exported {count} to {}", args.to.display()))?;
+        let of = of.map(|of| format!(" of dataset {}", plain(&of))).unwrap_or_default();
+        let to = args.to.display();
+        console.say(&match (args.layout, parts) {
+            (Layout::Parquet, 2..) => {
+                format!("exported {count}{of} to {to}, in {parts} files: import each by a run of its own")
+            }
+            _ => format!("exported {count}{of} to {to}"),
+        })?;
     }
     Ok(Exit::Success)
 }
@@ -226,11 +241,11 @@ impl<'a> Folder<'a> {
         Ok(())
     }
 
-    /// How many items were written.
-    fn finish(mut self) -> Result<u64, CliError> {
+    /// How many items were written, in how many parts.
+    fn finish(mut self) -> Result<(u64, u64), CliError> {
         if let Some(part) = self.part.take() {
             self.close(part)?;
         }
-        Ok(self.items)
+        Ok((self.items, self.parts))
     }
 }

@@ -149,3 +149,69 @@ fn an_import_whose_array_has_other_rows_than_its_table_writes_nothing_and_says_s
     refused(&server, 1, "collections get m");
     assert_eq!(server.end(), 0);
 }
+
+#[test]
+fn of_a_collection_of_several_datasets_each_is_exported_and_imported_by_itself_in_all_its_parts() {
+    let data = tempfile::tempdir().unwrap();
+    let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(folder.path());
+    let server = Server::start(data.path(), None);
+    let root = folder.path().display();
+    for dataset in ["one", "two"] {
+        succeed(
+            &server,
+            &format!(
+                "import --root {root} --dataset {dataset} --table merged_df.csv --image-array i.npy --collection m"
+            ),
+        );
+    }
+
+    let to = out.path().join("at-once");
+    let said = refused(&server, 2, &format!("collections export m --to {}", to.display()));
+    for part in ["\"one\"", "\"two\"", "--filter 'dataset = ", "collections statistics m"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(!to.exists());
+    let filtered = format!("collections export m --to {} --filter labels:\"Mass\"", to.display());
+    let said = refused(&server, 2, &filtered);
+    assert!(said.contains("AND dataset = "), "{said}");
+
+    let parts = out.path().join("parts");
+    let export = format!(
+        "collections export m --to {} --layout parquet --part-items 256 --filter dataset=\"one\"",
+        parts.display()
+    );
+    let said = succeed(&server, &export).out;
+    assert!(
+        said.contains("600 items of dataset one") && said.contains("3 files"),
+        "{said}"
+    );
+    for part in 0..3 {
+        let import = format!(
+            "import --root {} --table items_{part}.parquet --image-column image_embedding --collection m2 --dataset one",
+            parts.display()
+        );
+        succeed(&server, &import);
+    }
+    let arrays = out.path().join("arrays");
+    let arrays = arrays.display();
+    let exported = succeed(
+        &server,
+        &format!("collections export m --to {arrays} --part-items 256 --filter dataset=\"two\" --json"),
+    );
+    assert_eq!(exported.json()[0]["dataset"], "two");
+    succeed(
+        &server,
+        &format!("import --root {arrays} --clip-retrieval . --fields image --collection m2 --dataset two"),
+    );
+    let copy = succeed(&server, "collections get m2 --json").json().remove(0);
+    assert_eq!(copy["row_count"], 2 * ROWS);
+    for dataset in ["one", "two"] {
+        let id = RowId::of_item(
+            &DatasetName::new(dataset).unwrap(),
+            &ItemKey::new("images/599.png").unwrap(),
+        );
+        succeed(&server, &format!("items get {id} --collection m2"));
+    }
+    assert_eq!(server.end(), 0);
+}
