@@ -55,6 +55,27 @@ pub fn normalize(vector: &mut [f32]) -> Result<(), VectorError> {
     Ok(())
 }
 
+/// A vector as rows hold it, in f32. One that f32 cannot hold, since a value is beyond it or all are below, is scaled first:
+/// it keeps its direction, and a length that is far from 1. So only zeros become zeros, and only NaN and infinity stay such.
+#[must_use]
+pub fn narrow(values: &[f64]) -> Vec<f32> {
+    /// What the largest value is scaled to.
+    const SMALL: f64 = 1e-30;
+    const LARGE: f64 = 1e30;
+    let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let scale = if largest == 0.0 || values.iter().any(|value| !value.is_finite()) {
+        1.0
+    } else if largest < f64::from(f32::MIN_POSITIVE) {
+        SMALL / largest
+    } else if largest > f64::from(f32::MAX) {
+        LARGE / largest
+    } else {
+        1.0
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "rounded, and within what f32 holds")]
+    values.iter().map(|value| (value * scale) as f32).collect()
+}
+
 /// Cosine of two vectors; 0 where one has no length.
 #[must_use]
 pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
@@ -82,5 +103,19 @@ mod tests {
         assert_eq!(normalize(&mut vector), Err(VectorError::NotFinite));
         assert!((vector[0] - 1.0).abs() < f32::EPSILON);
         assert_eq!(normalize(&mut [0.0, 0.0]), Err(VectorError::Zero));
+    }
+
+    #[test]
+    fn what_f32_cannot_hold_keeps_its_direction_and_never_becomes_zeros() {
+        assert_eq!(narrow(&[0.6, -0.8, 1e-300]), [0.6, -0.8, 0.0]);
+        assert_eq!(narrow(&[0.0, -0.0]), [0.0, 0.0]);
+        for far in [5e-324, 1e-300, 1e-40, 1e39, 1e300] {
+            let narrowed = narrow(&[-3.0 * far, 4.0 * far]);
+            assert!(cosine(&narrowed, &[-3.0, 4.0]) > 1.0 - 1e-6, "{far}: {narrowed:?}");
+            let length = dot(&narrowed, &narrowed).sqrt();
+            assert!(length > 0.0 && (length < 1e-20 || length > 1e20), "{far}: {length}");
+        }
+        let broken = narrow(&[f64::NAN, f64::INFINITY, 1e-300]);
+        assert!(broken[0].is_nan() && broken[1].is_infinite());
     }
 }

@@ -4,6 +4,7 @@ use crate::entry::{Draft, Wanted, line_key};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use sightline_core::run::Columns;
+use sightline_core::vector::narrow;
 use sightline_core::{BoundingBox, Item, ItemKey, StoredVector, VectorField};
 use std::collections::BTreeMap;
 
@@ -242,15 +243,8 @@ fn numbers_of(value: &Value) -> Result<Option<Vec<f32>>, String> {
             .as_f64()
             .ok_or("its vector holds something else than finite numbers")
     };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "vectors are f32; what is beyond is infinite then, and refused"
-    )]
-    let numbers = list
-        .iter()
-        .map(|value| Ok(number(value)? as f32))
-        .collect::<Result<Vec<f32>, &str>>()?;
-    Ok(Some(numbers))
+    let numbers = list.iter().map(number).collect::<Result<Vec<f64>, &str>>()?;
+    Ok(Some(narrow(&numbers)))
 }
 
 /// Labels, each once, in order.

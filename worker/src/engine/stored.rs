@@ -6,7 +6,7 @@ use super::item::{Passage, Stopped, ending, failed, unread};
 use crate::ipc::Imported;
 use crate::journal::JournalStage;
 use half::f16;
-use sightline_core::vector::{VectorError, dot, normalize};
+use sightline_core::vector::{VectorError, dot, narrow, normalize};
 use sightline_core::{FailureReason, Item, NumberType, ObjectRef, Row, StoredVector, VectorField};
 use sightline_objects::ObjectError;
 use std::ops::Range;
@@ -15,6 +15,9 @@ use std::ops::Range;
 const LENGTH_TOLERANCE: f64 = 0.01;
 /// A vector of length 1 within this is kept to the bit: f32 knows no better.
 const SAME_LENGTH: f64 = 1e-6;
+/// Lengths between these are told in numbers.
+const SHORTEST_TOLD: f64 = 0.0001;
+const LONGEST_TOLD: f64 = 1e6;
 
 impl Passage<'_> {
     /// Reads an item's vectors into its row.
@@ -105,21 +108,11 @@ fn values(bytes: &[u8], numbers: NumberType) -> Vec<f32> {
             .iter()
             .map(|value| f32::from_le_bytes(*value))
             .collect(),
-        NumberType::F64 => bytes
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|value| narrow(f64::from_le_bytes(*value)))
-            .collect(),
+        NumberType::F64 => {
+            let values = bytes.as_chunks::<8>().0.iter();
+            narrow(&values.map(|value| f64::from_le_bytes(*value)).collect::<Vec<f64>>())
+        }
     }
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "rows are f32; a number beyond them becomes infinite, and is refused as that"
-)]
-fn narrow(value: f64) -> f32 {
-    value as f32
 }
 
 /// A vector as it is stored; none where it is all zeros, which is how arrays say that there is none.
@@ -136,8 +129,14 @@ fn checked(mut values: Vec<f32>, dimension: u32, scale: bool) -> Result<Option<V
         return Ok(Some(values));
     }
     if length.is_finite() && length > 0.0 && !scale && same > LENGTH_TOLERANCE {
+        // What f32 cannot hold was scaled: no more than the direction that it errs in is known.
+        let length = match length {
+            ..SHORTEST_TOLD => format!("below {SHORTEST_TOLD}"),
+            ..LONGEST_TOLD => format!("{length:.4}"),
+            _ => format!("of {LONGEST_TOLD} or more"),
+        };
         return Err(format!(
-            "it has length {length:.4}, not 1: import with normalize where only directions count"
+            "it has length {length}, not 1: import with normalize where only directions count"
         ));
     }
     match normalize(&mut values) {
@@ -180,6 +179,28 @@ mod tests {
         let singles: Vec<u8> = [1.5_f32, -2.0].iter().flat_map(|value| value.to_le_bytes()).collect();
         assert_eq!(values(&singles, NumberType::F32), [1.5, -2.0]);
         let doubles: Vec<u8> = [1.5_f64, 1e300].iter().flat_map(|value| value.to_le_bytes()).collect();
-        assert_eq!(values(&doubles, NumberType::F64), [1.5, f32::INFINITY]);
+        let read = values(&doubles, NumberType::F64);
+        assert!(read.iter().all(|value| value.is_finite()) && read[1] > 1e20, "{read:?}");
+    }
+
+    #[test]
+    fn a_row_of_doubles_is_missing_only_where_it_is_zeros_as_it_is_written() {
+        let read = |row: [f64; 2]| {
+            let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+            values(&bytes, NumberType::F64)
+        };
+        assert_eq!(checked(read([0.0, -0.0]), 2, false), Ok(None));
+        for (scale, told) in [(1e-300, "length below 0.0001"), (1e300, "length of 1000000 or more")] {
+            let row = [0.6 * scale, -0.8 * scale];
+            let error = checked(read(row), 2, false).unwrap_err();
+            assert!(error.contains(told), "{error}");
+            let scaled = checked(read(row), 2, true).unwrap().unwrap();
+            assert!(dot(&scaled, &[0.6, -0.8]) > 1.0 - 1e-6, "{scaled:?}");
+        }
+        assert!(
+            checked(read([f64::INFINITY, 1e-300]), 2, true)
+                .unwrap_err()
+                .contains("infinity")
+        );
     }
 }

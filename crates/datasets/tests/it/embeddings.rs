@@ -186,6 +186,20 @@ async fn lists_in_a_column_are_vectors_and_one_of_another_length_is_its_row_s_fa
     assert_eq!(first.attributes, BTreeMap::from([("age".into(), 3.into())]));
 }
 
+#[tokio::test]
+async fn a_list_that_f32_cannot_hold_is_no_list_of_zeros() {
+    let rows = "{\"key\":\"a\",\"v\":[3e-300,-4e-300]}\n{\"key\":\"b\",\"v\":[0.0,0.0]}\n";
+    let store = Store::with(&[("m.jsonl", rows.as_bytes())]).await;
+    let source = source("m.jsonl", ManifestFormat::Jsonl, &[(VectorField::Text, column("v"))]);
+    let entries = all(&store, &source, ReaderOptions::default(), 2).await.unwrap();
+    let vectors: Vec<_> = items(&entries)
+        .iter()
+        .map(|item| item.vectors[&VectorField::Text].inline_values().unwrap())
+        .collect();
+    assert!(vectors[0][0] > 0.0 && vectors[0][1] < 0.0, "{vectors:?}");
+    assert_eq!(vectors[1], [0.0, 0.0]);
+}
+
 /// A Parquet file of captions and vectors.
 fn table(rows: &[(&str, [f32; 2])]) -> Vec<u8> {
     let schema = "message m { REQUIRED BYTE_ARRAY caption (UTF8); \
