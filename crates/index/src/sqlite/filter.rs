@@ -1,33 +1,59 @@
 //! A filter as an SQL condition over a row `r`. Values are bound, never written into the text.
+//!
+//! SQLite binds 32,766 values, and `id IN(a,b,…)` has one for every two bytes. So equal values are bound once: as many as
+//! can differ in the bytes that a filter may have are a third fewer, since there are not many of one byte.
 
 use rusqlite::types::Value;
 use sightline_core::filter::{Comparison, Field, Filter, IntegerTest, Literal};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// A condition's text. Its values are where [`Condition::of`] put them.
 pub(super) type Text = String;
 
 /// Compiles conditions.
-pub(super) struct Condition<'a> {
-    values: &'a mut Vec<Value>,
+pub(super) struct Condition<'v, 'f> {
+    values: &'v mut Vec<Value>,
+    /// Where the filter's values are among them.
+    bound: HashMap<Bound<'f>, usize>,
 }
 
-impl Condition<'_> {
+/// A value of the filter, which is told from others by its bits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Bound<'f> {
+    Text(&'f str),
+    Real(u64),
+    Integer(i64),
+}
+
+impl From<Bound<'_>> for Value {
+    fn from(bound: Bound<'_>) -> Self {
+        match bound {
+            Bound::Text(text) => Self::Text(text.into()),
+            Bound::Real(bits) => Self::Real(f64::from_bits(bits)),
+            Bound::Integer(number) => Self::Integer(number),
+        }
+    }
+}
+
+impl<'f> Condition<'_, 'f> {
     /// Compiles a filter, and puts its values behind those that are there.
-    pub(super) fn of(filter: &Filter, values: &mut Vec<Value>) -> Text {
-        Condition { values }.compile(filter)
+    pub(super) fn of(filter: &'f Filter, values: &mut Vec<Value>) -> Text {
+        let bound = HashMap::new();
+        Condition { values, bound }.compile(filter)
     }
 
-    fn compile(&mut self, filter: &Filter) -> Text {
+    fn compile(&mut self, filter: &'f Filter) -> Text {
         match filter {
             Filter::And(parts) => self.joined(parts, "AND", "TRUE"),
             Filter::Or(parts) => self.joined(parts, "OR", "FALSE"),
             Filter::Not(inner) => format!("(NOT {})", self.compile(inner)),
             Filter::HasLabel(label) => {
-                let label = self.bind(Value::Text(label.clone()));
+                let label = self.bind(Bound::Text(label));
                 format!("sightline_has_label(r.labels, {label})")
             }
             Filter::HasAttribute(name) => {
-                let name = self.bind(Value::Text(name.clone()));
+                let name = self.bind(Bound::Text(name));
                 format!("sightline_has_attribute(r.attributes, {name})")
             }
             Filter::Compare { field, op, value } => self.compare(field, *op, value),
@@ -35,7 +61,7 @@ impl Condition<'_> {
     }
 
     /// Splits long lists in halves: SQLite bounds the depth of an expression, and `a AND b AND c` is one of depth 3.
-    fn joined(&mut self, parts: &[Filter], operator: &str, empty: &str) -> Text {
+    fn joined(&mut self, parts: &'f [Filter], operator: &str, empty: &str) -> Text {
         match parts {
             [] => empty.into(),
             [one] => self.compile(one),
@@ -48,10 +74,10 @@ impl Condition<'_> {
         }
     }
 
-    fn compare(&mut self, field: &Field, op: Comparison, value: &Literal) -> Text {
+    fn compare(&mut self, field: &'f Field, op: Comparison, value: &'f Literal) -> Text {
         match (field, value) {
             (Field::Text(field), Literal::Text(text)) => {
-                let value = self.bind(Value::Text(text.clone()));
+                let value = self.bind(Bound::Text(text));
                 format!("(r.{} {} {value})", field.as_str(), op.as_str())
             }
             (Field::HasImage, Literal::Bool(truth)) => self.flag("has_image", op, *truth),
@@ -60,20 +86,20 @@ impl Condition<'_> {
                 IntegerTest::Never => "FALSE".into(),
                 IntegerTest::Always => "TRUE".into(),
                 IntegerTest::Compare(op, number) => {
-                    let value = self.bind(Value::Integer(number));
+                    let value = self.bind(Bound::Integer(number));
                     format!("(r.indexed_at {} {value})", op.as_str())
                 }
             },
             (Field::Attribute(name), literal) => {
-                let name = self.bind(Value::Text(name.clone()));
+                let name = self.bind(Bound::Text(name));
                 let op = Comparison::ALL
                     .iter()
                     .position(|known| *known == op)
                     .unwrap_or_default();
                 let literal = self.bind(match literal {
-                    Literal::Text(text) => Value::Text(text.clone()),
-                    Literal::Number(number) => Value::Real(*number),
-                    Literal::Bool(truth) => Value::Integer((*truth).into()),
+                    Literal::Text(text) => Bound::Text(text),
+                    Literal::Number(number) => Bound::Real(number.to_bits()),
+                    Literal::Bool(truth) => Bound::Integer((*truth).into()),
                 });
                 format!("sightline_attribute(r.attributes, {name}, {op}, {literal})")
             }
@@ -84,15 +110,21 @@ impl Condition<'_> {
     fn flag(&mut self, column: &str, op: Comparison, truth: bool) -> Text {
         match op {
             Comparison::Equal | Comparison::NotEqual => {
-                let value = self.bind(Value::Integer(truth.into()));
+                let value = self.bind(Bound::Integer(truth.into()));
                 format!("(r.{column} {} {value})", op.as_str())
             }
             _ => "FALSE".into(),
         }
     }
 
-    fn bind(&mut self, value: Value) -> Text {
-        self.values.push(value);
-        format!("?{}", self.values.len())
+    fn bind(&mut self, value: Bound<'f>) -> Text {
+        let place = match self.bound.entry(value) {
+            Entry::Occupied(bound) => *bound.get(),
+            Entry::Vacant(new) => {
+                self.values.push(value.into());
+                *new.insert(self.values.len())
+            }
+        };
+        format!("?{place}")
     }
 }

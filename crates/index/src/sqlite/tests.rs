@@ -3,6 +3,7 @@
 use super::SqliteIndex;
 use crate::conformance::fixture;
 use crate::{FieldSearch, IndexError, OpenOptions, Projection, VectorIndex, open};
+use sightline_core::filter::{MAX_FILTER_BYTES, MAX_FILTER_DEPTH, parse};
 use sightline_core::{IndexKind, VectorField};
 
 async fn open_file(path: &std::path::Path) -> Result<SqliteIndex, IndexError> {
@@ -121,4 +122,78 @@ async fn a_search_whose_caller_is_gone_leaves_its_connection_for_the_next() {
         }
     }
     assert!(index.search(&name, &search).await.unwrap().hits.is_empty());
+}
+
+/// As many different values as a filter can have: the shortest first.
+fn shortest_values() -> impl Iterator<Item = String> {
+    let letters: Vec<char> = ('0'..='9').chain('A'..='Z').chain('a'..='z').collect();
+    let digits = letters.clone();
+    let longer = letters
+        .clone()
+        .into_iter()
+        .flat_map(move |one| digits.clone().into_iter().map(move |other| format!("{one}{other}")));
+    // Three bytes with the comma, as two letters are.
+    let others = ('\u{80}'..'\u{800}').filter(|c| c.is_alphanumeric()).map(String::from);
+    let numbers = (100..).map(|number: u32| number.to_string());
+    let letters = letters.into_iter().map(String::from);
+    letters.chain(longer).chain(others).chain(numbers)
+}
+
+/// `before`, then values with commas between them up to the longest filter that is one.
+fn longest(before: &str, values: impl Iterator<Item = String>) -> String {
+    let mut filter = before.to_owned();
+    for value in values {
+        if filter.len() + value.len() + 1 > MAX_FILTER_BYTES {
+            break;
+        }
+        filter = filter + &value + ",";
+    }
+    filter.pop();
+    filter + ")"
+}
+
+#[tokio::test]
+async fn the_filters_with_the_most_values_and_the_most_parts_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open_file(&folder.path().join("i.db")).await.unwrap();
+    let name = fixture::collection_name("c");
+    index
+        .create(&fixture::description(&name, &[VectorField::Image], 4, IndexKind::Flat))
+        .await
+        .unwrap();
+    let mut rows = fixture::rows(3, &[VectorField::Image], 4);
+    rows[1].attributes.insert("a".into(), 7.into());
+    rows[1].labels.push("z".into());
+    rows[2].uid = "z".into();
+    index.upsert(&name, &rows).await.unwrap();
+    let many: Vec<String> = (0..MAX_FILTER_DEPTH).map(|_| "(-uid:*".to_owned()).collect();
+    let nested = "uid:* OR ".repeat(100) + &many.join(" OR ") + &")".repeat(MAX_FILTER_DEPTH);
+    let filters = [
+        longest("uid IN(", shortest_values()),
+        longest("uid IN(", std::iter::repeat_n("z".into(), MAX_FILTER_BYTES)),
+        longest("attributes.a IN(", shortest_values()),
+        longest("attributes.a IN(", std::iter::repeat_n("7".into(), MAX_FILTER_BYTES)),
+        longest("labels IN(", shortest_values()),
+        "uid<z OR ".repeat(7_000) + "uid=z",
+        "attributes.a:* OR ".repeat(3_000) + "attributes.a=7",
+        nested,
+    ];
+    for filter in filters {
+        let shown: String = filter.chars().take(30).collect();
+        let filter = parse(&filter).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        let expected = rows.iter().filter(|row| filter.matches(row)).count();
+        assert!(expected > 0, "{shown}");
+        let search = FieldSearch {
+            field: VectorField::Image,
+            vector: vec![1.0; 4],
+            limit: 10,
+            filter: Some(filter.clone()),
+            effort: None,
+        };
+        let found = index.search(&name, &search).await;
+        let found = found.unwrap_or_else(|error| panic!("{shown}: {error}")).hits;
+        assert_eq!(found.len(), expected, "{shown}");
+        let counted = index.count(&name, Some(&filter)).await;
+        assert_eq!(counted.unwrap(), expected as u64, "{shown}");
+    }
 }
