@@ -6,12 +6,16 @@ use crate::IndexError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Pages that a connection keeps in memory, in KiB.
 const CACHE_KIB: i64 = 16 * 1024;
+/// SQLite's own steps between two looks at whether a read is still wanted: about ten a row, and a row may cost a function
+/// of ours that takes a microsecond.
+const STEPS_BETWEEN_LOOKS: i32 = 1000;
 
 pub(super) struct Pool {
     path: PathBuf,
@@ -26,6 +30,18 @@ impl fmt::Debug for Pool {
     }
 }
 
+/// Whoever waits for a read; dropped with the waiting.
+#[derive(Default)]
+struct Caller {
+    gone: Arc<AtomicBool>,
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Pool {
     pub(super) fn new(path: &Path, connections: usize, busy_timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
@@ -36,7 +52,8 @@ impl Pool {
         })
     }
 
-    /// Runs work with a connection of its own. Work that has begun is finished even when its caller is gone.
+    /// Runs work with a connection of its own. Work that has begun is finished even when its caller is gone: so is what
+    /// [`Self::write`] writes.
     pub(super) async fn run<T: Send + 'static>(
         self: &Arc<Self>,
         action: &'static str,
@@ -65,13 +82,25 @@ impl Pool {
             .map_err(|failure| failure.into_index_error(action))
     }
 
-    /// Runs work that sees one state of the file.
+    /// Runs work that sees one state of the file. It ends where its caller gives it up, and frees its connection.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         action: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, IndexError> {
-        self.run(action, |connection| work(&connection.transaction()?)).await
+        // Each read has a flag of its own, so that none is ended in the place of the one before it on its connection.
+        let caller = Caller::default();
+        let gone = Arc::clone(&caller.gone);
+        self.run(action, move |connection| {
+            let transaction = connection.transaction()?;
+            let is_gone = move || gone.load(Ordering::Relaxed);
+            transaction.progress_handler(STEPS_BETWEEN_LOOKS, Some(is_gone));
+            let result = work(&transaction);
+            // Before the transaction ends: its end is not to be interrupted.
+            transaction.progress_handler(0, None::<fn() -> bool>);
+            result
+        })
+        .await
     }
 
     /// Runs work that is durable when it succeeds, and leaves nothing when it fails.
@@ -105,5 +134,74 @@ impl Pool {
         connection.set_prepared_statement_cache_capacity(64);
         functions::register(&connection)?;
         Ok(connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ErrorCode;
+    use std::sync::mpsc;
+    use tokio::sync::oneshot;
+
+    /// Counts so far: seconds of work, many of the steps between two looks.
+    const LONG: u64 = 50_000_000;
+    const SHORT: u64 = 100_000;
+
+    fn count(transaction: &Transaction<'_>, to: u64) -> Result<u64, Failure> {
+        let sql = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < ?1) SELECT count(*) FROM c";
+        Ok(transaction.query_row(sql, [to], |row| row.get(0))?)
+    }
+
+    #[tokio::test]
+    async fn a_read_that_is_given_up_ends_and_the_next_on_its_connection_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = Pool::new(&folder.path().join("i.db"), 1, Duration::from_secs(5));
+        let (begun, has_begun) = oneshot::channel();
+        let (tell, told) = mpsc::channel();
+        let abandoned = pool.read("count", move |transaction| {
+            begun.send(()).unwrap();
+            let counted = count(transaction, LONG);
+            tell.send(counted.map_err(|failure| match failure {
+                Failure::Sqlite(error) => error.sqlite_error_code(),
+                Failure::Index(error) => panic!("{error}"),
+            }))
+            .unwrap();
+            Ok(())
+        });
+        tokio::select! {
+            biased;
+            _ = abandoned => panic!("nobody gave it up"),
+            begun = has_begun => begun.unwrap(),
+        }
+        let whole = pool.read("count", |transaction| count(transaction, SHORT)).await;
+        assert_eq!(whole.unwrap(), SHORT);
+        assert_eq!(told.recv().unwrap(), Err(Some(ErrorCode::OperationInterrupted)));
+    }
+
+    #[tokio::test]
+    async fn a_write_that_has_begun_is_finished_though_its_caller_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = Pool::new(&folder.path().join("i.db"), 1, Duration::from_secs(5));
+        let (begun, has_begun) = oneshot::channel();
+        let (go, on) = mpsc::channel();
+        let abandoned = pool.write("write", move |transaction| {
+            begun.send(()).unwrap();
+            on.recv().unwrap();
+            let counted = count(transaction, SHORT)?;
+            transaction.execute_batch("CREATE TABLE t (n)")?;
+            transaction.execute("INSERT INTO t VALUES (?1)", [counted])?;
+            Ok(())
+        });
+        tokio::select! {
+            biased;
+            _ = abandoned => panic!("it waits"),
+            begun = has_begun => begun.unwrap(),
+        }
+        go.send(()).unwrap();
+        let found = pool.read("read", |transaction| {
+            Ok(transaction.query_row("SELECT n FROM t", [], |row| row.get::<_, u64>(0))?)
+        });
+        assert_eq!(found.await.unwrap(), SHORT);
     }
 }
