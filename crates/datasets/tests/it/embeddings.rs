@@ -275,6 +275,9 @@ async fn a_folder_of_clip_retrieval_is_read_part_by_part() {
     assert_eq!(vectors, [[0.1, 0.2], [0.3, 0.4]]);
 }
 
+/// A file that is taken away, one that is put there, and what the error says.
+type Change<'a> = (&'a str, Option<(&'a str, &'a [u8])>, &'a [&'a str]);
+
 #[tokio::test]
 async fn parts_of_clip_retrieval_that_lack_a_file_or_rows_fail_by_name_before_the_first_row() {
     let (metadata, vectors) = (
@@ -296,7 +299,6 @@ async fn parts_of_clip_retrieval_that_lack_a_file_or_rows_fail_by_name_before_th
         fields: VectorField::ALL.to_vec(),
         normalize: false,
     };
-    type Change<'a> = (&'a str, Option<(&'a str, &'a [u8])>, &'a [&'a str]);
     let changes: [Change<'_>; 5] = [
         ("", None, &[]),
         (
