@@ -102,7 +102,6 @@ fn imported(embeddings: &Embeddings<'_>) -> Imported {
     Imported {
         unnamed: embeddings.unnamed.to_owned(),
         vectors: columns.collect(),
-        ..Imported::default()
     }
 }
 
