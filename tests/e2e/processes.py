@@ -22,6 +22,8 @@ class Process:
         # A service refuses what it does not know, and must not see what was meant for this program.
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("SIGHTLINE_")}
         with self.log.open("ab") as log:
+            # What an earlier process of this name said is not this one's.
+            self._begins = log.tell()
             self._process = subprocess.Popen(
                 command, env={**inherited, **environment}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True)
@@ -38,7 +40,8 @@ class Process:
         """The first group of the first line that matches."""
         deadline = time.monotonic() + START_LIMIT_SECONDS
         while time.monotonic() < deadline:
-            text = re.sub(r"\x1b\[[0-9;]*m", "", self.log.read_text(errors="replace"))
+            said = self.log.read_bytes()[self._begins:].decode(errors="replace")
+            text = re.sub(r"\x1b\[[0-9;]*m", "", said)
             found = re.search(pattern, text)
             if found:
                 return next((group for group in found.groups() if group), "")
