@@ -15,9 +15,11 @@ const MAX_FIELDS: usize = 8;
 /// Longest path of a field that is told.
 const MAX_FIELD_BYTES: usize = 80;
 /// Longest description of one field, name or value that is told: room for what is wrong and a list of what would be right,
-/// such as a filter's fields. Eight of them, in base64, and the message still fit in the 8 KiB of headers that some clients
-/// and proxies take.
+/// such as a filter's fields.
 const MAX_DESCRIPTION_BYTES: usize = 300;
+/// The descriptions of all fields together: in base64, and beside a message that is percent-encoded, they still fit in the
+/// 8 KiB of headers that some clients and proxies take.
+const MAX_DESCRIPTIONS_BYTES: usize = 1600;
 /// Longest message.
 const MAX_MESSAGE_BYTES: usize = 900;
 
@@ -153,9 +155,10 @@ impl ServiceError {
         let told = self.told();
         self.message = cut(&told, MAX_MESSAGE_BYTES);
         self.fields.truncate(MAX_FIELDS);
+        let room = self.room_for_a_description();
         for (field, message) in &mut self.fields {
             *field = cut(field, MAX_FIELD_BYTES);
-            *message = cut(message, MAX_DESCRIPTION_BYTES);
+            *message = cut(message, room);
         }
         if let Some((_, name)) = &mut self.resource {
             *name = cut(name, MAX_DESCRIPTION_BYTES);
@@ -172,19 +175,19 @@ impl ServiceError {
             return self.message.clone();
         }
         let shown = self.fields.iter().take(MAX_FIELDS);
+        let room = self.room_for_a_description();
         let described: Vec<String> = shown
-            .map(|(field, message)| {
-                format!(
-                    "{}: {}",
-                    cut(field, MAX_FIELD_BYTES),
-                    cut(message, MAX_DESCRIPTION_BYTES)
-                )
-            })
+            .map(|(field, message)| format!("{}: {}", cut(field, MAX_FIELD_BYTES), cut(message, room)))
             .collect();
         match self.fields.len().saturating_sub(MAX_FIELDS) {
             0 => described.join("; "),
             more => format!("{}; and {more} more", described.join("; ")),
         }
+    }
+
+    /// Bytes for what is wrong with one field: all of them where few fields are wrong, their share where many are.
+    fn room_for_a_description(&self) -> usize {
+        (MAX_DESCRIPTIONS_BYTES / self.fields.len().clamp(1, MAX_FIELDS)).min(MAX_DESCRIPTION_BYTES)
     }
 
     fn on_resource(mut self, kind: &'static str, name: String) -> Self {
@@ -292,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_wrong_in_a_thousand_long_ways_is_refused_in_a_few_kilobytes() {
+    fn a_request_wrong_in_a_thousand_long_ways_is_refused_in_headers_of_less_than_8_kib() {
         let long = "가".repeat(10_000);
         let first = ServiceError::invalid_argument(long.as_str(), long.as_str());
         let error = (1..1000).fold(first, |error, _| error.and_field(long.as_str(), long.as_str()));
@@ -302,12 +305,30 @@ mod tests {
             "{}",
             status.message().len()
         );
-        assert!(status.details().len() < 4096, "{}", status.details().len());
+        let answer = status.clone().into_http::<String>();
+        let bytes: usize = answer
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum();
+        assert!(bytes < 8 << 10, "{bytes}");
         assert_eq!(status.get_details_bad_request().unwrap().field_violations.len(), 8);
         let few = (1..11).fold(ServiceError::invalid_argument("a", "is wrong"), |error, _| {
             error.and_field("b", "too")
         });
         assert!(Status::from(few).message().ends_with("; and 3 more"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_field_is_told_at_more_length_than_what_is_wrong_with_many() {
+        let long = "x".repeat(10_000);
+        let told = |fields: usize| {
+            let first = ServiceError::invalid_argument("a", long.as_str());
+            let error = (1..fields).fold(first, |error, _| error.and_field("b", long.as_str()));
+            let violations = Status::from(error).get_details_bad_request().unwrap().field_violations;
+            violations[0].description.trim_end_matches('…').len()
+        };
+        assert_eq!([told(1), told(5), told(8), told(1000)], [300, 300, 200, 200]);
     }
 
     #[test]
