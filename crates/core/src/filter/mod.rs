@@ -41,6 +41,8 @@ pub use parse::{parse, parse_field};
 pub const MAX_FILTER_BYTES: usize = 65_536;
 /// Deepest nesting of parentheses.
 pub const MAX_FILTER_DEPTH: usize = 64;
+/// Longest name of an attribute in a filter, in bytes. Each of 30,000 values of an `IN` is compiled beside the name.
+pub const MAX_ATTRIBUTE_NAME_BYTES: usize = 1_024;
 
 /// A condition on a row. [`parse`] gives `And` and `Or` at least two members.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,10 @@
 
 use super::cursor::Cursor;
 use super::sugar;
-use super::{Comparison, Field, Filter, FilterError, Literal, MAX_FILTER_BYTES, MAX_FILTER_DEPTH, TextField};
+use super::{
+    Comparison, Field, Filter, FilterError, Literal, MAX_ATTRIBUTE_NAME_BYTES, MAX_FILTER_BYTES, MAX_FILTER_DEPTH,
+    TextField,
+};
 
 const KEYWORDS: [&str; 3] = ["AND", "OR", "NOT"];
 const FIELDS: &str = "attributes.NAME, labels, uid, key, id, image_id, filename, image_path, report_text, dataset, \
@@ -247,6 +250,7 @@ impl Parser<'_> {
         if !self.cursor.take(".") {
             return Err(self.cursor.error("`.` and the attribute's name"));
         }
+        let start = self.cursor.position();
         loop {
             match self.cursor.quoted()? {
                 Some(part) => name.push_str(&part),
@@ -254,6 +258,10 @@ impl Parser<'_> {
                     "" => return Err(self.cursor.error("an attribute's name, a word or quoted")),
                     part => name.push_str(part),
                 },
+            }
+            if name.len() > MAX_ATTRIBUTE_NAME_BYTES {
+                let expected = format!("an attribute's name of at most {MAX_ATTRIBUTE_NAME_BYTES} bytes");
+                return Err(self.cursor.error_at(start, expected));
             }
             if !self.cursor.take(".") {
                 return Ok(name);

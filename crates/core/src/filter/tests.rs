@@ -203,6 +203,13 @@ fn sizes_and_depths_over_the_limit_are_refused_and_at_the_limit_read() {
     let long = |bytes: usize| format!("uid=\"{}\"", "x".repeat(bytes - 6));
     assert!(parse(&long(65_536)).is_ok());
     assert!(parse(&long(65_537)).unwrap_err().to_string().contains("65537 bytes"));
+    let named = |bytes: usize| format!("attributes.{}.y = 1", "x".repeat(bytes - 2));
+    assert!(parse(&named(1_024)).is_ok());
+    let error = parse(&named(1_025)).unwrap_err();
+    assert_eq!(
+        (error.position, error.expected.as_str()),
+        (11, "an attribute's name of at most 1024 bytes")
+    );
 }
 
 fn any_filter() -> impl Strategy<Value = Filter> {
