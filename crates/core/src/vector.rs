@@ -14,19 +14,29 @@ pub enum VectorError {
 /// Inner product, summed in f64 so that the order of terms does not show in an f32 result.
 #[must_use]
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    dot_by(a, b, |value| value)
+}
+
+/// [`dot`] of a vector in the bytes of its values, little endian, without a copy of it.
+#[must_use]
+pub fn dot_stored(stored: &[u8], b: &[f32]) -> f64 {
+    dot_by(stored.as_chunks::<4>().0, b, f32::from_le_bytes)
+}
+
+fn dot_by<T: Copy>(a: &[T], b: &[f32], value: impl Fn(T) -> f32) -> f64 {
     // Eight sums side by side let the compiler use the machine's vector registers.
     let mut sums = [0.0_f64; 8];
     let (a8, a_rest) = a.as_chunks::<8>();
     let (b8, b_rest) = b.as_chunks::<8>();
     for (x, y) in a8.iter().zip(b8) {
         for lane in 0..8 {
-            sums[lane] += f64::from(x[lane]) * f64::from(y[lane]);
+            sums[lane] += f64::from(value(x[lane])) * f64::from(y[lane]);
         }
     }
     let rest: f64 = a_rest
         .iter()
         .zip(b_rest)
-        .map(|(x, y)| f64::from(*x) * f64::from(*y))
+        .map(|(x, y)| f64::from(value(*x)) * f64::from(*y))
         .sum();
     sums.iter().sum::<f64>() + rest
 }
@@ -94,6 +104,15 @@ mod tests {
             prop_assume!(vector.iter().any(|value| *value != 0.0));
             normalize(&mut vector).unwrap();
             prop_assert!((dot(&vector, &vector) - 1.0).abs() < 1e-5);
+        }
+
+        #[test]
+        fn a_stored_vector_has_the_inner_product_of_its_values(
+            pairs in prop::collection::vec((-1e30_f32..1e30, -1e30_f32..1e30), 0..40),
+        ) {
+            let (a, b): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
+            let stored: Vec<u8> = a.iter().flat_map(|value| value.to_le_bytes()).collect();
+            prop_assert_eq!(dot_stored(&stored, &b).to_bits(), dot(&a, &b).to_bits());
         }
     }
 

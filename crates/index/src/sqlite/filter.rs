@@ -8,6 +8,9 @@ use sightline_core::filter::{Comparison, Field, Filter, IntegerTest, Literal};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+/// Values that one call compares an attribute or the labels with: SQLite takes 127 arguments.
+const VALUES_A_CALL: usize = 100;
+
 /// A condition's text. Its values are where [`Condition::of`] put them.
 pub(super) type Text = String;
 
@@ -48,10 +51,7 @@ impl<'f> Condition<'_, 'f> {
             Filter::And(parts) => self.joined(parts, "AND", "TRUE"),
             Filter::Or(parts) => self.joined(parts, "OR", "FALSE"),
             Filter::Not(inner) => format!("(NOT {})", self.compile(inner)),
-            Filter::HasLabel(label) => {
-                let label = self.bind(Bound::Text(label));
-                format!("sightline_has_label(r.labels, {label})")
-            }
+            Filter::HasLabel(label) => self.label(vec![label]),
             Filter::HasAttribute(name) => {
                 let name = self.bind(Bound::Text(name));
                 format!("sightline_has_attribute(r.attributes, {name})")
@@ -66,6 +66,14 @@ impl<'f> Condition<'_, 'f> {
             [] => empty.into(),
             [one] => self.compile(one),
             _ => {
+                if operator == "OR" && parts.len() <= VALUES_A_CALL {
+                    if let Some((name, values)) = one_of_an_attribute(parts) {
+                        return self.attribute(name, Comparison::Equal, values);
+                    }
+                    if let Some(labels) = one_of_labels(parts) {
+                        return self.label(labels);
+                    }
+                }
                 let (left, right) = parts.split_at(parts.len() / 2);
                 let left = self.joined(left, operator, empty);
                 let right = self.joined(right, operator, empty);
@@ -90,21 +98,34 @@ impl<'f> Condition<'_, 'f> {
                     format!("(r.indexed_at {} {value})", op.as_str())
                 }
             },
-            (Field::Attribute(name), literal) => {
-                let name = self.bind(Bound::Text(name));
-                let op = Comparison::ALL
-                    .iter()
-                    .position(|known| *known == op)
-                    .unwrap_or_default();
-                let literal = self.bind(match literal {
-                    Literal::Text(text) => Bound::Text(text),
-                    Literal::Number(number) => Bound::Real(number.to_bits()),
-                    Literal::Bool(truth) => Bound::Integer((*truth).into()),
-                });
-                format!("sightline_attribute(r.attributes, {name}, {op}, {literal})")
-            }
+            (Field::Attribute(name), literal) => self.attribute(name, op, vec![literal]),
             _ => "FALSE".into(),
         }
+    }
+
+    /// The row has one of the labels: they are read once for all of these.
+    fn label(&mut self, labels: Vec<&'f str>) -> Text {
+        let labels: Vec<Text> = labels.into_iter().map(|label| self.bind(Bound::Text(label))).collect();
+        format!("sightline_has_label(r.labels, {})", labels.join(", "))
+    }
+
+    /// One of the values satisfies the comparison: the row's attributes are read once for all of them.
+    fn attribute(&mut self, name: &'f str, op: Comparison, values: Vec<&'f Literal>) -> Text {
+        let name = self.bind(Bound::Text(name));
+        let op = Comparison::ALL
+            .iter()
+            .position(|known| *known == op)
+            .unwrap_or_default();
+        let mut call = format!("sightline_attribute(r.attributes, {name}, {op}");
+        for value in values {
+            call.push_str(", ");
+            call.push_str(&self.bind(match value {
+                Literal::Text(text) => Bound::Text(text),
+                Literal::Number(number) => Bound::Real(number.to_bits()),
+                Literal::Bool(truth) => Bound::Integer((*truth).into()),
+            }));
+        }
+        call + ")"
     }
 
     fn flag(&mut self, column: &str, op: Comparison, truth: bool) -> Text {
@@ -127,4 +148,33 @@ impl<'f> Condition<'_, 'f> {
         };
         format!("?{place}")
     }
+}
+
+/// The attribute and the values, if the parts say of one attribute what it equals.
+fn one_of_an_attribute(parts: &[Filter]) -> Option<(&str, Vec<&Literal>)> {
+    fn equal(part: &Filter) -> Option<(&str, &Literal)> {
+        match part {
+            Filter::Compare {
+                field: Field::Attribute(name),
+                op: Comparison::Equal,
+                value,
+            } => Some((name, value)),
+            _ => None,
+        }
+    }
+    let (first, _) = equal(parts.first()?)?;
+    let values = parts
+        .iter()
+        .map(|part| equal(part).filter(|(name, _)| *name == first).map(|(_, value)| value));
+    Some((first, values.collect::<Option<_>>()?))
+}
+
+fn one_of_labels(parts: &[Filter]) -> Option<Vec<&str>> {
+    parts
+        .iter()
+        .map(|part| match part {
+            Filter::HasLabel(label) => Some(label.as_str()),
+            _ => None,
+        })
+        .collect()
 }

@@ -14,9 +14,9 @@ use std::sync::Arc;
 pub(super) fn register(connection: &Connection) -> Result<()> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     connection.create_scalar_function("sightline_dot", 2, flags, dot)?;
-    connection.create_scalar_function("sightline_attribute", 4, flags, attribute)?;
+    connection.create_scalar_function("sightline_attribute", -1, flags, attribute)?;
     connection.create_scalar_function("sightline_has_attribute", 2, flags, has_attribute)?;
-    connection.create_scalar_function("sightline_has_label", 2, flags, has_label)
+    connection.create_scalar_function("sightline_has_label", -1, flags, has_label)
 }
 
 /// A vector as it is stored: f32, little endian.
@@ -40,25 +40,28 @@ fn dot(context: &Context<'_>) -> Result<f64> {
     let query: Arc<Vec<f32>> = context.get_or_create_aux(1, |value: ValueRef<'_>| -> Result<Vec<f32>> {
         Ok(vector_values(value.as_blob()?))
     })?;
-    let stored = vector_values(context.get_raw(0).as_blob()?);
     #[expect(clippy::cast_possible_truncation, reason = "the seam's scores are f32")]
-    let score = vector::dot(&stored, &query) as f32;
+    let score = vector::dot_stored(context.get_raw(0).as_blob()?, &query) as f32;
     Ok(f64::from(score))
 }
 
-/// `sightline_attribute(attributes, name, comparison, literal)`; a literal is TEXT, REAL, or INTEGER for a truth.
+/// `sightline_attribute(attributes, name, comparison, literal, …)`: whether one of the literals satisfies it. A literal is
+/// TEXT, REAL, or INTEGER for a truth.
 fn attribute(context: &Context<'_>) -> Result<bool> {
     let value = picked(context)?;
     let index: usize = context.get(2)?;
-    let literal = match context.get_raw(3) {
-        ValueRef::Text(text) => Literal::Text(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Real(number) => Literal::Number(number),
-        ValueRef::Integer(truth) => Literal::Bool(truth != 0),
-        ValueRef::Null | ValueRef::Blob(_) => return Ok(false),
+    let Some(op) = Comparison::ALL.get(index) else {
+        return Ok(false);
     };
-    Ok(Comparison::ALL
-        .get(index)
-        .is_some_and(|op| attribute_matches(&value, *op, &literal)))
+    Ok((3..context.len()).any(|place| {
+        let literal = match context.get_raw(place) {
+            ValueRef::Text(text) => Literal::Text(String::from_utf8_lossy(text).into_owned()),
+            ValueRef::Real(number) => Literal::Number(number),
+            ValueRef::Integer(truth) => Literal::Bool(truth != 0),
+            ValueRef::Null | ValueRef::Blob(_) => return false,
+        };
+        attribute_matches(&value, *op, &literal)
+    }))
 }
 
 /// `sightline_has_attribute(attributes, name)`
@@ -66,11 +69,16 @@ fn has_attribute(context: &Context<'_>) -> Result<bool> {
     Ok(!picked(context)?.is_null())
 }
 
-/// `sightline_has_label(labels, label)`
+/// `sightline_has_label(labels, label, …)`: whether one of them is there.
 fn has_label(context: &Context<'_>) -> Result<bool> {
-    let label = context.get_raw(1).as_str()?;
     let labels: Vec<Cow<'_, str>> = serde_json::from_str(context.get_raw(0).as_str()?).map_err(damaged)?;
-    Ok(labels.iter().any(|found| found == label))
+    for place in 1..context.len() {
+        let label = context.get_raw(place).as_str()?;
+        if labels.iter().any(|found| found == label) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn damaged(error: serde_json::Error) -> Error {
