@@ -11,7 +11,7 @@ mod generated;
 
 use sightline_core::VectorField;
 use sightline_index::conformance::Subject;
-use sightline_index::{OpenOptions, conformance_suite, open};
+use sightline_index::{FieldSearch, OpenOptions, conformance_suite, open};
 
 async fn embedded(fields: &[VectorField]) -> Subject {
     let folder = tempfile::tempdir().unwrap();
@@ -82,6 +82,43 @@ async fn what_another_process_has_just_written_is_found_by_id_though_no_read_of_
         );
     }
     ours.drop(name).await;
+}
+
+/// What is searched as exactly as its index does, whoever made it.
+async fn is_searched_as_what_another_made_of_it(ours: Subject, theirs: Subject) {
+    use sightline_core::IndexKind;
+    use sightline_index::conformance::fixture;
+    let mut description = ours.create(8).await;
+    let name = description.name.clone();
+    let rows = fixture::rows(40, &ours.fields, 8);
+    ours.index.upsert(&name, &rows).await.unwrap();
+    let search = FieldSearch {
+        field: VectorField::Image,
+        vector: rows[0].image_embedding.clone().unwrap(),
+        limit: 5,
+        filter: None,
+        effort: None,
+    };
+    let before = ours.index.search(&name, &search).await.unwrap();
+    theirs.index.drop_collection(&name).await.unwrap();
+    description.index = IndexKind::IvfFlat { nlist: 4 };
+    theirs.index.create(&description).await.unwrap();
+    theirs.index.upsert(&name, &rows).await.unwrap();
+    assert_eq!(ours.index.describe(&name).await.unwrap(), Some(description));
+    let after = ours.index.search(&name, &search).await.unwrap();
+    assert!(before.exact, "a search of all vectors is exact");
+    assert!(!after.exact, "a search of some lists is not");
+    ours.drop(&name).await;
+}
+
+#[tokio::test]
+async fn on_milvus_a_collection_that_another_made_anew_is_searched_as_what_it_is() {
+    is_searched_as_what_another_made_of_it(milvus_image_only().await, milvus_image_only().await).await;
+}
+
+#[tokio::test]
+async fn on_milvus_lite_a_collection_that_another_made_anew_is_searched_as_what_it_is() {
+    is_searched_as_what_another_made_of_it(milvus_lite_image_only().await, milvus_lite_image_only().await).await;
 }
 
 async fn sqlite_two_fields() -> Subject {

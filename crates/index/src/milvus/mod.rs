@@ -78,6 +78,15 @@ impl MilvusIndex {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes a collection for what it is said to be now: another process may have made it anew as something else.
+    fn relearn(&self, description: &CollectionDescription) {
+        if let Some(known) = self.lock().get_mut(&description.name)
+            && **known != *description
+        {
+            *known = Arc::new(description.clone());
+        }
+    }
+
     /// Forgets what was read of a collection that is no longer what it was.
     fn learn<T>(&self, collection: &CollectionName, result: Result<T, IndexError>) -> Result<T, IndexError> {
         if matches!(result, Err(IndexError::NoCollection(_) | IndexError::Refused { .. })) {
@@ -107,10 +116,12 @@ impl VectorIndex for MilvusIndex {
         if let Some((same, description)) = read
             && same == text
         {
+            self.relearn(&description);
             return Ok(Some(description));
         }
         let description = collections::read(collection, &text).transpose()?;
         if let Some(description) = &description {
+            self.relearn(description);
             let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
             if texts.len() >= MAX_TEXTS {
                 texts.clear();
