@@ -76,6 +76,31 @@ fn brute_force(rows: &[Sides], weights: &[f64]) -> Vec<(f64, RowId)> {
     all
 }
 
+#[test]
+fn a_candidate_that_one_approximate_list_overlooked_is_read_and_ranked() {
+    let rows: Vec<Sides> = vec![[Some(0.62), Some(0.62)], [Some(0.6), Some(0.9)], [Some(0.5), Some(0.4)]];
+    for (wanted, overlooked) in [(1, 1), (2, 1), (1, 2)] {
+        let mut fusion = Fusion::new(&[0.5, 0.5], wanted, 16_384, true);
+        fusion.take_list(0, &list(&rows, 0, fusion.depth(), false));
+        let mut texts = list(&rows, 1, fusion.depth(), false);
+        texts.hits.retain(|hit| hit.id != id(overlooked));
+        fusion.take_list(1, &texts);
+        loop {
+            let ids = fusion.unscored(7);
+            if ids.is_empty() {
+                break;
+            }
+            for id in ids {
+                let number = usize::from_str_radix(id.as_str(), 16).unwrap();
+                fusion.take_parts(&id, Some(rows[number].to_vec()));
+            }
+        }
+        let (answer, proof) = fusion.finish();
+        assert_eq!(answer[0].id, id(1), "{overlooked} was overlooked");
+        assert!(matches!(proof, Proof::OverCandidates { .. }));
+    }
+}
+
 /// Few distinct values, so that there are ties; missing sides; negative scores.
 fn sides() -> impl Strategy<Value = Sides> {
     let side = || {
