@@ -5,9 +5,10 @@ use crate::encoder::CountingEncoder;
 use crate::rows::{described, row};
 use crate::search::{picture, request};
 use crate::world::World;
+use async_trait::async_trait;
 use sightline_core::{CollectionDescription, IndexKind, Row, VectorField};
 use sightline_gateway::config::GatewayConfig;
-use sightline_index::{FieldHits, FieldSearch, VectorIndex};
+use sightline_index::{FieldHits, FieldSearch, IndexError, VectorIndex};
 use sightline_proto::v1;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,11 +20,22 @@ type Efforts = Arc<Mutex<Vec<Option<u32>>>>;
 
 /// An index whose recall among the ten best is a tenth for each list that it looks at.
 #[derive(Debug)]
-struct ATenthAList(Efforts);
+struct ATenthAList {
+    efforts: Efforts,
+    takes: Duration,
+}
 
+#[async_trait]
 impl OnTheWay for ATenthAList {
+    async fn before(&self, call: &'static str) -> Result<(), IndexError> {
+        if call == "search" && !self.takes.is_zero() {
+            tokio::time::sleep(self.takes).await;
+        }
+        Ok(())
+    }
+
     fn found(&self, search: &FieldSearch, mut found: FieldHits) -> FieldHits {
-        self.0.lock().unwrap().push(search.effort);
+        self.efforts.lock().unwrap().push(search.effort);
         let lists = search.effort.unwrap_or(NLIST) as usize;
         // A stored vector finds itself however narrow the look is.
         found.hits.truncate(lists + 1);
@@ -42,8 +54,15 @@ fn rows() -> Vec<Row> {
 }
 
 async fn world(index: IndexKind) -> (World, Efforts) {
+    slow_world(index, Duration::ZERO).await
+}
+
+async fn slow_world(index: IndexKind, takes: Duration) -> (World, Efforts) {
     let efforts = Efforts::default();
-    let way = ATenthAList(Arc::clone(&efforts));
+    let way = ATenthAList {
+        efforts: Arc::clone(&efforts),
+        takes,
+    };
     let encoder = CountingEncoder::new("counter", true);
     let wrap = |index| -> Arc<dyn VectorIndex> { Arc::new(Between { index, way }) };
     let world = World::start(Some(encoder), GatewayConfig::default(), wrap).await;
@@ -101,6 +120,43 @@ async fn a_recall_target_takes_the_least_effort_that_reached_it_and_measures_onc
         taken(&efforts).len() > 20,
         "what was measured long ago is measured again"
     );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_recall_target_is_measured_for_each_filter_among_the_rows_that_it_leaves() {
+    let (world, efforts) = world(IndexKind::IvfFlat { nlist: NLIST }).await;
+    let mut client = world.search().await;
+    let filtered = |filter: &str| v1::SearchRequest {
+        filter: filter.to_owned(),
+        ..asked(0, Some(0.4))
+    };
+    for (filter, effort, is_measured) in [
+        ("", 4, true),
+        ("key != k1", 4, true),
+        ("key != k1", 4, false),
+        ("", 4, false),
+        // Fewer rows than are measured with.
+        ("key IN (k1, k2)", NLIST, false),
+    ] {
+        client.search(filtered(filter)).await.unwrap();
+        let asked = taken(&efforts);
+        assert_eq!(asked.last(), Some(&Some(effort)), "{filter}");
+        assert_eq!(asked.len() > 20, is_measured, "{filter}: {} searches", asked.len());
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_measurement_goes_on_when_its_caller_has_gone() {
+    let (world, efforts) = slow_world(IndexKind::IvfFlat { nlist: NLIST }, Duration::from_millis(5)).await;
+    let mut client = world.search().await;
+    let mut hurried = tonic::Request::new(asked(0, Some(0.4)));
+    hurried.set_timeout(Duration::from_millis(100));
+    client.search(hurried).await.unwrap_err();
+    client.search(asked(0, Some(0.4))).await.unwrap();
+    let widest = taken(&efforts).into_iter().filter(|effort| *effort == Some(NLIST));
+    assert_eq!(widest.count(), 32, "one widest look for each vector of the sample");
     world.end().await;
 }
 
