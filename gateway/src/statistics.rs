@@ -1,19 +1,23 @@
-//! What is in a collection, counted by label and attribute. One pass over its rows without vectors; what is held is
-//! bounded, however many values there are.
+//! What is in a collection, counted by label and attribute. One pass over its rows without vectors, in parts side by side,
+//! since each page waits for the server's clock; what is held is bounded, however many values there are.
 
 use crate::error::GatewayError;
 use crate::gateway::Shared;
-use crate::query::names::collection_name;
+use crate::query::names::{self, collection_name};
 use crate::query::violations::Violations;
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
-use sightline_core::filter;
-use sightline_core::{Row, RowId};
+use sightline_core::filter::{self, Comparison, Field, Filter, Literal, TextField};
+use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::Projection;
 use sightline_proto::v1;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 /// Rows that are read at once.
 const PAGE_ROWS: usize = 1000;
+/// Parts that are read at once.
+const PARTS_AT_ONCE: usize = 8;
 /// Different values that are told apart in one place.
 const MAX_VALUES: usize = 10_000;
 /// Attributes that are counted.
@@ -141,6 +145,56 @@ impl Statistics {
     }
 }
 
+/// Conditions that each row's id satisfies one of: ids begin with a hexadecimal digit, each as frequent as any other.
+fn parts() -> impl Iterator<Item = Filter> {
+    let id = |op, text: char| Filter::Compare {
+        field: Field::Text(TextField::Id),
+        op,
+        value: Literal::Text(text.to_string()),
+    };
+    let digits: Vec<char> = "123456789abcdef".chars().collect();
+    let between = |pair: &[char]| {
+        let from = id(Comparison::GreaterOrEqual, pair[0]);
+        Filter::And(vec![from, id(Comparison::Less, pair[1])])
+    };
+    let between: Vec<Filter> = digits.windows(2).map(between).collect();
+    let ends = [id(Comparison::Less, '1'), id(Comparison::GreaterOrEqual, 'f')];
+    ends.into_iter().chain(between)
+}
+
+async fn count_part(
+    shared: &Shared,
+    collection: &CollectionName,
+    filter: Option<&Filter>,
+    part: Filter,
+    statistics: &Mutex<Statistics>,
+) -> Result<(), GatewayError> {
+    let condition = match filter {
+        Some(filter) => Filter::And(vec![part, filter.clone()]),
+        None => part,
+    };
+    let mut after: Option<RowId> = None;
+    loop {
+        let scan = shared.index.scan(
+            collection,
+            Some(&condition),
+            after.as_ref(),
+            PAGE_ROWS,
+            Projection::Metadata,
+        );
+        let rows = scan.await?;
+        let mut statistics = statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in &rows {
+            statistics.see(row);
+        }
+        drop(statistics);
+        if rows.len() < PAGE_ROWS {
+            return Ok(());
+        }
+        after = rows.into_iter().next_back().map(|row| row.id);
+    }
+}
+
 /// Reads all rows of a collection, or those that a filter leaves, and counts.
 pub(crate) async fn statistics(
     shared: &Shared,
@@ -163,31 +217,18 @@ pub(crate) async fn statistics(
     violations.check()?;
     let collection = collection.ok_or_else(GatewayError::nothing)?;
     let description = shared.collection(&collection).await?;
-    let mut statistics = Statistics::default();
-    let mut after: Option<RowId> = None;
-    loop {
-        let scan = shared.index.scan(
-            &description.name,
-            filter.as_ref(),
-            after.as_ref(),
-            PAGE_ROWS,
-            Projection::Metadata,
-        );
-        let rows = scan.await?;
-        for row in &rows {
-            statistics.see(row);
-        }
-        let whole = rows.len() == PAGE_ROWS;
-        after = rows.into_iter().next_back().map(|row| row.id);
-        if !whole {
-            break;
-        }
-    }
+    let statistics = Mutex::new(Statistics::default());
+    let parts = parts().map(|part| count_part(shared, &description.name, filter.as_ref(), part, &statistics));
+    stream::iter(parts)
+        .buffer_unordered(PARTS_AT_ONCE)
+        .try_collect::<()>()
+        .await?;
+    let statistics = statistics.into_inner().unwrap_or_else(PoisonError::into_inner);
     let (labels, other_labels) = statistics.labels.top(top);
     let (datasets, _) = statistics.datasets.top(top);
     let attributes = statistics.attributes.into_iter();
     Ok(v1::CollectionStatistics {
-        name: request.name,
+        name: names::of_collection(&description.name),
         row_count: statistics.rows,
         labels,
         other_label_count: other_labels,

@@ -223,6 +223,14 @@ async fn labels_and_attributes_are_counted_over_all_rows_or_those_of_a_filter() 
     };
     let counted = client.get_collection_statistics(filtered).await.unwrap().into_inner();
     assert_eq!(counted.row_count, 4);
+    let alias = collection("other");
+    world.index.set_alias(&alias, &collection("c")).await.unwrap();
+    let by_alias = v1::GetCollectionStatisticsRequest {
+        name: "collections/other".into(),
+        ..v1::GetCollectionStatisticsRequest::default()
+    };
+    let counted = client.get_collection_statistics(by_alias).await.unwrap().into_inner();
+    assert_eq!((counted.name.as_str(), counted.row_count), ("collections/c", 20));
     world.end().await;
 }
 
