@@ -87,6 +87,28 @@ pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, spec: &DicomSpec) -> Res
     })
 }
 
+/// Bytes a sample of a JPEG 2000 frame: the decoder's own, its planes, and those interleaved.
+const JPEG_2000_BYTES: u64 = 24;
+
+/// About how many bytes decoding one frame will have allocated at most; 0 for what will not be decoded.
+pub(super) fn estimated_bytes(bytes: &[u8]) -> u64 {
+    let Ok((syntax, file)) = DataSet::read(bytes, FrameChoice::First) else {
+        return 0;
+    };
+    let Ok(shape) = Shape::read(&file, &syntax) else {
+        return 0;
+    };
+    let pixels = shape.pixels() as u64;
+    let samples = pixels * u64::from(shape.samples);
+    let decoder = if frame::syntax_name(&syntax) == "JPEG 2000" {
+        samples * JPEG_2000_BYTES
+    } else {
+        0
+    };
+    // The frame's values, what they become, and the RGB that the network's input is made of.
+    samples * u64::from(shape.bits_allocated.div_ceil(8)) * 2 + pixels * 3 + decoder
+}
+
 fn corrupt(detail: impl Into<String>) -> DecodeError {
     DecodeError::corrupt(Format::Dicom, detail)
 }

@@ -1,5 +1,6 @@
 //! How much memory a picture will take while it is decoded, by its header alone.
 
+use super::dicom;
 use super::format::{self, Format};
 use image::ImageReader;
 use std::io::Cursor;
@@ -10,8 +11,6 @@ const RGB_TWICE: u64 = 6;
 const PROGRESSIVE: u64 = 9;
 /// Samples of up to 16 bits and four channels, and RGB.
 const ANY: u64 = 11;
-/// A DICOM's pixels to its bytes, as lossy frames come.
-const DICOM_RATIO: u64 = 16;
 
 /// About how many bytes decoding these bytes will have allocated at most, the bytes themselves not counted. It is rather
 /// too much than too little, and 0 for what will not be decoded at all.
@@ -23,7 +22,7 @@ pub fn estimated_bytes(bytes: &[u8]) -> u64 {
         Ok(Format::Jpeg) => frame(bytes).map_or(0, |(size, progressive)| {
             pixels(size).saturating_mul(if progressive { PROGRESSIVE } else { RGB_TWICE })
         }),
-        Ok(Format::Dicom) => (bytes.len() as u64).saturating_mul(DICOM_RATIO),
+        Ok(Format::Dicom) => dicom::estimated_bytes(bytes),
         Ok(Format::Png | Format::Gif | Format::WebP | Format::Tiff | Format::Bmp) => {
             let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok();
             let size = reader.and_then(|reader| reader.into_dimensions().ok());

@@ -52,6 +52,26 @@ fn every_kind_of_dicom_becomes_what_pydicom_makes_of_it() {
 }
 
 #[test]
+fn a_frame_is_estimated_by_what_decoding_it_takes_and_not_by_how_many_there_are() {
+    for name in names() {
+        let bytes = fixture(&name);
+        let (facts, _) = decoded(&bytes).unwrap();
+        let pixels = u64::from(facts.width) * u64::from(facts.height);
+        let estimated = picture::estimated_bytes(&bytes);
+        let most = if name.starts_with("j2k") { 90 } else { 36 };
+        assert!(
+            (pixels * 4..=pixels * most).contains(&estimated),
+            "{name}: {estimated} bytes for {pixels} pixels"
+        );
+    }
+    let wide = fixture("j2k16.dcm");
+    let (facts, _) = decoded(&wide).unwrap();
+    let pixels = u64::from(facts.width) * u64::from(facts.height);
+    assert!(picture::estimated_bytes(&wide) >= pixels * 24);
+    assert_eq!(picture::estimated_bytes(&wide[..200]), 0);
+}
+
+#[test]
 fn a_dicom_cut_short_or_changed_anywhere_is_an_error_or_a_picture_and_never_a_panic() {
     let mut refused = 0;
     for name in names() {
