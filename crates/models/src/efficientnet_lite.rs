@@ -1,6 +1,6 @@
 //! EfficientNet-Lite, as an encoder of pictures, with a projection into a text encoder's space.
 
-use crate::encoder::{ImageEncoder, image_batch, rows};
+use crate::encoder::{ImageEncoder, Started, image_batch};
 use crate::error::ModelError;
 use crate::projection::ClassMixture;
 use crate::weights::Weights;
@@ -251,29 +251,28 @@ fn load_blocks(weights: &mut Weights, config: &Config) -> Result<Vec<Block>, Mod
 const TOGETHER_ON_CPU: usize = 4;
 
 impl EfficientNetLite {
-    fn encode_together(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn encode_together(&self, pictures: &[PreparedPicture]) -> Result<Tensor, ModelError> {
         let features = self.features(pictures)?;
-        let vectors = match &self.head {
-            Some(head) => head.mixture.forward(&head.logits(&features)?)?,
-            None => features,
-        };
-        rows(&vectors, pictures.len(), self.dimension)
+        match &self.head {
+            Some(head) => head.mixture.forward(&head.logits(&features)?),
+            None => Ok(features),
+        }
     }
 }
 
 impl ImageEncoder for EfficientNetLite {
-    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let together = if self.device == Device::Cpu {
             TOGETHER_ON_CPU
         } else {
             pictures.len().max(1)
         };
-        let mut embeddings = Vec::with_capacity(pictures.len());
+        let mut passes = Vec::new();
         for batch in pictures.chunks(together) {
-            embeddings.extend(self.encode_together(batch)?);
+            passes.push(self.encode_together(batch)?);
         }
-        Ok(embeddings)
+        Ok(Started::passes(passes, pictures.len(), self.dimension))
     }
 
     fn dimension(&self) -> usize {

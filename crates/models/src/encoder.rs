@@ -29,15 +29,49 @@ pub enum TextRole {
 
 /// Embeds pictures.
 pub trait ImageEncoder: Debug + Send {
-    /// One vector for each picture, in order, as the network gives it: of any length, even with values that are not
-    /// finite. An empty batch gives none.
+    /// Begins with a batch: one vector for each picture, in order, as the network gives it, of any length, even with
+    /// values that are not finite. An empty batch gives none. A device of its own computes on when this returns.
     ///
     /// # Errors
     /// When the batch as a whole cannot be computed.
-    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError>;
+    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError>;
 
     /// Length of the vectors.
     fn dimension(&self) -> usize;
+}
+
+/// A batch that a device may still compute.
+pub struct Started(Box<dyn FnOnce() -> Result<Vec<Vec<f32>>, ModelError>>);
+
+impl Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Started")
+    }
+}
+
+impl Started {
+    /// A batch whose vectors are there when this returns.
+    #[must_use]
+    pub fn new(finish: impl FnOnce() -> Result<Vec<Vec<f32>>, ModelError> + 'static) -> Self {
+        Self(Box::new(finish))
+    }
+
+    /// The rows of several passes' `[pictures, dimension]`, `count` in all.
+    pub(crate) fn passes(passes: Vec<Tensor>, count: usize, dimension: usize) -> Self {
+        Self::new(move || match passes.as_slice() {
+            [] => Ok(Vec::new()),
+            [only] => rows(only, count, dimension),
+            several => rows(&Tensor::f_cat(several, 0)?, count, dimension),
+        })
+    }
+
+    /// Waits for the vectors.
+    ///
+    /// # Errors
+    /// When the batch as a whole cannot be computed.
+    pub fn finish(self) -> Result<Vec<Vec<f32>>, ModelError> {
+        (self.0)()
+    }
 }
 
 /// Embeds texts.
@@ -154,6 +188,30 @@ impl LoadedModel {
         Ok(self.raw_images(pictures)?.into_iter().map(unit).collect())
     }
 
+    /// Begins to embed pictures; see [`LoadedModel::finish_images`].
+    ///
+    /// # Errors
+    /// As [`LoadedModel::encode_images`].
+    pub fn start_images(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
+        let encoder = self.image.as_ref().ok_or_else(|| self.no_side("pictures"))?;
+        encoder.start(pictures)
+    }
+
+    /// The embeddings of pictures that [`LoadedModel::start_images`] began with.
+    ///
+    /// # Errors
+    /// When the batch cannot be computed.
+    pub fn finish_images(&self, started: Started) -> Result<Vec<Embedding>, ModelError> {
+        let vectors = self.cut(started.finish()?, VectorField::Image);
+        Ok(vectors.into_iter().map(unit).collect())
+    }
+
+    /// Whether it computes on a device of its own, so that this thread can prepare the next batch meanwhile.
+    #[must_use]
+    pub fn computes_aside(&self) -> bool {
+        self.device.starts_with("cuda")
+    }
+
     /// Embeds texts.
     ///
     /// # Errors
@@ -167,8 +225,7 @@ impl LoadedModel {
     /// # Errors
     /// As [`LoadedModel::encode_images`].
     pub fn raw_images(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
-        let encoder = self.image.as_ref().ok_or_else(|| self.no_side("pictures"))?;
-        Ok(self.cut(encoder.encode(pictures)?, VectorField::Image))
+        Ok(self.cut(self.start_images(pictures)?.finish()?, VectorField::Image))
     }
 
     /// The vectors of texts as the network gives them, cut to the space's length and not yet brought to length 1.
@@ -217,27 +274,64 @@ pub(crate) fn image_batch(
     device: Device,
     kind: Kind,
 ) -> Result<Tensor, ModelError> {
+    if device.is_cuda() && pictures.iter().all(|picture| preprocessor.is_full(picture)) {
+        return looked_up(preprocessor, pictures, device, kind);
+    }
     let values = preprocessor.values();
-    let [height, width] = preprocessor.size().map(i64::from);
-    let count = i64::try_from(pictures.len()).unwrap_or(i64::MAX);
-    let mut batch = Tensor::f_zeros([count, 3, height, width], (Kind::Float, Device::Cpu))?;
+    let mut batch = Tensor::f_zeros(shape(preprocessor, pictures), (Kind::Float, Device::Cpu))?;
+    for (picture, place) in pictures
+        .iter()
+        .zip(values_of::<f32>(&mut batch).chunks_exact_mut(values))
+    {
+        preprocessor.write(picture, place)?;
+    }
+    Ok(batch.f_to_device(device)?.f_to_kind(kind)?)
+}
+
+/// The same values, where the device looks them up: a quarter of the bytes to prepare and to copy.
+fn looked_up(
+    preprocessor: &Preprocessor,
+    pictures: &[PreparedPicture],
+    device: Device,
+    kind: Kind,
+) -> Result<Tensor, ModelError> {
+    let shape = shape(preprocessor, pictures);
+    let mut batch = Tensor::f_zeros(shape, (Kind::Uint8, Device::Cpu))?;
     if device.is_cuda() {
         // Only from such memory a copy goes on while this thread prepares the next.
         batch = batch.f_pin_memory(device)?;
     }
-    for (picture, place) in pictures.iter().zip(values_of(&mut batch).chunks_exact_mut(values)) {
-        preprocessor.write(picture, place)?;
+    let places = values_of::<u8>(&mut batch).chunks_exact_mut(preprocessor.values());
+    for (picture, place) in pictures.iter().zip(places) {
+        preprocessor.write_bytes(picture, place)?;
     }
-    let there = batch.f_to_device_(device, Kind::Float, device.is_cuda(), false)?;
-    Ok(there.f_to_kind(kind)?)
+    let there = batch.f_to_device_(device, Kind::Uint8, device.is_cuda(), false)?;
+    let table = Tensor::f_from_slice(preprocessor.table().as_flattened())?;
+    let channels = Tensor::f_from_slice(&[0_i32, 256, 512])?.f_reshape([1, 3, 1, 1])?;
+    let places = there.f_to_kind(Kind::Int)?.f_add(&channels.f_to_device(device)?)?;
+    let values = table
+        .f_to_device(device)?
+        .f_to_kind(kind)?
+        .f_index_select(0, &places.f_flatten(0, -1)?)?;
+    Ok(values.f_reshape(shape)?)
 }
 
-/// The memory of a contiguous tensor of f32 on the processor that was made with values in it.
-fn values_of(tensor: &mut Tensor) -> &mut [f32] {
+fn shape(preprocessor: &Preprocessor, pictures: &[PreparedPicture]) -> [i64; 4] {
+    let [height, width] = preprocessor.size().map(i64::from);
+    [i64::try_from(pictures.len()).unwrap_or(i64::MAX), 3, height, width]
+}
+
+/// What a tensor is made of.
+trait Value {}
+impl Value for f32 {}
+impl Value for u8 {}
+
+/// The memory of a contiguous tensor of this type on the processor that was made with values in it.
+fn values_of<T: Value>(tensor: &mut Tensor) -> &mut [T] {
     #[expect(unsafe_code, reason = "tch gives tensors' memory as a pointer only")]
-    // SAFETY: so many values of f32 are there, written when the tensor was made, as long as it is borrowed.
+    // SAFETY: so many values of the type are there, written when the tensor was made, as long as it is borrowed.
     unsafe {
-        std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel())
+        std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), tensor.numel())
     }
 }
 
@@ -254,15 +348,6 @@ pub(crate) fn items_in_a_pass(tokens: usize, device: Device) -> usize {
         _ => PASS_TOKENS,
     };
     (limit / tokens.max(1)).max(1)
-}
-
-/// The rows of several passes' `[items, dimension]`, `count` in all.
-pub(crate) fn all_rows(passes: &[Tensor], count: usize, dimension: usize) -> Result<Vec<Vec<f32>>, ModelError> {
-    match passes {
-        [] => Ok(Vec::new()),
-        [only] => rows(only, count, dimension),
-        several => rows(&Tensor::f_cat(several, 0)?, count, dimension),
-    }
 }
 
 /// The rows of `[count, dimension]`.

@@ -32,7 +32,7 @@ mod testing;
 
 pub use canary::{CanaryError, canaries, check};
 pub use device::{DeviceChoice, cuda_devices};
-pub use encoder::{Embedding, ImageEncoder, LoadOptions, LoadedModel, TextEncoder, TextRole, load};
+pub use encoder::{Embedding, ImageEncoder, LoadOptions, LoadedModel, Started, TextEncoder, TextRole, load};
 pub use error::ModelError;
 pub use precision::Precision;
 pub use runner::{Health, ModelRunner, RunnerError, RunnerInfo};

@@ -1,7 +1,7 @@
 //! One thread owns a model and its device; everybody else sends it batches.
 
 use crate::canary::{self, CanaryError};
-use crate::encoder::{Embedding, LoadedModel, TextRole};
+use crate::encoder::{Embedding, LoadedModel, Started, TextRole};
 use crate::error::ModelError;
 use sightline_core::{Canary, CollectionDescription, ModelName, VectorField, VectorSpace};
 use sightline_pictures::{PreparedPicture, Preprocessor};
@@ -62,8 +62,8 @@ enum Command {
     Check(Box<CollectionDescription>, Reply<()>),
 }
 
-/// A model on a thread of its own. Batches are computed one after the other, in the order they were sent; a batch whose
-/// sender is gone is left out. Dropping the runner ends the thread after the batch at hand, and waits for it.
+/// A model on a thread of its own. Batches are computed one after the other, in the order they were sent; where a device
+/// of its own computes, the next is prepared meanwhile. A batch whose sender is gone is left out. Dropping the runner ends the thread after the batch at hand, and waits for it.
 #[derive(Debug)]
 pub struct ModelRunner {
     info: RunnerInfo,
@@ -195,16 +195,82 @@ fn own_model<L>(
     if loaded.send(Ok(info(&model))).is_err() {
         return;
     }
-    while let Some(command) = inbox.blocking_recv() {
-        let went_on = match command {
-            Command::Images(pictures, reply) => answer(reply, health, || Ok(model.encode_images(&pictures)?)),
-            Command::Texts(texts, role, reply) => answer(reply, health, || Ok(model.encode_texts(&texts, role)?)),
-            Command::Canaries(reply) => answer(reply, health, || Ok(canary::canaries(&model)?)),
-            Command::Check(description, reply) => answer(reply, health, || Ok(canary::check(&description, &model)?)),
-        };
-        if !went_on {
+    let mut work = Work {
+        model,
+        health,
+        ahead: None,
+    };
+    while let Some(command) = work.next(&mut inbox) {
+        if !work.take(command) {
             return;
         }
+    }
+}
+
+/// A batch that the device may still compute, and who waits for it.
+type Ahead = (Started, Reply<Vec<Embedding>>);
+
+/// What the thread does.
+struct Work<'a> {
+    model: LoadedModel,
+    health: &'a watch::Sender<Health>,
+    ahead: Option<Ahead>,
+}
+
+impl Work<'_> {
+    /// The next command; nothing when there is none any more. What the device computes is waited for as soon as there is
+    /// nothing to prepare beside it.
+    fn next(&mut self, inbox: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        if self.ahead.is_some() {
+            if let Ok(command) = inbox.try_recv() {
+                return Some(command);
+            }
+            if !self.finish() {
+                return None;
+            }
+        }
+        inbox.blocking_recv()
+    }
+
+    /// Does what a command asks for; false when the thread has to end.
+    fn take(&mut self, command: Command) -> bool {
+        if let Command::Images(pictures, reply) = command {
+            return self.begin(&pictures, reply);
+        }
+        if !self.finish() {
+            return false;
+        }
+        let (model, health) = (&self.model, self.health);
+        match command {
+            Command::Images(..) => true,
+            Command::Texts(texts, role, reply) => answer(reply, health, || Ok(model.encode_texts(&texts, role)?)),
+            Command::Canaries(reply) => answer(reply, health, || Ok(canary::canaries(model)?)),
+            Command::Check(description, reply) => answer(reply, health, || Ok(canary::check(&description, model)?)),
+        }
+    }
+
+    /// Begins with a batch, and then waits for the one before it.
+    fn begin(&mut self, pictures: &[PreparedPicture], reply: Reply<Vec<Embedding>>) -> bool {
+        if reply.is_closed() {
+            return true;
+        }
+        let started = guarded(|| Ok(self.model.start_images(pictures)?));
+        if !self.finish() {
+            return false;
+        }
+        match started {
+            Ok(started) => self.ahead = Some((started, reply)),
+            Err(error) => return tell(reply, self.health, Err(error)),
+        }
+        self.model.computes_aside() || self.finish()
+    }
+
+    /// Waits for the batch that is computed, if there is one.
+    fn finish(&mut self) -> bool {
+        let Some((started, reply)) = self.ahead.take() else {
+            return true;
+        };
+        tell(reply, self.health, guarded(|| Ok(self.model.finish_images(started)?)))
     }
 }
 
@@ -218,12 +284,13 @@ fn info(model: &LoadedModel) -> RunnerInfo {
     }
 }
 
-/// Computes and replies; false when the thread has to end. A model that panicked may be in any state.
+/// Computes and replies; false when the thread has to end.
 fn answer<T>(reply: Reply<T>, health: &watch::Sender<Health>, work: impl FnOnce() -> Result<T, RunnerError>) -> bool {
-    if reply.is_closed() {
-        return true;
-    }
-    let result = guarded(work);
+    reply.is_closed() || tell(reply, health, guarded(work))
+}
+
+/// Replies; false when the thread has to end. A model that panicked may be in any state.
+fn tell<T>(reply: Reply<T>, health: &watch::Sender<Health>, result: Result<T, RunnerError>) -> bool {
     let stopped = match &result {
         Err(RunnerError::Stopped(reason)) => Some(reason.clone()),
         _ => None,

@@ -1,6 +1,6 @@
 //! TorchScript modules. They are code: one is given to libtorch only when its digest is on the operator's list.
 
-use crate::encoder::{ImageEncoder, all_rows, image_batch, items_in_a_pass};
+use crate::encoder::{ImageEncoder, Started, image_batch, items_in_a_pass};
 use crate::error::ModelError;
 use sightline_core::digest::sha256_hex;
 use sightline_model_folder::{ImageSide, ScriptImage, ScriptOutput, ScriptText};
@@ -134,7 +134,7 @@ impl ScriptImageModel {
 }
 
 impl ImageEncoder for ScriptImageModel {
-    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let mut passes = Vec::new();
         for some in pictures.chunks(items_in_a_pass(TOKENS_OF_A_PICTURE, self.device)) {
@@ -142,7 +142,7 @@ impl ImageEncoder for ScriptImageModel {
             let items = i64::try_from(some.len()).unwrap_or(i64::MAX);
             passes.push(self.script.run(vec![pixels], items)?);
         }
-        all_rows(&passes, pictures.len(), self.dimension())
+        Ok(Started::passes(passes, pictures.len(), self.dimension()))
     }
 
     fn dimension(&self) -> usize {

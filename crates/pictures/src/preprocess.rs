@@ -161,6 +161,49 @@ impl Preprocessor {
         steps
     }
 
+    /// What each 8-bit value of each channel (red, green, blue) becomes.
+    #[must_use]
+    pub fn table(&self) -> &[[f32; 256]; 3] {
+        &self.table
+    }
+
+    /// Whether the picture has a value for every place of the network's input, and is of this preprocessing.
+    #[must_use]
+    pub fn is_full(&self, picture: &PreparedPicture) -> bool {
+        picture.rgb.len() == self.values() && picture.width == self.spec.crop[1] as usize
+    }
+
+    /// Writes a prepared picture's bytes as three planes into its place of a batch, to be looked up in
+    /// [`Preprocessor::table`] by who computes with them.
+    ///
+    /// # Errors
+    /// When the picture is not full, or the place is not [`Preprocessor::values`] long.
+    pub fn write_bytes(&self, picture: &PreparedPicture, place: &mut [u8]) -> Result<(), PrepareMismatch> {
+        if place.len() != self.values() || !self.is_full(picture) {
+            return Err(self.mismatch(picture, place.len()));
+        }
+        for (channel, plane) in place.chunks_exact_mut(picture.rgb.len() / 3).enumerate() {
+            let stored = self.stored(channel);
+            for (out, pixel) in plane.iter_mut().zip(picture.rgb.as_chunks::<3>().0) {
+                *out = pixel[stored];
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a channel of the network's input stands in a pixel.
+    fn stored(&self, channel: usize) -> usize {
+        if self.spec.flip { 2 - channel } else { channel }
+    }
+
+    fn mismatch(&self, picture: &PreparedPicture, values: usize) -> PrepareMismatch {
+        PrepareMismatch {
+            bytes: picture.rgb.len(),
+            values,
+            expected: self.values(),
+        }
+    }
+
     /// Writes a prepared picture's numbers as three planes (red, green, blue) into its place of a batch.
     ///
     /// # Errors
@@ -168,20 +211,16 @@ impl Preprocessor {
     pub fn write(&self, picture: &PreparedPicture, place: &mut [f32]) -> Result<(), PrepareMismatch> {
         let expected = self.values();
         let [height, width] = self.spec.crop.map(|edge| edge as usize);
-        let full = picture.rgb.len() == expected && picture.width == width;
+        let full = self.is_full(picture);
         let fits = picture.width <= width && picture.rgb.len() <= picture.width * height * 3;
         if place.len() != expected || !(full || (self.spec.pad && fits)) {
-            return Err(PrepareMismatch {
-                bytes: picture.rgb.len(),
-                values: place.len(),
-                expected,
-            });
+            return Err(self.mismatch(picture, place.len()));
         }
         if !full {
             place.fill(0.0);
         }
         for (channel, plane) in place.chunks_exact_mut(width * height).enumerate() {
-            let stored = if self.spec.flip { 2 - channel } else { channel };
+            let stored = self.stored(channel);
             let rows = picture.rgb.chunks_exact(picture.width * 3);
             for (line, row) in plane.chunks_exact_mut(width).zip(rows) {
                 for (out, pixel) in line.iter_mut().zip(row.as_chunks::<3>().0) {

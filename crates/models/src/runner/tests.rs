@@ -1,5 +1,5 @@
 use super::*;
-use crate::encoder::{LoadOptions, TextEncoder, load};
+use crate::encoder::{ImageEncoder, LoadOptions, Started, TextEncoder, load};
 use crate::precision::Precision;
 use crate::testing::TinyModel;
 use sightline_core::CollectionName;
@@ -213,4 +213,98 @@ async fn dropping_the_runner_waits_for_the_batch_at_hand() {
     assert_eq!(handle.await.unwrap().unwrap().len(), 1);
     // The thread is gone, and with it the encoder's end of the channel.
     assert!(matches!(seen.try_recv(), Err(sync::TryRecvError::Disconnected)));
+}
+
+/// Says when a batch of so many pictures is begun and when it is waited for.
+#[derive(Debug)]
+struct Aside {
+    seen: sync::Sender<(&'static str, usize)>,
+    begun: Mutex<sync::Receiver<()>>,
+}
+
+impl ImageEncoder for Aside {
+    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
+        let (seen, count) = (self.seen.clone(), pictures.len());
+        seen.send(("begun", count)).unwrap();
+        self.begun.lock().unwrap().recv().unwrap();
+        if count == 3 {
+            return Err(ModelError::Tokenize("three are refused".to_owned()));
+        }
+        Ok(Started::new(move || {
+            seen.send(("waited for", count)).unwrap();
+            Ok(vec![vec![1.0]; count])
+        }))
+    }
+
+    fn dimension(&self) -> usize {
+        1
+    }
+}
+
+async fn order_on(device: &str, batches: [usize; 3]) -> Vec<(&'static str, usize)> {
+    let folder = TinyModel::new().open().unwrap();
+    let preprocessor = Preprocessor::new(&folder.image.as_ref().unwrap().preprocessing);
+    let picture = preprocessor.prepare(&sightline_pictures::Picture::new(8, 8, vec![9; 8 * 8 * 3]).unwrap());
+    let ((report, seen), (go, begun)) = (sync::channel(), sync::channel());
+    let device = device.to_owned();
+    let runner = ModelRunner::start(3, move || {
+        let image = Aside {
+            seen: report,
+            begun: Mutex::new(begun),
+        };
+        Ok(LoadedModel::new(
+            folder,
+            device,
+            Precision::F32,
+            Some(Box::new(image)),
+            None,
+        ))
+    });
+    let runner = runner.await.unwrap();
+    let asked = batches.map(|count| Box::pin(runner.encode_images(vec![picture.clone(); count])));
+    let mut asked = futures::future::join_all(asked);
+    // All are sent before the first is begun.
+    assert!(futures::poll!(&mut asked).is_pending());
+    for _ in batches {
+        go.send(()).unwrap();
+    }
+    for (answer, count) in asked.await.into_iter().zip(batches) {
+        assert_eq!(answer.is_err(), count == 3);
+        assert_eq!(answer.map_or(count, |vectors| vectors.len()), count);
+    }
+    drop(runner);
+    seen.iter().collect()
+}
+
+#[tokio::test]
+async fn while_a_device_of_its_own_computes_a_batch_the_next_is_prepared() {
+    let order = order_on("cuda:0", [1, 2, 4]).await;
+    let expected = [
+        ("begun", 1),
+        ("begun", 2),
+        ("waited for", 1),
+        ("begun", 4),
+        ("waited for", 2),
+        ("waited for", 4),
+    ];
+    assert_eq!(order, expected);
+    let refused = order_on("cuda:0", [1, 3, 4]).await;
+    let expected = [
+        ("begun", 1),
+        ("begun", 3),
+        ("waited for", 1),
+        ("begun", 4),
+        ("waited for", 4),
+    ];
+    assert_eq!(
+        refused, expected,
+        "a batch that is refused takes nothing from the others"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_on_the_processor_is_answered_before_the_next_is_begun() {
+    let order = order_on("cpu", [1, 2, 4]).await;
+    let expected = [1, 2, 4].map(|count| [("begun", count), ("waited for", count)]);
+    assert_eq!(order, expected.concat());
 }

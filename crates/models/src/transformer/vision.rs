@@ -1,7 +1,7 @@
 //! Vision transformers.
 
 use super::head::AttentionHead;
-use crate::encoder::{ImageEncoder, all_rows, image_batch, items_in_a_pass};
+use crate::encoder::{ImageEncoder, Started, image_batch, items_in_a_pass};
 use crate::error::ModelError;
 use crate::nn::{LayerNorm, Layers, Linear};
 use crate::weights::Weights;
@@ -183,7 +183,7 @@ fn resized(table: &Tensor, network: &Description) -> Result<Tensor, ModelError> 
 }
 
 impl ImageEncoder for VisionModel {
-    fn encode(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
+    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
         let _no_grad = tch::no_grad_guard();
         let tokens = usize::try_from(self.grid[0] * self.grid[1]).unwrap_or(1);
         let mut passes = Vec::new();
@@ -192,7 +192,7 @@ impl ImageEncoder for VisionModel {
             passes.push(self.forward(&pixels)?);
         }
         // Read at the end: a device computes one pass while the next is prepared here.
-        all_rows(&passes, pictures.len(), self.dimension)
+        Ok(Started::passes(passes, pictures.len(), self.dimension))
     }
 
     fn dimension(&self) -> usize {
