@@ -10,9 +10,6 @@ use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Batches of a device at once: one that is computed, one that is ready when it ends.
-const BATCHES_A_DEVICE: usize = 2;
-
 /// A vector and the microseconds that were spent on it; or why there is none.
 pub(crate) type Embedded = Result<(Embedding, u64), ForwardError>;
 
@@ -62,9 +59,8 @@ pub(crate) struct Forward<I> {
 }
 
 impl<I: Clone + Send + Sync + 'static> Forward<I> {
-    /// Starts to fill batches for so many devices.
-    pub(crate) fn start(side: impl Side<Input = I>, limits: BatchLimits, devices: usize, stages: &Arc<Stages>) -> Self {
-        let at_once = devices.max(1) * BATCHES_A_DEVICE;
+    /// Starts to fill batches, of which so many may be with the devices.
+    pub(crate) fn start(side: impl Side<Input = I>, limits: BatchLimits, at_once: usize, stages: &Arc<Stages>) -> Self {
         stages.set_places(JournalStage::Forward, at_once);
         let (jobs, queue) = mpsc::channel(limits.items.max(1));
         tokio::spawn(fill(Arc::new(side), queue, limits, at_once, Arc::clone(stages)));
@@ -156,11 +152,11 @@ async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fit: &Fit,
             Err(error) => Err(error),
         };
         let result = result.and_then(|vectors| of_length(vectors, batch.len()));
-        let share_us = stage.share_us();
+        let (share_us, took) = (stage.share_us(), stage.elapsed());
         drop(stage);
         let error = match result {
             Ok(vectors) => {
-                fit.worked(batch.len());
+                fit.worked(batch.len(), took);
                 for (job, vector) in batch.into_iter().zip(vectors) {
                     answer(job, Ok((vector, share_us)));
                 }
@@ -247,7 +243,7 @@ mod tests {
             linger: LINGER,
         };
         let stages = Arc::new(Stages::default());
-        let forward = Arc::new(Forward::start(side, limits, 1, &stages));
+        let forward = Arc::new(Forward::start(side, limits, 2, &stages));
         let mut asked = Vec::new();
         // The first two wait for nobody and take the device's two places; the others are due soon, but find none.
         for number in 0..8 {

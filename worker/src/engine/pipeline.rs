@@ -63,6 +63,12 @@ pub(crate) fn kept(mut room: OwnedSemaphorePermit, bytes: usize) -> Option<Owned
     room.split(usize::try_from(blocks).unwrap_or(usize::MAX).min(room.num_permits()))
 }
 
+/// Batches that a device has at once: one that is computed, one that is ready when it ends; before a device of its own one
+/// more, which is prepared while it computes.
+fn batches_at_once(device: &str) -> usize {
+    if device.starts_with("cuda") { 3 } else { 2 }
+}
+
 fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -105,7 +111,12 @@ impl Pipeline {
         stages.set_places(JournalStage::Fetch, count(config.fetches));
         stages.set_places(JournalStage::Decode, count(decode_threads));
         let decode_room = Arc::new(Room::new(config.decode_bytes));
-        let devices = model.devices().len().max(1);
+        let at_once = model
+            .devices()
+            .iter()
+            .map(|device| batches_at_once(device))
+            .sum::<usize>()
+            .max(1);
         let byte_blocks = u32::try_from(config.fetched_bytes.div_ceil(BLOCK_BYTES))
             .unwrap_or(u32::MAX)
             .max(1);
@@ -118,16 +129,16 @@ impl Pipeline {
                 &stages,
                 &decode_room,
             )?,
-            images: Forward::start(ImageSide(Arc::clone(&model)), batches, devices, &stages),
-            texts: Forward::start(TextSide(Arc::clone(&model)), batches, devices, &stages),
+            images: Forward::start(ImageSide(Arc::clone(&model)), batches, at_once, &stages),
+            texts: Forward::start(TextSide(Arc::clone(&model)), batches, at_once, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
             index: parts.index,
             datasets: parts.datasets,
             retry,
             clock: around.clock,
             fetches: Semaphore::new(count(config.fetches)),
-            // A device has a batch that is computed and one that is ready; one is being filled, and the threads decode.
-            tensors: Semaphore::new(count(config.batch_items) * (2 * devices + 1) + count(decode_threads)),
+            // Beside the batches that devices have one is being filled, and the threads decode.
+            tensors: Semaphore::new(count(config.batch_items) * (at_once + 1) + count(decode_threads)),
             bytes: Arc::new(Semaphore::new(count(byte_blocks))),
             byte_blocks,
             decode_room,
