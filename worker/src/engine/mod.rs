@@ -16,6 +16,7 @@ mod lease;
 mod life;
 mod lookup;
 mod outbox;
+mod pace;
 mod pipeline;
 mod preview;
 mod process;

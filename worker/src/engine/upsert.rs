@@ -1,8 +1,10 @@
-//! Rows become durable: in batches by rows and bytes, a few writes at once, never without the lease.
+//! Rows become durable: in batches by rows and bytes, a few writes at once, fewer while the index throttles, never without the
+//! lease.
 
 use super::batcher::{BatchLimits, Batcher};
 use super::forward::sleep_until;
 use super::lease::Lease;
+use super::pace::Pace;
 use super::retry::RetryPolicy;
 use super::stages::{Stages, Waiting};
 use crate::journal::{JournalStage, Slot};
@@ -57,6 +59,7 @@ pub(crate) struct Upserts {
 
 struct Writer {
     index: Arc<dyn VectorIndex>,
+    pace: Pace,
     options: UpsertOptions,
     stages: Arc<Stages>,
 }
@@ -69,6 +72,7 @@ impl Upserts {
         tokio::spawn(fill(
             Arc::new(Writer {
                 index,
+                pace: Pace::new(options.writes),
                 options,
                 stages: Arc::clone(stages),
             }),
@@ -179,9 +183,15 @@ impl Writer {
     }
 
     async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
+        let _under_way = self.pace.enter().await;
         self.options.lease.clone().held().await;
         fail_point::die("engine-before-upsert");
-        self.index.upsert(collection, rows).await?;
+        let written = self.index.upsert(collection, rows).await;
+        match &written {
+            Err(error) if error.is_retryable() => self.pace.pushed_back(),
+            _ => self.pace.took(),
+        }
+        written?;
         fail_point::die("engine-after-upsert");
         Ok(())
     }
