@@ -150,7 +150,7 @@ impl Default for PipelineConfig {
             decode_threads: 0,
             batch_items: 32,
             batch_linger_ms: 20,
-            upsert_rows: 512,
+            upsert_rows: 1000,
             upsert_bytes: 16 << 20,
             upsert_linger_ms: 100,
             upserts: 4,
@@ -233,7 +233,7 @@ pub struct SupervisorConfig {
     pub worker: String,
     /// What the engine is told.
     pub engine: EngineConfig,
-    /// Deliveries in hand at once.
+    /// Deliveries in hand at once; 0 for as many as its devices need.
     pub prefetch: u16,
     /// How long the engine may write to the index after the supervisor was last heard of.
     pub lease: Duration,
@@ -265,7 +265,7 @@ impl SupervisorConfig {
         Self {
             worker,
             engine,
-            prefetch: 2,
+            prefetch: 0,
             lease: Duration::from_secs(20),
             stall: Duration::from_secs(120),
             grace: Duration::from_secs(25),

@@ -209,7 +209,9 @@ fn forward_error(error: RunnerError) -> ForwardError {
 /// libtorch has one type of error; what it means stands in its words.
 fn judge_libtorch(message: String) -> ForwardError {
     let lower = message.to_lowercase();
-    if lower.contains("out of memory") || lower.contains("can't allocate memory") {
+    // A library of the device that finds no memory for itself says so in its own words: CUBLAS_STATUS_ALLOC_FAILED.
+    let signs = ["out of memory", "can't allocate memory", "status_alloc_failed"];
+    if signs.iter().any(|sign| lower.contains(sign)) {
         ForwardError::OutOfMemory(message)
     } else if ["cuda error", "cublas", "cudnn", "device-side assert"]
         .iter()
@@ -232,6 +234,10 @@ mod tests {
         assert!(matches!(memory, ForwardError::OutOfMemory(_)));
         assert!(matches!(
             judge("DefaultCPUAllocator: can't allocate memory"),
+            ForwardError::OutOfMemory(_)
+        ));
+        assert!(matches!(
+            judge("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
             ForwardError::OutOfMemory(_)
         ));
         assert!(matches!(

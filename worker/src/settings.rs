@@ -54,7 +54,8 @@ pub struct WorkerConfig {
     pub shutdown: ShutdownConfig,
     /// The worker's own name, distinct among all; host name and process id where it is not given.
     pub name: Option<String>,
-    /// Shards in hand at once.
+    /// Shards in hand at once; 0 for as many as its devices need: 2 with the usual batches, more where several devices or larger
+    /// batches need more than 256 items at once.
     pub prefetch: u16,
     /// How long a picture may be decoded, or a batch computed, before the engine counts as hung and is replaced, seconds.
     pub stall_seconds: u64,
@@ -131,7 +132,7 @@ impl Default for WorkerConfig {
             observability: ObservabilityConfig::default(),
             shutdown: ShutdownConfig::default(),
             name: None,
-            prefetch: 2,
+            prefetch: 0,
             stall_seconds: 120,
             engine_memory_bytes: 0,
             allow_file_datasets: false,
@@ -221,8 +222,8 @@ impl Config for WorkerConfig {
         problems.within("model", |problems| self.model.check(problems));
         problems.within("embedding", |problems| self.embedding.check(problems));
         problems.within("hub", |problems| self.hub.check(problems));
-        if !(1..=64).contains(&self.prefetch) {
-            problems.note("prefetch", "give 1 to 64");
+        if self.prefetch > 64 {
+            problems.note("prefetch", "give 1 to 64, or 0 for as many as the devices need");
         }
         if !(5..=86_400).contains(&self.stall_seconds) {
             problems.note("stall_seconds", "give 5 to 86400");
@@ -367,7 +368,7 @@ mod tests {
     fn what_is_missing_is_said_all_at_once() {
         let mut problems = Problems::default();
         let config = WorkerConfig {
-            prefetch: 0,
+            prefetch: 65,
             stall_seconds: 0,
             engine_memory_bytes: 4096,
             name: Some("a/b".into()),

@@ -35,7 +35,7 @@ use crate::config::SupervisorConfig;
 use bytes::Bytes;
 use circuit::Circuit;
 use host::{EngineHandle, Host, LoadedModel};
-use queues::Queues;
+use queues::{Queues, prefetch_for};
 use runs::Runs;
 use shard::Shards;
 use sightline_core::message;
@@ -200,7 +200,12 @@ impl Worker {
             turn: RwLock::new(()),
         });
         let stop_taking = shutdown.child_token();
-        let Some(mut queues) = self.consume(&shards, queue_name.as_deref(), &stop_taking).await? else {
+        let prefetch = match config.prefetch {
+            0 => prefetch_for(shards.model.devices.len(), config.engine.pipeline.batch_items),
+            given => given,
+        };
+        let opened = self.consume(&shards, queue_name.as_deref(), prefetch, &stop_taking);
+        let Some(mut queues) = opened.await? else {
             return Ok(());
         };
         // Drained before the model was loaded, it never serves.
@@ -215,7 +220,7 @@ impl Worker {
         let taken = tokio::select! {
             biased;
             () = stop_taking.cancelled() => Ok(()),
-            taken = self.take(&shards, &mut queues, &mut in_hand) => taken,
+            taken = self.take(&shards, &mut queues, &mut in_hand, prefetch) => taken,
             // The engine is gone for good: what is in hand goes back by itself.
             () = no_engine.cancelled() => Ok(()),
         };
@@ -229,10 +234,11 @@ impl Worker {
         &self,
         shards: &Shards,
         of_model: Option<&str>,
+        prefetch: u16,
         stop: &CancellationToken,
     ) -> Result<Option<Queues>, QueueError> {
         loop {
-            let opened = Queues::open(shards.queue.as_ref(), of_model, self.config.prefetch);
+            let opened = Queues::open(shards.queue.as_ref(), of_model, prefetch);
             tokio::pin!(opened);
             let error = tokio::select! {
                 biased;
@@ -268,8 +274,9 @@ impl Worker {
         shards: &Arc<Shards>,
         queues: &mut Queues,
         in_hand: &mut JoinSet<()>,
+        prefetch: u16,
     ) -> Result<(), WorkerError> {
-        let permits = Arc::new(Semaphore::new(usize::from(self.config.prefetch)));
+        let permits = Arc::new(Semaphore::new(usize::from(prefetch)));
         // After so long without a delivery nothing is waited for any more.
         let idle = self.config.max_pause + self.config.report_every;
         loop {

@@ -7,6 +7,21 @@ use std::sync::Arc;
 /// Shards of kinds without a model that wait at this worker: what waits here no other worker takes.
 const PREFETCH_ANY: u16 = 1;
 
+/// Items of a shard, where a run does not say otherwise.
+const SHARD_ITEMS: usize = 256;
+/// Batches of a device that are in hand: one is computed, one is ready, one is filled, and what that is made of is decoded.
+const BATCHES_IN_HAND: usize = 4;
+/// Most shards in hand.
+const MAX_PREFETCH: u16 = 64;
+
+/// Shards in hand that leave no device without work: one beside those that its batches come from.
+pub(crate) fn prefetch_for(devices: usize, batch_items: u32) -> u16 {
+    let batch = usize::try_from(batch_items).unwrap_or(usize::MAX);
+    let items = batch.saturating_mul(BATCHES_IN_HAND).saturating_mul(devices.max(1));
+    let shards = items.div_ceil(SHARD_ITEMS).saturating_add(1);
+    u16::try_from(shards).unwrap_or(MAX_PREFETCH).min(MAX_PREFETCH)
+}
+
 /// A delivery, and the queue that it came from.
 #[derive(Debug)]
 pub(crate) struct Taken {
@@ -94,6 +109,13 @@ mod tests {
             body: Bytes::new(),
             traceparent: None,
         }
+    }
+
+    #[test]
+    fn as_many_shards_are_in_hand_as_the_devices_need() {
+        let shards = [(1, 32), (0, 32), (1, 64), (1, 256), (8, 32), (8, 256), (64, 4096)]
+            .map(|(devices, batch)| prefetch_for(devices, batch));
+        assert_eq!(shards, [2, 2, 2, 5, 5, 33, 64]);
     }
 
     #[tokio::test]
