@@ -5,15 +5,20 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Optional
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "tests/e2e"))
+import stages  # noqa: E402
 import usage  # noqa: E402
+from pymilvus import MilvusClient  # noqa: E402
 from processes import Process, Processes  # noqa: E402
 from reflection import Service  # noqa: E402
 
 LIMIT_SECONDS = 3600
+# Engines report about once a second what their stages did.
+REPORT_SECONDS = 20
+MIB = 1 << 20
 
 
 class Cost(NamedTuple):
@@ -26,11 +31,19 @@ class Cost(NamedTuple):
     coordinator_s: float
     servers_s: Dict[str, float]
     peak_mib: Dict[str, float]
+    # What the largest worker had after its start, and its limits of bytes on top (docs/operating.md).
+    budget_mib: float
+    # The share of each stage's places that was taken.
+    stages: Dict[str, float]
 
     @property
     def worker_s(self) -> float:
         """Processor seconds of the workers' own processes."""
         return self.supervisor_s + self.engine_s
+
+    @property
+    def within_budget(self) -> bool:
+        return sum(self.peak_mib.values()) <= self.budget_mib
 
     def report(self) -> Dict[str, Any]:
         parts = {"supervisor": self.supervisor_s, "engine": self.engine_s, "coordinator": self.coordinator_s, **self.servers_s}
@@ -38,15 +51,18 @@ class Cost(NamedTuple):
             "items": self.items,
             "images_per_s": round(self.items / self.seconds, 2),
             "processor_ms_per_image": {name: round(1000 * seconds / self.items, 3) for name, seconds in parts.items()},
+            "cores_busy": round(sum(parts.values()) / self.seconds, 2),
+            "stages_taken": {name: round(share, 3) for name, share in self.stages.items()},
             "peak_rss_mib": {name: round(mib, 1) for name, mib in self.peak_mib.items()},
+            "budget_mib": round(self.budget_mib, 1),
         }
 
 
 class Fleet:
-    """Services with a state root of their own."""
+    """Services with a state root of their own. Where something fails, `Processes` ends them."""
 
     def __init__(self, processes: Processes, index: str, **more: str) -> None:
-        self._processes, self._name = processes, f"bench-{uuid.uuid4().hex[:8]}"
+        self._processes, self._name, self._index = processes, f"bench-{uuid.uuid4().hex[:8]}", index
         self.bucket = os.environ["SIGHTLINE_TEST_S3_BUCKET"]
         self._environment = {
             "SIGHTLINE_S3__ENDPOINT": os.environ["SIGHTLINE_TEST_S3_ENDPOINT"],
@@ -60,7 +76,20 @@ class Fleet:
         self._coordinator = processes.start(f"{self._name}-coordinator", ["sightline-coordinator"], self._environment)
         self._api = Service(self._coordinator.address(), "sightline.v1.Coordinator")
         self.workers: List[Process] = []
+        self._asked: List[Service] = []
         self._servers = usage.servers()
+        self._began_mib = 0.0
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(self, kind: Optional[type], *_: object) -> None:
+        if kind is None:
+            self.end()
+
+    def end(self) -> None:
+        for process in [*self.workers, self._coordinator]:
+            process.end()
 
     def add_worker(self, folder: Path, model: str, command: str = "sightline-worker", **more: str) -> Process:
         """Starts a worker and waits until it takes shards."""
@@ -73,32 +102,65 @@ class Fleet:
 
     def ready(self) -> None:
         for worker in self.workers:
-            worker.address()
+            address = worker.address()
             worker.wait_for(r"(taking shards)")
+            self._asked.append(Service(address, "sightline.v1.Worker"))
+        self._began_mib = sum(self.peaks().values())
 
     def run(self, dataset: Dict[str, Any], model: str, expected: int, **spec: Any) -> Cost:
-        """Does a run into a collection of its own; every item has to be indexed."""
-        whole = {"kind": "EMBED", "dataset": dataset, "collection": f"collections/bench_{uuid.uuid4().hex[:12]}",
+        """Does a run into a collection of its own, which is dropped after it; every item has to be indexed."""
+        collection = f"bench_{uuid.uuid4().hex[:12]}"
+        whole = {"kind": "EMBED", "dataset": dataset, "collection": f"collections/{collection}",
                  "model": model, "fields": ["image_embedding"], **spec}
-        before, started = self._times(), time.monotonic()
+        engines, done = self._engines(), stages.totals(self._statuses())
+        before, started = self._times(engines), time.monotonic()
         run = self._api.CreateRun(spec=whole, request_id=uuid.uuid4().hex)
         for update in self._api.WatchRun(name=run["name"], timeout=LIMIT_SECONDS):
             run = update["run"]
-        seconds, after = time.monotonic() - started, self._times()
+        seconds, after = time.monotonic() - started, self._times(engines)
         if run["state"] != "SUCCEEDED" or int(run["counts"]["indexed"]) != expected:
             raise SystemExit(f"bench: the run ended {run['state']} with {run['counts']}, {expected} were expected")
+        if self._engines() != engines:
+            raise SystemExit(f"bench: an engine was started anew during the run, so that what it took is not known: see the "
+                             f"logs of {self._name}")
+        peaks, statuses = self.peaks(), self._reported(expected + rows(done))
+        drop(self._index, collection)
         spent = {name: after[name] - before.get(name, 0.0) for name in after}
         own = {name: spent.pop(name) for name in ("supervisor", "engine", "coordinator")}
-        return Cost(expected, seconds, own["supervisor"], own["engine"], own["coordinator"], spent, self.peaks())
+        limits = max(int(status["bytes_limit"]) for status in statuses) / MIB
+        return Cost(expected, seconds, own["supervisor"], own["engine"], own["coordinator"], spent, peaks,
+                    self._began_mib + limits, stages.shares(done, stages.totals(statuses), seconds))
 
-    def _times(self) -> Dict[str, float]:
-        engines = [engine for worker in self.workers for engine in usage.children(worker.pid)]
+    def _engines(self) -> Dict[int, List[int]]:
+        """The processes that each worker started."""
+        engines = {worker.pid: sorted(usage.children(worker.pid)) for worker in self.workers}
+        without = [worker.name for worker in self.workers if not engines[worker.pid]]
+        if without:
+            raise SystemExit(f"bench: no engine runs in {', '.join(without)}")
+        return engines
+
+    def _times(self, engines: Dict[int, List[int]]) -> Dict[str, float]:
         return {
             "supervisor": sum(usage.processor_seconds(worker.pid) for worker in self.workers),
-            "engine": sum(map(usage.processor_seconds, engines)),
+            "engine": sum(usage.processor_seconds(engine) for of_worker in engines.values() for engine in of_worker),
             "coordinator": usage.processor_seconds(self._coordinator.pid),
             **{name: sum(map(usage.processor_seconds, pids)) for name, pids in self._servers.items()},
         }
+
+    def _statuses(self) -> List[Dict[str, Any]]:
+        return [service.GetStatus() for service in self._asked]
+
+    def _reported(self, expected: int) -> List[Dict[str, Any]]:
+        """What the workers tell when their reports have come to the run's last row."""
+        deadline = time.monotonic() + REPORT_SECONDS
+        while True:
+            statuses = self._statuses()
+            told = rows(stages.totals(statuses))
+            if told >= expected:
+                return statuses
+            if time.monotonic() > deadline:
+                raise SystemExit(f"bench: the workers tell of {told} rows {REPORT_SECONDS} s after {expected} were written")
+            time.sleep(0.1)
 
     def peaks(self) -> Dict[str, float]:
         """The largest worker's."""
@@ -107,6 +169,14 @@ class Fleet:
             "engine": max(usage.peak_mib(engine) for worker in self.workers for engine in usage.children(worker.pid)),
         }
 
-    def end(self) -> None:
-        for process in [*self.workers, self._coordinator]:
-            process.end()
+
+def rows(found: Dict[str, stages.Stage]) -> int:
+    """That were written."""
+    return found["upsert"].done if "upsert" in found else 0
+
+
+def drop(index: str, collection: str) -> None:
+    """Or the index would hold more from round to round, and each round another measure."""
+    client = MilvusClient(uri=index.replace("milvus://", "http://"))
+    client.drop_collection(collection)
+    client.close()

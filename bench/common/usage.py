@@ -51,6 +51,15 @@ def servers() -> Dict[str, List[int]]:
     return {Path(name).name: pids for name, pids in module.marked().items() if name.startswith(f"{folder}/")}
 
 
+def most_of(cores: Dict[str, float]) -> str:
+    """What was short, in words, from the cores that each kept busy."""
+    name, have = max(cores, key=lambda part: cores[part]), os.cpu_count() or 1
+    used = sum(cores.values())
+    if used > 0.9 * have:
+        return f"the machine's cores, most of them for {name}"
+    return f"no lack of cores ({used:.1f} of {have} busy, most of them for {name})"
+
+
 def bf16_native() -> bool:
     """Whether the processor multiplies bf16 in instructions of its own: what a worker's precision `auto` asks, too."""
     flags = re.search(r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
