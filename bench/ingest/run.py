@@ -3,13 +3,15 @@
 
     deploy/dev/dev.py run rabbitmq milvus s3 -- .local/venv-torch/bin/python bench/ingest/run.py [--items 640] [--rounds 3]
 
-The same pictures (500 x 375 JPEG, made from a seed) on MinIO, the same ViT-B/16 (random weights, full size), threads and
-Milvus. Each round: the model alone on ready pictures (`throughput`), our worker, Python at both precisions; medians over the
-rounds. Before them every variant of the Python pipeline is tried on a quarter of the pictures; at each precision the fastest
-is the one that is compared. Then pictures that cost more to decode, with a model that costs nothing, against Pillow alone.
+The same pictures (500 x 375 JPEG, made from a seed; as many as fill every variant's batches) on MinIO, the same ViT-B/16
+(random weights, full size), threads and Milvus. Each round: the model alone on ready pictures (`throughput`), our worker,
+Python at both precisions; medians over the rounds. Before them variants of the Python pipeline (`variants.py`) are tried on a
+quarter of the pictures; at each precision the fastest is the one that is compared. Then pictures that cost more to decode,
+with a model that costs nothing, against Pillow alone.
 
 Writes target/bench/ingest.json: the headline case at the top (`of_limit`: processor seconds an image of the model alone over
-those of supervisor and engine), other cases, variants and costs as objects of their own.
+those of supervisor and engine; `limited_by`: the stage that the others waited for; `within_budget`: whether the worker's peak
+stayed below what it had after its start and its limits of bytes), other cases, variants and costs as objects of their own.
 """
 
 import argparse
@@ -21,23 +23,22 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import clients
 import boto3
 import inputs
 import objects
+import stages
 import usage
 from botocore.config import Config
 from fleet import Cost, Fleet
 from processes import BINARIES, Processes
+from variants import ENVIRONMENTS, PASSIVE, SIZES, Variant, search, whole_batches
 
 OUT = clients.REPOSITORY / "target/bench"
 WORK = OUT / "ingest"
 PIPELINE = Path(__file__).with_name("pipeline.py")
-# pixels, loaders, batch, compiled
-VARIANTS = [("pillow", 1, 32, False), ("pillow", 2, 32, False), ("tensor", 2, 32, False), ("pillow", 2, 8, False),
-            ("pillow", 2, 32, True)]
 # Pictures of a decode-bound case.
 DECODED = {"png_1024_grey": 400, "jpeg_12_megapixel": 80}
 TINY = "vit-tiny"
@@ -56,28 +57,29 @@ class Bench:
 
     def ours(self, model: str, prefix: str, items: int, precision: str = "auto") -> Cost:
         """A worker of its own, so that each round's peak is its own."""
-        fleet = Fleet(self.processes, self.index)
-        try:
+        with Fleet(self.processes, self.index) as fleet:
             threads = {"SIGHTLINE_MODEL__THREADS": str(self.options.threads), "SIGHTLINE_MODEL__PRECISION": precision}
             name = f"{model}-{uuid.uuid4().hex[:8]}"
             fleet.add_worker(inputs.folder_of(model, WORK / "models"), name, **threads)
             fleet.ready()
             dataset = {"name": "bench", "root": f"s3://{self.bucket}/{prefix}", "prefix": {}}
             return fleet.run(dataset, name, items)
-        finally:
-            fleet.end()
 
     def limit(self, precision: str) -> Dict[str, float]:
         """The model alone on ready pictures: images a second, and processor seconds an image."""
         options = self.options
         command = [str(BINARIES / "examples/throughput"), str(inputs.folder_of(MODEL, WORK / "models")), "images", precision,
                    "cpu", str(options.threads), str(options.batch), str(options.seconds)]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-            self._answer(process, "ready")
-            before, started = usage.processor_seconds(process.pid), time.monotonic()
-            rate = float(self._answer(process, "go"))
-            seconds, spent = time.monotonic() - started, usage.processor_seconds(process.pid) - before
-            process.stdin.close()
+        # As an engine of the worker waits: spinning counts as processor time.
+        environment = {**PASSIVE, **os.environ}
+        with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                self._answer(process, "ready")
+                before, started = usage.processor_seconds(process.pid), time.monotonic()
+                rate = float(self._answer(process, "go"))
+                seconds, spent = time.monotonic() - started, usage.processor_seconds(process.pid) - before
+            finally:
+                process.kill()
         return {"images_per_s": rate, "processor_s": spent / (rate * seconds)}
 
     @staticmethod
@@ -86,33 +88,35 @@ class Bench:
         process.stdin.flush()
         return process.stdout.readline()
 
-    def python(self, precision: str, variant: Any, prefix: str, items: int) -> Dict[str, float]:
-        pixels, loaders, batch, compiled = variant
+    def python(self, precision: str, variant: Variant, prefix: str, items: int) -> Dict[str, float]:
         command = [sys.executable, str(PIPELINE), str(inputs.folder_of(MODEL, WORK / "models")), f"{self.bucket}/{prefix}",
-                   f"python_{uuid.uuid4().hex[:12]}", "--precision", precision, "--pixels", pixels, "--loaders", str(loaders),
-                   "--batch", str(batch), "--threads", str(self.options.threads), *(["--compile"] if compiled else [])]
+                   f"python_{uuid.uuid4().hex[:12]}", "--precision", precision, "--pixels", variant.pixels,
+                   "--loaders", str(variant.loaders), "--batch", str(variant.batch), "--threads", str(self.options.threads),
+                   *(["--compile"] if variant.compiled else [])]
+        environment = {**os.environ, **ENVIRONMENTS[variant.environment]}
         log = WORK / "logs/python.log"
         with log.open("a") as said:
-            answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=said).stdout.splitlines()[-1])
+            found = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, stderr=said).stdout
+        answer = json.loads(found.splitlines()[-1])
         if answer["items"] != items:
             raise SystemExit(f"bench-ingest: Python found {answer['items']} of {items} pictures")
         return {"images_per_s": items / answer["seconds"], "processor_s": answer["processor_s"] / items,
                 "peak_rss_mib": answer["peak_rss_mib"]}
 
-    def best(self, precision: str, prefix: str, items: int, report: Dict[str, Any]) -> Any:
+    def best(self, precision: str, prefix: str, items: int, report: Dict[str, Any]) -> Variant:
         """The fastest variant of the Python pipeline."""
-        rates = {}
-        for variant in VARIANTS[:self.options.variants]:
-            pixels, loaders, batch, compiled = variant
-            name = f"{precision} {pixels} loaders={loaders} batch={batch}{' compiled' if compiled else ''}"
+        def tried(variant: Variant) -> Optional[float]:
+            name = f"{precision} {variant.name}"
             try:
-                rates[variant] = self.python(precision, variant, prefix, items)["images_per_s"]
+                found = self.python(precision, variant, prefix, items)["images_per_s"]
             except subprocess.CalledProcessError:
                 report[name] = "ended with an error: see target/bench/ingest/logs/python.log"
-                continue
-            report[name] = round(rates[variant], 2)
-            tell(f"{name}: {rates[variant]:.2f}/s")
-        return max(rates, key=lambda variant: rates[variant])
+                return None
+            report[name] = round(found, 2)
+            tell(f"{name}: {found:.2f}/s")
+            return found
+
+        return search(tried, self.options.variants)
 
 
 def tell(text: str) -> None:
@@ -122,10 +126,11 @@ def tell(text: str) -> None:
 def headline(bench: Bench) -> Dict[str, Any]:
     """The case that computes."""
     options, native = bench.options, usage.bf16_native()
-    kind, few = inputs.KINDS["jpeg_500x375"], max(options.batch, options.items // 4)
-    files = inputs.pictures(kind)
-    for prefix, items in (("photos", options.items), ("photos-few", few)):
-        objects.put(bench.client, bench.bucket, prefix, files, items)
+    items, few = whole_batches(options.items), whole_batches(options.items // 4)
+    files = inputs.pictures(inputs.KINDS["jpeg_500x375"])
+    for prefix, count in (("photos", items), ("photos-few", few)):
+        objects.put(bench.client, bench.bucket, prefix, files, count)
+    tell(f"{items} pictures, {few} to try variants on: multiples of every variant's batch")
     variants: Dict[str, Any] = {}
     chosen = {precision: bench.best(precision, "photos-few", few, variants) for precision in ("f32", "bf16")}
     default = "bf16" if native else "f32"
@@ -133,14 +138,17 @@ def headline(bench: Bench) -> Dict[str, Any]:
     rounds: List[Dict[str, Any]] = []
     for number in range(options.rounds):
         turn = {
-            "limit": bench.limit(default), "worker": bench.ours(MODEL, "photos", options.items),
-            f"python_{default}": bench.python(default, chosen[default], "photos", options.items),
-            f"limit_{other}": bench.limit(other), f"worker_{other}": bench.ours(MODEL, "photos", options.items, other),
-            f"python_{other}": bench.python(other, chosen[other], "photos", options.items),
+            "limit": bench.limit(default), "worker": bench.ours(MODEL, "photos", items),
+            f"python_{default}": bench.python(default, chosen[default], "photos", items),
+            f"limit_{other}": bench.limit(other), f"worker_{other}": bench.ours(MODEL, "photos", items, other),
+            f"python_{other}": bench.python(other, chosen[other], "photos", items),
         }
         rounds.append(turn)
         tell(f"round {number + 1}: " + ", ".join(f"{name} {rate(found):.2f}/s" for name, found in turn.items()))
-    return summary(rounds, native, default, other, variants)
+    report = summary(rounds, native, default, other)
+    report["python"].update(chosen={precision: variant.name for precision, variant in chosen.items()},
+                            variants_images_per_s=variants)
+    return report
 
 
 def rate(found: Any) -> float:
@@ -152,7 +160,13 @@ def processor(found: Any) -> float:
     return found.worker_s / found.items if isinstance(found, Cost) else found["processor_s"]
 
 
-def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str, variants: Dict[str, Any]) -> Dict[str, Any]:
+def held(costs: List[Cost]) -> Dict[str, Any]:
+    """What limited a case, by the medians of its rounds, and whether none of them had more memory than it may."""
+    taken = {name: statistics.median(cost.stages[name] for cost in costs) for name in costs[0].stages}
+    return {"limited_by": stages.limiting(taken), "within_budget": all(cost.within_budget for cost in costs)}
+
+
+def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str) -> Dict[str, Any]:
     def median(of: Any, name: str) -> float:
         return statistics.median(of(turn[name]) for turn in rounds)
 
@@ -169,17 +183,18 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
         "times_python_default": round(worker / python["f32"], 2),
         "times_python_equal": round(worker / python[default], 2),
         "peak_rss_mib": round(max(sum(turn["worker"].peak_mib.values()) for turn in rounds), 1),
+        **held([turn["worker"] for turn in rounds]),
         "worker": middle.report(),
         f"{other}": {
             "limit_images_per_s": round(median(rate, f"limit_{other}"), 2),
             "worker_images_per_s": round(median(rate, f"worker_{other}"), 2),
             "of_limit": round(median(processor, f"limit_{other}") / median(processor, f"worker_{other}"), 3),
             "times_python_equal": round(median(rate, f"worker_{other}") / python[other], 2),
+            **held([turn[f"worker_{other}"] for turn in rounds]),
         },
         "python": {
             "peak_rss_mib": round(median(lambda found: found["peak_rss_mib"], f"python_{default}"), 1),
             "processor_ms_per_image": {kind: round(1000 * median(processor, f"python_{kind}"), 2) for kind in python},
-            "variants_images_per_s": variants,
         },
         "spread": {name: round(max(map(rate, found)) / min(map(rate, found)), 2)
                    for name in rounds[0] for found in [[turn[name] for turn in rounds]]},
@@ -201,6 +216,7 @@ def decoding(bench: Bench, name: str, items: int) -> Dict[str, Any]:
         "images_per_processor_s": round(1 / ours, 1),
         "pillow_images_per_processor_s": round(1 / theirs, 1),
         "bytes_per_image": sum(map(len, files)) // len(files),
+        **held(costs),
         "worker": costs[len(costs) // 2].report(),
     }
 
@@ -212,7 +228,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=15, help="of the model alone, a round")
-    parser.add_argument("--variants", type=int, default=len(VARIANTS), help="of the Python pipeline that are tried")
+    parser.add_argument("--variants", type=int, default=len(SIZES), help="sizes of the Python pipeline that are tried")
     parser.add_argument("--cases", default="headline," + ",".join(DECODED), help="which are measured")
     parser.add_argument("--decode-share", type=float, default=1, help="of the pictures of the cases that decode")
     options = parser.parse_args()

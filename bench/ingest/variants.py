@@ -1,0 +1,62 @@
+"""Ways to run the Python pipeline, of which the fastest is compared with ours."""
+
+import math
+from typing import Callable, Dict, NamedTuple, Optional
+
+# As the worker's supervisor has it for engines (worker/src/supervisor/process.rs): threads that wait do not spin.
+PASSIVE = {"OMP_WAIT_POLICY": "passive"}
+# As our own process sets glibc's allocator (crates/models/src/allocator.rs), so that freed blocks are kept for the next batch;
+# and its heap grows in large steps.
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(256 << 20), "MALLOC_TRIM_THRESHOLD_": str(512 << 20), "MALLOC_TOP_PAD_": str(64 << 20)}
+# `plain` is what a process inherits. Threads spin in `malloc` and not in `tuned`; not spinning is not tried without the
+# allocator's settings, which cost nothing.
+ENVIRONMENTS: Dict[str, Dict[str, str]] = {"plain": {}, "malloc": MALLOC, "tuned": {**PASSIVE, **MALLOC}}
+
+
+class Variant(NamedTuple):
+    """How the pipeline is started."""
+
+    pixels: str
+    loaders: int
+    batch: int
+    compiled: bool = False
+    environment: str = "plain"
+
+    @property
+    def name(self) -> str:
+        return (f"{self.pixels} loaders={self.loaders} batch={self.batch}{' compiled' if self.compiled else ''}"
+                f"{'' if self.environment == 'plain' else ' ' + self.environment}")
+
+
+# From what is usual to what our own engine does, a few pictures at a time; without a loader pictures are read between batches.
+SIZES = [Variant("pillow", 2, 32), Variant("tensor", 2, 32), Variant("pillow", 2, 8), Variant("pillow", 2, 4),
+         Variant("pillow", 1, 4), Variant("pillow", 0, 4), Variant("pillow", 2, 32, compiled=True)]
+# How many of them are tried in each environment.
+BEST = 2
+
+
+def search(rate: Callable[[Variant], Optional[float]], sizes: int = len(SIZES)) -> Variant:
+    """The fastest, searched for in two steps: the sizes in the plain environment, then the other environments for the best
+    sizes. `rate` gives images a second, or nothing for a variant that does not run."""
+    rates: Dict[Variant, float] = {}
+
+    def look(variant: Variant) -> None:
+        found = rate(variant)
+        if found is not None:
+            rates[variant] = found
+
+    for variant in SIZES[:sizes]:
+        look(variant)
+    if not rates:
+        raise SystemExit("bench-ingest: no variant of the Python pipeline runs: see target/bench/ingest/logs/python.log")
+    for variant in sorted(rates, key=lambda tried: rates[tried], reverse=True)[:BEST]:
+        for environment in list(ENVIRONMENTS)[1:]:
+            look(variant._replace(environment=environment))
+    return max(rates, key=lambda tried: rates[tried])
+
+
+def whole_batches(items: int) -> int:
+    """So many items, rounded down to a multiple of every variant's batch, one at least: a shorter last batch has another
+    shape, and a compiled model would be compiled again for it in the middle of what is timed."""
+    step = math.lcm(*(variant.batch for variant in SIZES))
+    return max(step, items // step * step)
