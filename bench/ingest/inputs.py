@@ -53,6 +53,10 @@ KINDS = {kind.name: kind for kind in [
     Kind("png_1024_grey", lambda random: encoded(scene(random, 1024, 1024, 3).convert("L"), "PNG"), 24),
     Kind("jpeg_96x72", lambda random: encoded(scene(random, 96, 72, 8), "JPEG", quality=85), 256),
     Kind("jpeg_100_megapixel", lambda random: encoded(tiled(random, 10_000), "JPEG", quality=70), 1),
+    Kind("jpeg_100_megapixel_progressive",
+         lambda random: encoded(tiled(random, 10_000), "JPEG", quality=70, progressive=True), 1),
+    # Level 1: for packing it tighter this program would take longer than the worker for reading it.
+    Kind("png_100_megapixel", lambda random: encoded(tiled(random, 10_000), "PNG", compress_level=1), 1),
     Kind("jpeg_12_megapixel", lambda random: encoded(scene(random, 4000, 3000, 4), "JPEG", quality=88), 4),
 ]}
 

@@ -3,10 +3,11 @@
 
     deploy/dev/dev.py run rabbitmq milvus s3 -- .local/venv-torch/bin/python bench/memory/run.py [--items 50000]
 
-The real worker with a tiny model, so that pictures come as fast as they are decoded; its own sizes. `large`: a few JPEGs of
-100 megapixels among small ones; the peak has to stay below what the worker had after its start and its two limits in bytes
-(`pipeline.fetched_bytes`, `pipeline.decode_bytes`). `flat`: the last quarter of the time holds at most a tenth more than the
-second one. Writes target/bench/memory.json with the resident set over time.
+The real worker with a tiny model, so that pictures come as fast as they are decoded; its own sizes. `large`: a few pictures
+of 100 megapixels among small ones, baseline JPEGs, progressive ones and PNGs by turns; the peak has to stay below what the
+worker had after its start and its two limits in bytes (`pipeline.fetched_bytes`, `pipeline.decode_bytes`). `flat`: the last
+quarter of the time holds at most a tenth more than the second one. Writes target/bench/memory.json with the resident set
+over time.
 """
 
 import argparse
@@ -14,8 +15,9 @@ import json
 import os
 import statistics
 import sys
-import threading
 import time
+from collections import Counter
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -29,53 +31,41 @@ import usage  # noqa: E402
 from botocore.config import Config  # noqa: E402
 from fleet import Fleet  # noqa: E402
 from processes import Processes  # noqa: E402
+from sampler import Sampler  # noqa: E402
 
 WORK = REPOSITORY / "target/bench/memory"
 MODEL = "vit-tiny"
 FETCHED_MIB = 256
 DECODE_MIB = 800
+# Of a progressive JPEG all coefficients are in memory, beside its pixels; of a PNG all pixels.
+LARGE = ("jpeg_100_megapixel", "jpeg_100_megapixel_progressive", "png_100_megapixel")
+# Small pictures for each large one.
+AMONG = 100
 # What the last quarter may hold beyond the second one.
 GROWTH = 1.1
+LOOK_SECONDS = 0.2
 # Readings below which a run is its own beginning: buffers are filled and libtorch keeps its first blocks.
-ENOUGH = 60
+ENOUGH = 100
 
 
-class Watch:
-    """The resident sets of a worker's processes, about once a second."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet, self._ended = fleet, threading.Event()
-        self.seen: List[Dict[str, float]] = []
-        self._started = time.monotonic()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._ended.wait(1):
-            worker = self._fleet.workers[0].pid
-            engines = [usage.resident_mib(pid) for pid in usage.children(worker)]
-            self.seen.append({"s": round(time.monotonic() - self._started, 1), "engine_mib": round(sum(engines), 1),
-                              "supervisor_mib": round(usage.resident_mib(worker), 1)})
-
-    def end(self) -> List[Dict[str, float]]:
-        self._ended.set()
-        self._thread.join()
-        return self.seen
+def resident(fleet: Fleet, since: float) -> Dict[str, float]:
+    """The resident sets of a worker's processes now."""
+    worker = fleet.workers[0].pid
+    engines = [usage.resident_mib(pid) for pid in usage.children(worker)]
+    return {"s": round(time.monotonic() - since, 1), "engine_mib": round(sum(engines), 1),
+            "supervisor_mib": round(usage.resident_mib(worker), 1)}
 
 
 def measure(processes: Processes, bucket: str, prefix: str, items: int) -> Dict[str, Any]:
-    fleet = Fleet(processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"])
-    try:
+    with Fleet(processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"]) as fleet:
         sizes = {"SIGHTLINE_PIPELINE__FETCHED_BYTES": str(FETCHED_MIB << 20),
                  "SIGHTLINE_PIPELINE__DECODE_BYTES": str(DECODE_MIB << 20)}
         fleet.add_worker(inputs.folder_of(MODEL, WORK / "models"), prefix, **sizes)
         fleet.ready()
-        began = sum(fleet.peaks().values())
-        watch = Watch(fleet)
+        began, since = sum(fleet.peaks().values()), time.monotonic()
+        watch = Sampler(lambda: resident(fleet, since), LOOK_SECONDS)
         cost = fleet.run({"name": prefix, "root": f"s3://{bucket}/{prefix}", "prefix": {}}, prefix, items)
         over_time = watch.end()
-    finally:
-        fleet.end()
     return {
         "items": items,
         "images_per_s": round(items / cost.seconds, 1),
@@ -104,9 +94,10 @@ def main() -> int:
     client = boto3.client("s3", endpoint_url=os.environ["SIGHTLINE_TEST_S3_ENDPOINT"],
                           config=Config(s3={"addressing_style": "path"}))
     bucket = os.environ["SIGHTLINE_TEST_S3_BUCKET"]
-    small = inputs.pictures(inputs.KINDS["jpeg_500x375"])[:100]
-    mixed = small * options.large
-    mixed[50::100] = inputs.pictures(inputs.KINDS["jpeg_100_megapixel"]) * options.large
+    kinds = list(islice(cycle(LARGE), options.large))
+    large = {name: inputs.pictures(inputs.KINDS[name])[0] for name in dict.fromkeys(kinds)}
+    mixed = inputs.pictures(inputs.KINDS["jpeg_500x375"])[:AMONG] * options.large
+    mixed[AMONG // 2::AMONG] = [large[name] for name in kinds]
     objects.put(client, bucket, "large", mixed, len(mixed))
     objects.put(client, bucket, "many", inputs.pictures(inputs.KINDS["jpeg_96x72"]), options.items)
     with Processes(WORK / "logs") as processes:
@@ -114,14 +105,15 @@ def main() -> int:
                   "flat": measure(processes, bucket, "many", options.items)}
     report["flat"]["growth"] = growth(report["flat"]["over_time"])
     report["large"]["pictures_of_100_megapixels"] = options.large
+    report["large"]["kinds"] = dict(Counter(kinds))
     (REPOSITORY / "target/bench/memory.json").write_text(json.dumps(report, indent=2) + "\n")
     for case in report.values():
         print(json.dumps({name: value for name, value in case.items() if name != "over_time"}))
     growing = report["flat"]["growth"]
-    if growing is None:
-        print(f"bench-memory: growth is not told of less than {ENOUGH} s: give more --items", file=sys.stderr)
     wrong = [name for name, holds in {
         "large pictures went beyond the budget": report["large"]["peak_rss_mib"] <= report["large"]["budget_mib"],
+        f"many small pictures were done in less than {ENOUGH * LOOK_SECONDS:.0f} s, too short to tell whether they make it grow: "
+        "give more --items": growing is not None,
         "many small pictures made it grow": growing is None or growing <= GROWTH,
     }.items() if not holds]
     for what in wrong:
