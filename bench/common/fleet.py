@@ -85,11 +85,8 @@ class Fleet:
 
     def __exit__(self, kind: Optional[type], *_: object) -> None:
         if kind is None:
-            self.end()
-
-    def end(self) -> None:
-        for process in [*self.workers, self._coordinator]:
-            process.end()
+            for process in [*self.workers, self._coordinator]:
+                process.end()
 
     def add_worker(self, folder: Path, model: str, command: str = "sightline-worker", **more: str) -> Process:
         """Starts a worker and waits until it takes shards."""

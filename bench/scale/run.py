@@ -8,35 +8,39 @@ default, four times as fast as ViT-B/16 on two cores. Items are texts of a manif
 it but plan and results. The rate of a run is that of its middle, from a tenth to nine tenths of its items, so that a short
 run's beginning and end count for nothing; `efficiency_by_workers` is the rate of n workers over n times that of one.
 
-Then the servers at their limit: workers without any computing, for rows a second into the index, and messages a second through
-the broker by `crates/queue/examples/rate.rs`; with whose processor time that was. Writes target/bench/scale.json.
+Then the servers at their limit: more and more workers without any computing, for rows a second into the index, and messages
+a second through the broker by `crates/queue/examples/rate.rs`, over more and more connections; the best of each, whether the
+last step still made it grow, and whose processor time it was. Writes target/bench/scale.json.
 """
 
 import argparse
 import json
 import os
-import subprocess
 import sys
-import threading
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import boto3
 from botocore.config import Config
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY / "bench/common"))
+import broker  # noqa: E402
 import paper  # noqa: E402
+import usage  # noqa: E402
 from fleet import Cost, Fleet  # noqa: E402
 from processes import BINARIES, Process, Processes  # noqa: E402
 from reflection import Service  # noqa: E402
+from sampler import Sampler  # noqa: E402
 
 WORK = REPOSITORY / "target/bench/scale"
 BATCH = 32
 DIMENSION = 768
 # From here on a rate is as it should be.
 GOOD = 0.95
+# Beyond this a rate grew.
+GREW = 1.05
 
 
 class Middle:
@@ -45,14 +49,7 @@ class Middle:
     def __init__(self, workers: List[Process], items: int) -> None:
         self._services = [Service(worker.address(), "sightline.v1.Worker") for worker in workers]
         self._items = items
-        self._seen: List[List[Tuple[float, int]]] = []
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-        self._thread.start()
-
-    def _look(self) -> None:
-        while not self._ended.wait(0.5):
-            self._seen.append([self._rows(service) for service in self._services])
+        self._sampler = Sampler(lambda: [self._rows(service) for service in self._services], 0.5)
 
     @staticmethod
     def _rows(service: Service) -> Tuple[float, int]:
@@ -61,9 +58,7 @@ class Middle:
         return float(status["engine_seconds"]), sum(done)
 
     def rate(self) -> float:
-        self._ended.set()
-        self._thread.join()
-        inner = [seen for seen in self._seen if 0.1 <= sum(done for _, done in seen) / self._items <= 0.9]
+        inner = [seen for seen in self._sampler.end() if 0.1 <= sum(done for _, done in seen) / self._items <= 0.9]
         if len(inner) < 2:
             raise SystemExit("bench-scale: the run was too short to see its middle: give more --items or --rows")
         return sum((end[1] - start[1]) / (end[0] - start[0]) for start, end in zip(inner[0], inner[-1]) if end[0] > start[0])
@@ -85,8 +80,7 @@ class Bench:
         folder.mkdir(parents=True)
         told = {"dimension": DIMENSION, "batch_milliseconds": milliseconds}
         (folder / "stand_in.json").write_text(json.dumps(told))
-        fleet = Fleet(self._processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"])
-        try:
+        with Fleet(self._processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"]) as fleet:
             for _ in range(workers):
                 fleet.add_worker(folder, model, "examples/stand_in_worker", SIGHTLINE_PIPELINE__BATCH_ITEMS=str(BATCH))
             fleet.ready()
@@ -94,8 +88,6 @@ class Bench:
             dataset = {"name": root, "root": f"s3://{self._bucket}/{root}", "manifest": {"path": "items.jsonl"}}
             cost = fleet.run(dataset, model, items, fields=["text_embedding"], shard_items=shard)
             return middle.rate(), cost
-        finally:
-            fleet.end()
 
     def scaling(self) -> Dict[str, Any]:
         """The same work a worker, on more and more of them."""
@@ -110,13 +102,33 @@ class Bench:
 
     def index(self) -> Dict[str, Any]:
         """Rows a second where nothing is computed."""
-        rate, cost = self.run(self._options.saturating, self._options.rows, 0, 512)
-        return {"workers": self._options.saturating, "rows_per_s": round(rate, 1), "dimension": DIMENSION, **cores(cost)}
+        cases = {}
+        for workers in self._options.saturating:
+            rate, cost = self.run(workers, self._options.rows, 0, 512)
+            cases[workers] = {"rows_per_s": round(rate, 1), **cores(cost)}
+            cases[workers]["limited_by"] = usage.most_of(cases[workers]["cores"])
+            tell(f"{workers} workers that compute nothing: {json.dumps(cases[workers])}")
+        return {"dimension": DIMENSION, **largest(cases, "workers", lambda case: case["rows_per_s"])}
 
     def broker(self) -> Dict[str, Any]:
         """Messages a second, of a shard's size, confirmed."""
-        command = [str(BINARIES / "examples/rate"), os.environ["SIGHTLINE_TEST_AMQP_URL"], str(self._options.messages), "400", "256"]
-        return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        cases, options = {}, self._options
+        for connections in options.connections:
+            case = cases[connections] = broker.rates(BINARIES / "examples/rate", connections, options.in_flight, options.messages)
+            case["limited_by"] = usage.most_of(case[f"{broker.slower(case)[0]}_cores"])
+            tell(f"{connections} connections to the broker: {json.dumps(case)}")
+        return {"in_flight_a_connection": options.in_flight,
+                **largest(cases, "connections", lambda case: broker.slower(case)[1])}
+
+
+def largest(cases: Dict[int, Dict[str, Any]], by: str, rate: Callable[[Dict[str, Any]], float]) -> Dict[str, Any]:
+    """The best of cases with more and more of something, and whether the last step still made the rate grow: then what was
+    measured is not the limit, but below it."""
+    counts = sorted(cases)
+    rates = {count: rate(cases[count]) for count in counts}
+    best = max(counts, key=lambda count: rates[count])
+    still_grew = len(counts) < 2 or rates[counts[-1]] > GREW * max(rates[count] for count in counts[:-1])
+    return {by: best, **cases[best], "still_grew": still_grew, f"by_{by}": {str(count): rates[count] for count in counts}}
 
 
 def cores(cost: Cost) -> Dict[str, Any]:
@@ -134,10 +146,7 @@ def limit(cases: Dict[int, Dict[str, Any]]) -> str:
     late = [workers for workers, case in cases.items() if case["efficiency"] < GOOD]
     if not late:
         return f"none up to {max(cases)} workers"
-    used = cases[late[0]]["cores"]
-    name = max(used, key=lambda part: used[part])
-    whole = "the machine's cores, most of them for" if sum(used.values()) > 0.9 * (os.cpu_count() or 1) else "most time is of"
-    return f"from {late[0]} workers on {whole} {name}"
+    return f"from {late[0]} workers on {usage.most_of(cases[late[0]]['cores'])}"
 
 
 def numbers(text: str) -> List[int]:
@@ -150,8 +159,10 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=3200, help="of each worker")
     parser.add_argument("--milliseconds", type=int, default=400, help="that a batch takes")
     parser.add_argument("--rows", type=int, default=40_000, help="where nothing is computed")
-    parser.add_argument("--saturating", type=int, default=4, help="workers that compute nothing")
-    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--saturating", type=numbers, default=[4, 8], help="workers that compute nothing")
+    parser.add_argument("--messages", type=int, default=60_000, help="through the broker, each time")
+    parser.add_argument("--connections", type=numbers, default=[1, 2, 4], help="to the broker")
+    parser.add_argument("--in-flight", type=int, default=256, help="messages on each connection")
     options = parser.parse_args()
     with Processes(WORK / "logs") as processes:
         bench = Bench(processes, options)
