@@ -66,7 +66,8 @@ fn without_duplicates(drafts: Vec<Draft>) -> Vec<Draft> {
 }
 
 /// Looks the pictures of planned entries up again: those that changed are pinned as they are now, those that are gone
-/// end as skipped. What ended in planning stays as it is. At most `lookups` at once; the order stays.
+/// end as skipped. So do those whose place is in a tar or an array that changed: their place in the new one is not known.
+/// What ended in planning stays as it is. At most `lookups` at once; the order stays.
 ///
 /// # Errors
 /// When the store fails for a reason that is no item's own.
@@ -99,10 +100,7 @@ impl Shared {
         let mut objects = HashMap::new();
         for entry in entries {
             let ManifestEntry::Item(item) = entry else { continue };
-            let arrays = item.vectors.values().filter_map(|vector| match vector {
-                StoredVector::Row { array, .. } => Some(array),
-                StoredVector::Inline { .. } | StoredVector::Missing { .. } => None,
-            });
+            let arrays = item.vectors.values().filter_map(array_of);
             let tar = item.image.as_ref().filter(|_| item.member.is_some());
             for object in arrays.chain(tar) {
                 if objects.contains_key(&object.key) {
@@ -132,20 +130,26 @@ impl Shared {
         self.0.get(key).and_then(Option::as_ref)
     }
 
-    fn with_arrays(&self, mut item: Item) -> ManifestEntry {
-        for vector in item.vectors.values_mut() {
-            let StoredVector::Row { array, .. } = vector else {
-                continue;
-            };
-            match self.of(&array.key) {
-                Some(now) => *array = now.clone(),
-                None => {
-                    let message = format!("the array {:?} was deleted since the item was planned first", array.key);
-                    return skipped(&item, SkipReason::Gone, message);
-                }
+    /// Which row of another array is the item's is not known: the place alone says it, in the table that was planned.
+    fn with_arrays(&self, item: Item) -> ManifestEntry {
+        let is_other = |array: &&ObjectRef| self.of(&array.key) != Some(*array);
+        let other = item.vectors.values().filter_map(array_of).find(is_other);
+        let Some(other) = other else {
+            return ManifestEntry::Item(item);
+        };
+        match self.of(&other.key) {
+            Some(_) => {
+                let message = format!(
+                    "{:?}: the arrays changed since the run was planned: start a new import",
+                    other.key
+                );
+                skipped(&item, SkipReason::Changed, message)
+            }
+            None => {
+                let message = format!("the array {:?} was deleted since the item was planned first", other.key);
+                skipped(&item, SkipReason::Gone, message)
             }
         }
-        ManifestEntry::Item(item)
     }
 
     /// Where in another tar the picture lies is not known without reading that from its beginning.
@@ -167,6 +171,14 @@ impl Shared {
                 skipped(&item, SkipReason::Gone, message)
             }
         }
+    }
+}
+
+/// The array that a vector is a row of.
+fn array_of(vector: &StoredVector) -> Option<&ObjectRef> {
+    match vector {
+        StoredVector::Row { array, .. } => Some(array),
+        StoredVector::Inline { .. } | StoredVector::Missing { .. } => None,
     }
 }
 

@@ -8,7 +8,8 @@ use parquet::schema::parser::parse_message_type;
 use sightline_core::plan::Range;
 use sightline_core::run::Columns;
 use sightline_core::{
-    FailureReason, Item, ManifestEntry, ManifestFormat, Outcome, Source, StoredVector, VectorField, VectorsAt,
+    FailureReason, Item, ManifestEntry, ManifestFormat, Outcome, SkipReason, Source, StoredVector, VectorField,
+    VectorsAt,
 };
 use sightline_datasets::{Reader, ReaderOptions, pin_again};
 use sightline_npy::NpyWriter;
@@ -129,7 +130,7 @@ async fn arrays_that_do_not_fit_the_table_fail_before_the_first_row_by_what_is_w
 }
 
 #[tokio::test]
-async fn an_array_that_is_replaced_while_it_is_read_is_an_error_and_a_retry_takes_the_new_one() {
+async fn an_array_that_is_replaced_while_it_is_read_is_an_error_and_a_retry_takes_nothing_from_the_new_one() {
     let images = array(&[[1.0, 0.0]; 3]);
     let store = Store::with(&[("m.csv", REPORTS.as_bytes()), ("i.npy", &images)]).await;
     let source = source("m.csv", ManifestFormat::Csv, &[(VectorField::Image, at("i.npy"))]);
@@ -141,15 +142,45 @@ async fn an_array_that_is_replaced_while_it_is_read_is_an_error_and_a_retry_take
     let error = reader.page(&range, page.next.as_deref(), 1).await.unwrap_err();
     assert!(error.to_string().contains("was replaced"), "{error}");
 
-    let before = page.entries.clone();
-    let again = pin_again(store.as_ref(), page.entries, 4).await.unwrap();
-    assert_ne!(again, before);
-    store.delete("i.npy").await.unwrap();
-    let gone = pin_again(store.as_ref(), again, 4).await.unwrap();
-    let [ManifestEntry::Ended(ended)] = &gone[..] else {
-        panic!("{gone:?}")
-    };
-    assert!(matches!(&ended.outcome, Outcome::Skipped { .. }), "{ended:?}");
+    for (gone, reason, said) in [
+        (
+            false,
+            SkipReason::Changed,
+            "\"i.npy\": the arrays changed since the run was planned: start a new import",
+        ),
+        (true, SkipReason::Gone, "\"i.npy\" was deleted"),
+    ] {
+        if gone {
+            store.delete("i.npy").await.unwrap();
+        }
+        let again = pin_again(store.as_ref(), page.entries.clone(), 4).await.unwrap();
+        let [ManifestEntry::Ended(ended)] = &again[..] else {
+            panic!("{again:?}")
+        };
+        assert_eq!((ended.key.as_str(), ended.line), ("a.png", Some(2)));
+        let Outcome::Skipped { reason: found, message } = &ended.outcome else {
+            panic!("{ended:?}")
+        };
+        assert!(*found == reason && message.contains(said), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_item_that_is_tried_again_never_gets_the_vector_of_the_row_that_took_its_place() {
+    let images = array(&[[1.0, 0.0], [3.0, 4.0], [0.0, 1.0]]);
+    let store = Store::with(&[("m.csv", REPORTS.as_bytes()), ("i.npy", &images)]).await;
+    let source = source("m.csv", ManifestFormat::Csv, &[(VectorField::Image, at("i.npy"))]);
+    let planned = all(&store, &source, ReaderOptions::default(), 100).await.unwrap();
+    let failed = vec![planned[1].clone()];
+    assert_eq!(pin_again(store.as_ref(), failed.clone(), 4).await.unwrap(), failed);
+
+    // The row that failed is dropped from both files: the one behind it stands in its place now.
+    let shorter = array(&[[1.0, 0.0], [0.0, 1.0]]);
+    store.put("i.npy", shorter.into()).await.unwrap();
+    let rows = REPORTS.replace("7,b.png,/data/xrays/b.png,\n", "");
+    store.put("m.csv", rows.into()).await.unwrap();
+    let again = pin_again(store.as_ref(), failed, 4).await.unwrap();
+    assert!(matches!(&again[..], [ManifestEntry::Ended(_)]), "{again:?}");
 }
 
 #[tokio::test]
