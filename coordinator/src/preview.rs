@@ -237,10 +237,11 @@ impl Counts {
 
 /// The ending of an item's picture, in small letters.
 fn kind_of(item: &Item) -> String {
-    if item.image.is_none() {
+    let path = item.picture_path();
+    if path.is_empty() {
         return TEXT.to_owned();
     }
-    let name = item.picture_path().rsplit('/').next().unwrap_or_default();
+    let name = path.rsplit('/').next().unwrap_or_default();
     let ending = name.rsplit_once('.').map_or(OTHER, |(_, ending)| ending);
     ending.to_ascii_lowercase()
 }

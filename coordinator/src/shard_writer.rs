@@ -167,7 +167,7 @@ fn weight(entry: &ManifestEntry) -> usize {
             let labels: usize = item.labels.iter().map(|label| LEAST + label.len()).sum();
             let attributes = item.attributes.iter();
             let attributes: usize = attributes.map(|(name, value)| name.len() + value_weight(value)).sum();
-            let text = item.text.as_ref().map_or(0, String::len);
+            let text = item.text.as_ref().map_or(0, String::len) + item.picture_url().map_or(0, str::len);
             OVERHEAD + text + labels + item.boxes.len() * 80 + attributes + vectors
         }
     }
@@ -200,7 +200,7 @@ fn vector_weight(vector: &StoredVector) -> usize {
 mod tests {
     use super::*;
     use serde_json::json;
-    use sightline_core::{Item, ItemKey};
+    use sightline_core::{Item, ItemKey, ToldPicture};
 
     #[test]
     fn everything_that_a_user_writes_of_an_item_counts_for_the_size_of_its_shard() {
@@ -212,8 +212,13 @@ mod tests {
         let long = "x".repeat(10_000);
         let bare = item(&|_| ());
         assert!(bare < 1000);
-        let fills: [&dyn Fn(&mut Item); 4] = [
+        let told = ToldPicture {
+            url: Some(long.clone()),
+            ..ToldPicture::default()
+        };
+        let fills: [&dyn Fn(&mut Item); 5] = [
             &|item| item.text = Some(long.clone()),
+            &|item| item.told = Some(Box::new(told.clone())),
             &|item| item.labels = vec![long[..5000].to_owned(), long[5000..].to_owned()],
             &|item| item.attributes = [("a".to_owned(), json!([{"b": long}]))].into(),
             &|item| item.attributes = [(long.clone(), json!(true))].into(),

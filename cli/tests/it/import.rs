@@ -17,21 +17,31 @@ fn vector(number: usize) -> [f32; 4] {
     vector
 }
 
-/// A table beside an array, as people have them.
+/// Of so many rows one has a text's vector.
+const ROWS_A_TEXT: usize = 7;
+
+/// A table beside arrays, as people have them.
 fn files(folder: &Path) {
-    let mut array = NpyWriter::<_, f32>::new(Cursor::new(Vec::new()), &[4]).unwrap();
-    let mut table = String::from("uid,image_path,report,labels,age,boxes\n");
+    let array = || NpyWriter::<_, f32>::new(Cursor::new(Vec::new()), &[4]).unwrap();
+    let (mut images, mut texts) = (array(), array());
+    let mut table = String::from("uid,image_path,report,labels,age,boxes,content_hash\n");
     for number in 0..ROWS {
-        array.push(&vector(number)).unwrap();
+        images.push(&vector(number)).unwrap();
+        let has_text = number % ROWS_A_TEXT == 0;
+        texts
+            .push(&if has_text { vector(number + 1) } else { [0.0; 4] })
+            .unwrap();
         let label = ["Mass", "Nodule", ""][number % 3];
         let boxes = if label == "Mass" { BOXES } else { "" }.replace('"', "\"\"");
         table += &format!(
-            "{},images/{number}.png,\"line 1\nline 2 of {number}\",{label},{},\"{boxes}\"\n",
+            "{},images/{number}.png,\"line 1\nline 2 of {number}\",{label},{},\"{boxes}\",{number:064x}\n",
             number / 2,
             number % 90
         );
     }
-    std::fs::write(folder.join("i.npy"), array.finish().unwrap().into_inner()).unwrap();
+    for (name, array) in [("i.npy", images), ("t.npy", texts)] {
+        std::fs::write(folder.join(name), array.finish().unwrap().into_inner()).unwrap();
+    }
     std::fs::write(folder.join("merged_df.csv"), table).unwrap();
 }
 
@@ -51,6 +61,34 @@ fn refused(server: &Server, code: i32, command: &str) -> String {
     format!("{}{}", ran.out, ran.err)
 }
 
+/// All that a copy of a row has to share with it: when, by which run and of what it was made differ.
+const COPIED: &str = "key,dataset,image_id,uid,filename,image_path,report_text,labels,boxes,attributes,content_hash,\
+                      has_image,has_text,image_embedding,text_embedding";
+
+/// A row as a collection has it.
+fn row(server: &Server, collection: &str, number: usize) -> Value {
+    let key = ItemKey::new(format!("images/{number}.png")).unwrap();
+    let id = RowId::of_item(&DatasetName::new("iu").unwrap(), &key);
+    let get = format!("items get {id} --collection {collection} --fields {COPIED} --json");
+    succeed(server, &get).json().remove(0)
+}
+
+/// Sees to it that a row is what its table and arrays say, and that other collections have the same.
+fn are_copies(server: &Server, number: usize, collection: &str, copies: &[&str]) {
+    let first = row(server, collection, number);
+    let path = format!("/images/{number}.png");
+    assert!(first["image_path"].as_str().unwrap().ends_with(&path), "{first}");
+    assert_eq!(first["filename"], format!("{number}.png"));
+    assert_eq!(first["content_hash"], format!("{number:064x}"));
+    assert_eq!(first["report_text"], format!("line 1\nline 2 of {number}"));
+    assert_eq!(first["has_text"], number % ROWS_A_TEXT == 0);
+    let attributes = first["attributes"].as_object().unwrap();
+    assert_eq!(attributes.keys().collect::<Vec<_>>(), ["age"]);
+    for copy in copies {
+        assert_eq!(row(server, copy, number), first, "{copy}");
+    }
+}
+
 #[test]
 fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     let data = tempfile::tempdir().unwrap();
@@ -58,10 +96,11 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     files(folder.path());
     let server = Server::start(data.path(), None);
     let root = folder.path().display();
-    let made = succeed(&server, "collections create m --field image=4:medsiglip --rows 200000");
+    let create = "collections create m --field image=4:medsiglip --field text=4:medsiglip --rows 200000";
+    let made = succeed(&server, create);
     assert!(made.out.contains("IVF_FLAT nlist=1024"), "{}", made.out);
     let import = format!(
-        "import --root {root} --dataset iu --table merged_df.csv --image-array i.npy --collection m --model medsiglip --json"
+        "import --root {root} --dataset iu --table merged_df.csv --image-array i.npy --text-array t.npy --collection m --model medsiglip --json"
     );
     for outcome in ["indexed", "unchanged"] {
         let ran = succeed(&server, &import);
@@ -92,7 +131,7 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     assert!(said.contains("not empty"), "{said}");
     succeed(
         &server,
-        &format!("import --root {arrays} --clip-retrieval . --fields image --collection m2 --dataset iu"),
+        &format!("import --root {arrays} --clip-retrieval . --collection m2 --dataset iu"),
     );
     let parquet = out.path().join("parquet");
     let parquet = parquet.display();
@@ -103,7 +142,8 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     succeed(
         &server,
         &format!(
-            "import --root {parquet} --table items_0.parquet --image-column image_embedding --collection m3 --dataset iu"
+            "import --root {parquet} --table items_0.parquet --image-column image_embedding --text-column text_embedding \
+             --collection m3 --dataset iu"
         ),
     );
     let counted = succeed(&server, "collections statistics m3 --json").json().remove(0);
@@ -113,10 +153,10 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
         .iter()
         .find(|named| named["name"] == "age");
     assert_eq!(age.unwrap()["maximum"], 89.0, "{counted}");
-    let id = RowId::of_item(&DatasetName::new("iu").unwrap(), &ItemKey::new("images/3.png").unwrap());
-    let item = succeed(&server, &format!("items get {id} --collection m3 --json"))
-        .json()
-        .remove(0);
+    for number in [0, 1, 3, 7, 599] {
+        are_copies(&server, number, "m", &["m2", "m3"]);
+    }
+    let item = row(&server, "m3", 3);
     assert_eq!(item["boxes"], serde_json::from_str::<Value>(BOXES).unwrap(), "{item}");
     let said = refused(&server, 1, "search --collection m3 --text x --json");
     assert!(said.contains("serves no model"), "{said}");
@@ -127,9 +167,12 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     let deleted = succeed(&server, delete);
     assert!(deleted.out.contains("deleted 200 items"), "{}", deleted.out);
     let left = succeed(&server, "collections get m3 --json").json().remove(0);
+    let texts = (0..ROWS)
+        .filter(|number| number % 3 != 0 && number % ROWS_A_TEXT == 0)
+        .count();
     assert_eq!(
         (&left["row_count"], &left["vector_bytes"]),
-        (&400.into(), &(400 * 16).into())
+        (&400.into(), &((400 + texts) * 16).into())
     );
     assert_eq!(server.end(), 0);
 }
@@ -139,7 +182,7 @@ fn an_import_whose_array_has_other_rows_than_its_table_writes_nothing_and_says_s
     let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     files(folder.path());
     let table = folder.path().join("merged_df.csv");
-    let rows = std::fs::read_to_string(&table).unwrap() + "1,images/more.png,text,,1,\n";
+    let rows = std::fs::read_to_string(&table).unwrap() + "1,images/more.png,text,,1,,\n";
     std::fs::write(&table, rows).unwrap();
     let server = Server::start(data.path(), Some(&model()));
     let root = folder.path().display();

@@ -31,6 +31,18 @@ pub struct TarMember {
     pub size: u64,
 }
 
+/// What a table beside vectors says of a picture, which is not read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToldPicture {
+    /// Its URL, where it lies outside the dataset's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// SHA-256 of its bytes, 64 lower-case hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_hash: Option<String>,
+}
+
 /// A finding's box in the source picture, in pixels from the top left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -143,6 +155,9 @@ pub struct Item {
     /// Where in that object its picture lies, where the object is a tar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<Box<TarMember>>,
+    /// What is said of its picture beyond that, where its vectors were made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Box<ToldPicture>>,
     /// Report or caption, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
@@ -177,6 +192,7 @@ impl Item {
             key,
             image: None,
             member: None,
+            told: None,
             text: None,
             image_id: None,
             uid: None,
@@ -188,14 +204,20 @@ impl Item {
         }
     }
 
-    /// Path of its picture, below the dataset's root or within a tar; "" where it has none.
+    /// Path of its picture, below the dataset's root or within a tar, or its URL; "" where it has none.
     #[must_use]
     pub fn picture_path(&self) -> &str {
         match (&self.member, &self.image) {
             (Some(member), _) => &member.path,
             (None, Some(object)) => &object.key,
-            (None, None) => "",
+            (None, None) => self.picture_url().unwrap_or_default(),
         }
+    }
+
+    /// Where its picture lies, where that is outside the dataset's root.
+    #[must_use]
+    pub fn picture_url(&self) -> Option<&str> {
+        self.told.as_ref()?.url.as_deref()
     }
 
     /// Bytes of its picture as it is stored.
@@ -236,12 +258,14 @@ impl Item {
                 .as_bytes(),
             )
             .part(preprocessing.as_bytes());
-        if self.vectors.is_empty() {
-            return digest.short_hex();
+        let digest = match self.vectors.is_empty() {
+            true => digest,
+            false => digest.part(json(serde_json::to_string(&self.vectors)).as_bytes()),
+        };
+        match &self.told {
+            None => digest.short_hex(),
+            Some(told) => digest.part(json(serde_json::to_string(told)).as_bytes()).short_hex(),
         }
-        digest
-            .part(json(serde_json::to_string(&self.vectors)).as_bytes())
-            .short_hex()
     }
 }
 
@@ -266,6 +290,12 @@ mod tests {
         changed
             .vectors
             .insert(VectorField::Text, StoredVector::inline(&[1.0, 0.0]));
+        assert_ne!(before, changed.source_digest("p1"));
+        let mut changed = item.clone();
+        changed.told = Some(Box::new(ToldPicture {
+            content_hash: Some("ab".repeat(32)),
+            ..ToldPicture::default()
+        }));
         assert_ne!(before, changed.source_digest("p1"));
         let mut changed = item.clone();
         changed.text = Some(String::new());

@@ -35,7 +35,7 @@ pub use dicom::{DicomSpec, FrameChoice};
 pub use document::DocumentError;
 pub use fingerprint::{Canary, Fingerprint, VectorSpace};
 pub use ids::{CollectionName, DatasetName, IdError, ItemKey, LinkId, ModelName, RowId, RunId, ShardId};
-pub use item::{BoundingBox, Item, NumberType, ObjectRef, StoredVector, TarMember};
+pub use item::{BoundingBox, Item, NumberType, ObjectRef, StoredVector, TarMember, ToldPicture};
 pub use manifest::{Manifest, ManifestEntry};
 pub use message::{DoneReport, MessageError, PlanMessage, ShardMessage, WorkerReport};
 pub use mirror::{MirrorDone, MirrorPlan, MirroredRow, MirroredRows};

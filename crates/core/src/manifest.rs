@@ -19,6 +19,7 @@ const MAX_BYTES: u64 = 1 << 30;
 /// One entry: an item to work on, or one whose end was known when the run was planned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "nearly every entry is an item")]
 pub enum ManifestEntry {
     /// Ended already: a file of another type, a row that cannot be understood.
     Ended(ItemOutcome),

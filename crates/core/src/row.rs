@@ -42,7 +42,8 @@ pub struct Row {
     pub uid: String,
     /// Last part of the image's path.
     pub filename: String,
-    /// Where the picture lies: the dataset's root and the object's key; within a tar, see [`tar_path`].
+    /// Where the picture lies: the dataset's root and the object's key; within a tar, see [`tar_path`]; or as an import
+    /// says it.
     pub image_path: String,
     /// Report or caption; "" where there was none.
     pub report_text: String,
@@ -54,7 +55,7 @@ pub struct Row {
     pub attributes: BTreeMap<String, Value>,
     /// The dataset.
     pub dataset: DatasetName,
-    /// SHA-256 of the object's bytes, "" where there is no picture.
+    /// SHA-256 of the object's bytes, "" where there is no picture, or an import does not say it.
     pub content_hash: String,
     /// See [`Item::source_digest`].
     pub source_digest: String,
@@ -106,8 +107,9 @@ impl Row {
         let image_path = match (&item.image, &item.member) {
             (Some(tar), Some(member)) => tar_path::write(&url(&tar.key), member),
             (Some(object), None) if !object.key.is_empty() => url(&object.key),
-            _ => String::new(),
+            _ => item.picture_url().unwrap_or_default().to_owned(),
         };
+        let told_hash = item.told.as_ref().and_then(|told| told.content_hash.clone());
         let text = item.text.as_deref().unwrap_or_default();
         let cut = cut_text(text, MAX_TEXT_BYTES);
         let mut attributes = item.attributes.clone();
@@ -129,7 +131,7 @@ impl Row {
             boxes: item.boxes.clone(),
             attributes,
             dataset: dataset.clone(),
-            content_hash: String::new(),
+            content_hash: told_hash.unwrap_or_default(),
             source_digest,
             run_id: run.clone(),
             indexed_at,
@@ -205,6 +207,7 @@ impl Row {
 mod tests {
     use super::*;
     use crate::ids::ItemKey;
+    use crate::item::ToldPicture;
 
     fn row_of(item: &Item) -> Result<Row, RowTooLarge> {
         Row::of_item(
@@ -224,6 +227,19 @@ mod tests {
         let row = row_of(&item).unwrap();
         assert_eq!(row.report_text.len(), 65_535);
         assert_eq!(row.attributes[TEXT_CUT_ATTRIBUTE], true);
+    }
+
+    #[test]
+    fn a_picture_outside_the_root_is_named_by_its_url_and_its_file_by_the_last_part() {
+        let mut item = Item::new(ItemKey::new("train/0.tar/a/1.jpg").unwrap());
+        let url = "s3://other/train/0.tar#bytes=1536-2047/a/1.jpg";
+        item.told = Some(Box::new(ToldPicture {
+            url: Some(url.into()),
+            content_hash: Some("ab".repeat(32)),
+        }));
+        let row = row_of(&item).unwrap();
+        assert_eq!((row.image_path.as_str(), row.filename.as_str()), (url, "1.jpg"));
+        assert_eq!((row.image_id.as_str(), row.content_hash), ("1.jpg", "ab".repeat(32)));
     }
 
     #[test]

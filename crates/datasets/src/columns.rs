@@ -1,11 +1,13 @@
 //! Which column means what, and what a row's values make of an item.
 
+mod exported;
+
 use crate::entry::{Draft, Wanted, line_key};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use exported::{ORIGIN, boxes_of, fields_of, hash_of};
+use serde_json::Value;
 use sightline_core::run::Columns;
 use sightline_core::vector::narrow;
-use sightline_core::{BoundingBox, Item, ItemKey, StoredVector, VectorField};
+use sightline_core::{Item, ItemKey, StoredVector, ToldPicture, VectorField};
 use std::collections::BTreeMap;
 
 const KEY: &[&str] = &["key"];
@@ -14,8 +16,6 @@ pub(crate) const TEXT: &[&str] = &["text", "caption", "report", "report_text"];
 pub(crate) const IMAGE_ID: &[&str] = &["image_id"];
 pub(crate) const UID: &[&str] = &["uid"];
 pub(crate) const LABELS: &[&str] = &["labels", "label"];
-const ATTRIBUTES: &str = "attributes";
-const BOXES: &str = "boxes";
 
 /// Which of a table's columns means what, by position.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -160,9 +160,16 @@ impl Mapping {
                 item.vectors.insert(*field, StoredVector::inline(&vector));
             }
         }
+        let mut told = ToldPicture::default();
         if let (None, Some(outside), Some(_)) = (&image, path, &self.unnamed) {
-            item.attributes.insert("image_path".into(), outside.into());
+            if is_picture_url(&outside) {
+                told.url = Some(outside);
+            } else {
+                item.attributes.insert("image_path".into(), outside.into());
+            }
         }
+        let is_named = self.unnamed.is_some() && (image.is_some() || told.url.is_some());
+        let is_exported = self.unnamed.is_some() && self.is_exported(&item.key, values);
         item.text = report;
         item.image_id = text(self.image_id, "image id")?;
         item.uid = text(self.uid, "uid")?;
@@ -171,11 +178,18 @@ impl Mapping {
             item.labels = labels_of(value)?;
         }
         for (at, name) in &self.attributes {
+            if is_exported && ORIGIN.contains(&name.as_str()) {
+                continue;
+            }
             let Some(value) = values.get_mut(*at).map(Value::take) else {
                 continue;
             };
             if let Some(boxes) = boxes_of(name, &value) {
                 item.boxes.extend(boxes);
+                continue;
+            }
+            if let Some(hash) = hash_of(name, &value).filter(|_| is_named) {
+                told.content_hash = Some(hash);
                 continue;
             }
             let value = match fields_of(name, value) {
@@ -191,6 +205,7 @@ impl Mapping {
                 item.attributes.insert(name.clone(), value);
             }
         }
+        item.told = (told != ToldPicture::default()).then(|| Box::new(told));
         Ok(Wanted { item, image })
     }
 }
@@ -286,28 +301,6 @@ pub(crate) fn attribute(value: Value, from_text: bool) -> Option<Value> {
     }
 }
 
-/// The attributes in a column of that name, which holds them as one object, or as its JSON: so exports write them. Else
-/// the value, as it was.
-fn fields_of(column: &str, value: Value) -> Result<Map<String, Value>, Value> {
-    match value {
-        Value::Object(fields) if column == ATTRIBUTES => Ok(fields),
-        Value::String(text) if column == ATTRIBUTES => serde_json::from_str(&text).map_err(|_| Value::String(text)),
-        value => Err(value),
-    }
-}
-
-/// The boxes in a column of that name, which holds them as a list of objects, or as its JSON: so exports write them.
-/// None where it holds anything else.
-fn boxes_of(column: &str, value: &Value) -> Option<Vec<BoundingBox>> {
-    let boxes: Vec<BoundingBox> = match value {
-        Value::Array(_) if column == BOXES => Vec::deserialize(value).ok()?,
-        Value::String(text) if column == BOXES => serde_json::from_str(text).ok()?,
-        _ => return None,
-    };
-    let has_area = |found: &BoundingBox| found.width > 0.0 && found.height > 0.0;
-    boxes.iter().all(has_area).then_some(boxes)
-}
-
 /// A number, where a text is written as JSON writes one and loses nothing by it.
 fn number_of(text: &str) -> Option<Value> {
     let plain = text
@@ -334,6 +327,16 @@ fn below_root(root: &str, path: &str) -> Result<String, String> {
     Ok(below.to_owned())
 }
 
+/// Whether a row can name its picture so, though it lies outside the dataset's root: by a URL such as rows have.
+fn is_picture_url(path: &str) -> bool {
+    let is_of_a_store = path.starts_with("s3://") || path.starts_with("file:///");
+    is_of_a_store && !leads_out(path)
+}
+
+fn leads_out(path: &str) -> bool {
+    path.split(['/', '\\']).any(|part| part == "..")
+}
+
 /// Refuses a path that does not stay below the root.
 pub(crate) fn check_path(path: &str) -> Result<(), String> {
     if path.starts_with('/') {
@@ -341,7 +344,7 @@ pub(crate) fn check_path(path: &str) -> Result<(), String> {
             "its image {path:?} is an absolute path; write it below the dataset's root"
         ));
     }
-    if path.split(['/', '\\']).any(|part| part == "..") {
+    if leads_out(path) {
         return Err(format!("its image {path:?} leads out of the dataset's root"));
     }
     Ok(())

@@ -18,7 +18,7 @@ use sightline_core::{
     MirrorDone, MirrorPlan, MirrorSpec, MirroredRow, MirroredRows, ModelName, NumberType, ObjectRef, Outcome,
     OutcomeCounts, PlanComplete, PlanMessage, PlanNode, PlannedShard, Range, RollUp, RollUpSums, RowId, RunDocument,
     RunId, RunSpec, ShardId, ShardMessage, ShardResult, ShardSplit, Share, SkipReason, Source, StopDocument,
-    StopReason, StoredVector, TarMember, Timestamp, VectorField, VectorSpace, VectorsAt,
+    StopReason, StoredVector, TarMember, Timestamp, ToldPicture, VectorField, VectorSpace, VectorsAt,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;

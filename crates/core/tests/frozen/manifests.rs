@@ -68,6 +68,28 @@ fn manifests_of_imports_are_frozen() {
 }
 
 #[test]
+fn manifests_of_imports_of_exports_are_frozen() {
+    let mut item = Item::new(key("a/1.png"));
+    item.told = Some(Box::new(ToldPicture {
+        url: Some("s3://other/root/a/1.png".into()),
+        content_hash: Some("ab".repeat(32)),
+    }));
+    (item.image_id, item.line) = (Some("1.png".into()), Some(1));
+    item.vectors = BTreeMap::from([(VectorField::Image, StoredVector::inline(&[0.6, 0.8]))]);
+    let manifest = Manifest {
+        run: run(),
+        kind: JobKind::Import,
+        entries: vec![ManifestEntry::Item(item)],
+    };
+    let id = ShardId::new("f4dc9999966848890c02e2aeb77951872519ad1703b4dc11af247af939a08f0d").unwrap();
+    assert_eq!(manifest.encode().0, id);
+    assert_eq!(
+        Manifest::decode(&id, &sample("manifest-v1-export.jsonl.gz")).unwrap(),
+        manifest
+    );
+}
+
+#[test]
 fn manifests_of_tars_are_frozen() {
     let mut item = Item::new(key("train/0.tar/000.jpg"));
     item.image = Some(ObjectRef {

@@ -1,6 +1,7 @@
 use super::*;
 use crate::entry::Draft;
 use serde_json::json;
+use sightline_core::{DatasetName, RowId};
 
 fn header(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -84,6 +85,68 @@ fn a_column_of_boxes_gives_boxes_as_an_export_wrote_them() {
     let flat = boxes.to_string().replace("8.25", "0.0");
     assert_eq!(wanted(json!(flat), true), (json!([]), json!({"boxes": flat})));
     assert_eq!(wanted(json!("3"), true), (json!([]), json!({"boxes": 3})));
+}
+
+/// An item of a table beside vectors that was exported from dataset `d`, with some values in place of the usual.
+fn imported(changed: &[(&str, Value)]) -> Wanted {
+    let names = header(&["key", "image_path", "id", "dataset", "content_hash", "attributes"]);
+    let key = ItemKey::new("a/1.png").unwrap();
+    let id = RowId::of_item(&DatasetName::new("d").unwrap(), &key);
+    let mut row = json!({
+        "key": "a/1.png",
+        "image_path": "s3://other/root/a/1.png",
+        "id": id.as_str(),
+        "dataset": "d",
+        "content_hash": "ab".repeat(32),
+        "attributes": "{\"id\":7}",
+    });
+    for (name, value) in changed {
+        row[*name] = value.clone();
+    }
+    let mut values: Vec<Value> = names.iter().map(|name| row[name].take()).collect();
+    let mapping = Mapping::resolve_imported(&Columns::default(), &Imported::default(), &names, false).unwrap();
+    match mapping.draft("s3://b/root", 7, &mut values, false) {
+        Draft::Wanted(wanted) => *wanted,
+        Draft::Ended(ended) => panic!("{ended:?}"),
+    }
+}
+
+#[test]
+fn an_exported_row_keeps_its_picture_outside_the_root_and_says_nowhere_else_where_it_came_from() {
+    let Wanted { item, image } = imported(&[]);
+    let told = item.told.unwrap();
+    assert_eq!((image, told.url.as_deref()), (None, Some("s3://other/root/a/1.png")));
+    assert_eq!(told.content_hash, Some("ab".repeat(32)));
+    // Of the columns that say which row it was nothing is left; its own attribute of that name is.
+    assert_eq!(serde_json::to_value(&item.attributes).unwrap(), json!({"id": 7}));
+
+    let Wanted { item, image } = imported(&[("image_path", json!("s3://b/root/a/1.png"))]);
+    assert_eq!((image.as_deref(), item.told.unwrap().url), (Some("a/1.png"), None));
+}
+
+#[test]
+fn columns_that_only_have_the_names_of_an_exports_are_attributes() {
+    let attributes = |changed: &[(&str, Value)]| {
+        let item = imported(changed).item;
+        let told = item.told.map(|told| (told.url.is_some(), told.content_hash.is_some()));
+        (told, serde_json::to_value(&item.attributes).unwrap())
+    };
+    let hash = "ab".repeat(32);
+    let none = ("attributes", Value::Null);
+    let (told, found) = attributes(&[("id", json!("patient 7")), none.clone()]);
+    assert_eq!(told, Some((true, true)));
+    assert_eq!(found, json!({"id": "patient 7", "dataset": "d"}));
+    let (told, found) = attributes(&[("content_hash", json!("ABC")), none.clone()]);
+    assert_eq!((told, found), (Some((true, false)), json!({"content_hash": "ABC"})));
+    for path in ["http://h/a.png", "/data/a.png", "s3://b/root/../x.png"] {
+        let (told, found) = attributes(&[("image_path", json!(path)), none.clone()]);
+        let expected = json!({"image_path": path, "content_hash": hash});
+        assert_eq!(
+            (told, found),
+            (None, expected),
+            "a picture that is not named has no content"
+        );
+    }
 }
 
 #[test]
