@@ -5,12 +5,13 @@
 
 use crate::columns::Imported;
 use crate::entry::Draft;
+use crate::lengths::{self, Lengths};
 use crate::pin::name_only;
 use crate::table::Table;
 use crate::{DatasetError, Page, Reader};
 use serde::{Deserialize, Serialize};
 use sightline_core::run::Columns;
-use sightline_core::{FailureReason, ManifestFormat, NumberType, ObjectRef, StoredVector, VectorField, VectorsAt};
+use sightline_core::{ManifestFormat, NumberType, ObjectRef, StoredVector, VectorField, VectorsAt};
 use sightline_npy::{FloatType, HEADER_BYTES, Matrix, read_header};
 use std::collections::BTreeMap;
 
@@ -32,14 +33,21 @@ pub(crate) struct Embeddings<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Place {
-    /// The table's own cursor.
+    /// The table's own cursor; none at its beginning and, once rows were read, at its end.
     table: Option<String>,
     /// Rows before it.
     rows: u64,
     /// The arrays' tags.
     arrays: BTreeMap<VectorField, String>,
-    /// Length of the vectors that are in columns, as the first ones had it.
-    dimensions: BTreeMap<VectorField, u32>,
+    /// Length of the vectors that are in columns.
+    dimensions: Lengths,
+}
+
+impl Place {
+    /// Whether rows are left, once some were read.
+    fn goes_on(&self) -> bool {
+        self.table.is_some()
+    }
 }
 
 /// An array that is in its version of the first page.
@@ -58,10 +66,35 @@ pub(crate) async fn page(
         None => Place::default(),
         Some(cursor) => serde_json::from_str(cursor).map_err(|_| DatasetError::Cursor { cursor: cursor.into() })?,
     };
+    let mut drafts = read(reader, embeddings, &mut place, limit).await?;
+    if lengths::lacks(embeddings, &place.dimensions) {
+        if place.goes_on() {
+            lengths::look_ahead(reader, embeddings, place.table.clone(), &mut place.dimensions).await?;
+        }
+        lengths::give_up(embeddings, &mut place.dimensions);
+    }
+    lengths::settle(embeddings, &place.dimensions, &mut drafts)?;
+    // A struct of texts and whole numbers always serialises.
+    let next = place
+        .goes_on()
+        .then(|| serde_json::to_string(&place).unwrap_or_default());
+    Ok(Page {
+        entries: name_only(drafts),
+        next,
+    })
+}
+
+/// The next rows of a table, with where their vectors lie, and the place behind them.
+async fn read(
+    reader: &Reader,
+    embeddings: &Embeddings<'_>,
+    place: &mut Place,
+    limit: usize,
+) -> Result<Vec<Draft>, DatasetError> {
     let arrays = arrays(reader, embeddings, &place.arrays).await?;
     let imported = imported(embeddings);
     let table = table(reader, embeddings, &imported);
-    if start_after.is_none() && !arrays.is_empty() {
+    if place.table.is_none() && !arrays.is_empty() {
         same_rows(embeddings, table.count(embeddings.format).await?, &arrays)?;
     }
     place.arrays = arrays
@@ -73,17 +106,9 @@ pub(crate) async fn page(
         point_at(draft, place.rows, &arrays);
         place.rows += 1;
     }
-    of_one_length(embeddings, &mut place.dimensions, &mut drafts)?;
+    lengths::note(embeddings, &drafts, &mut place.dimensions);
     place.table = next;
-    // A struct of texts and whole numbers always serialises.
-    let next = place
-        .table
-        .is_some()
-        .then(|| serde_json::to_string(&place).unwrap_or_default());
-    Ok(Page {
-        entries: name_only(drafts),
-        next,
-    })
+    Ok(drafts)
 }
 
 /// Refuses a table and arrays that do not belong together, without reading their rows.
@@ -94,7 +119,7 @@ pub(crate) async fn compare(reader: &Reader, embeddings: &Embeddings<'_>) -> Res
     same_rows(embeddings, rows, &arrays)
 }
 
-fn imported(embeddings: &Embeddings<'_>) -> Imported {
+pub(crate) fn imported(embeddings: &Embeddings<'_>) -> Imported {
     let columns = embeddings.vectors.iter().filter_map(|(field, at)| match at {
         VectorsAt::Column { name } => Some((*field, name.clone())),
         VectorsAt::Array { .. } => None,
@@ -105,7 +130,7 @@ fn imported(embeddings: &Embeddings<'_>) -> Imported {
     }
 }
 
-fn table<'a>(reader: &'a Reader, embeddings: &Embeddings<'a>, imported: &'a Imported) -> Table<'a> {
+pub(crate) fn table<'a>(reader: &'a Reader, embeddings: &Embeddings<'a>, imported: &'a Imported) -> Table<'a> {
     Table {
         reader,
         path: embeddings.path,
@@ -195,45 +220,4 @@ fn point_at(draft: &mut Draft, row: u64, arrays: &BTreeMap<VectorField, Array>) 
         };
         wanted.item.vectors.insert(*field, vector);
     }
-}
-
-/// Sees to it that every item has an entry for each side, and that the lists of a column are as long as the first.
-fn of_one_length(
-    embeddings: &Embeddings<'_>,
-    dimensions: &mut BTreeMap<VectorField, u32>,
-    drafts: &mut [Draft],
-) -> Result<(), DatasetError> {
-    let columns = embeddings.vectors.iter().filter_map(|(field, at)| match at {
-        VectorsAt::Column { name } => Some((*field, name)),
-        VectorsAt::Array { .. } => None,
-    });
-    for (field, name) in columns {
-        let first = drafts.iter().find_map(|draft| match draft {
-            Draft::Wanted(wanted) => wanted.item.vectors.get(&field).map(StoredVector::dimension),
-            Draft::Ended(_) => None,
-        });
-        let Some(dimension) = dimensions.get(&field).copied().or(first) else {
-            if drafts.iter().all(|draft| matches!(draft, Draft::Ended(_))) {
-                continue;
-            }
-            let message = format!(
-                "its column {name:?} has no list of numbers in the first {} rows: leave the column out, or put rows that \
-                 have one first",
-                drafts.len()
-            );
-            return Err(DatasetError::unreadable(embeddings.path, message));
-        };
-        dimensions.insert(field, dimension);
-        for draft in drafts.iter_mut() {
-            let Draft::Wanted(wanted) = draft else { continue };
-            let vector = wanted.item.vectors.entry(field);
-            let found = vector.or_insert(StoredVector::Missing { dimension }).dimension();
-            if found != dimension {
-                let message = format!("its {name:?} has {found} values; those before have {dimension}");
-                let (key, line) = (wanted.item.key.clone(), wanted.item.line);
-                *draft = Draft::failed(key, line, FailureReason::InvalidRow, message);
-            }
-        }
-    }
-    Ok(())
 }

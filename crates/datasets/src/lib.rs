@@ -30,6 +30,7 @@ mod embeddings;
 mod entry;
 mod error;
 mod kind;
+mod lengths;
 mod nih;
 mod pin;
 mod prefix;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod embeddings;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod fan_out;
 mod files;
 #[cfg(test)]
