@@ -28,7 +28,8 @@ pub(crate) struct ImportArgs {
     /// The dataset's name, a part of every row's key; the root's last part by default.
     #[arg(long = "dataset", value_name = "NAME")]
     name: Option<String>,
-    /// The table with a row an item, below the root: .csv, .jsonl or .parquet.
+    /// The table with a row an item, below the root: .csv, .jsonl or .parquet. Or a folder of .parquet tables with vectors in
+    /// columns, with a slash at its end; "." for the root itself.
     #[arg(long, value_name = "PATH", required_unless_present = "clip_retrieval")]
     table: Option<String>,
     /// Which column of the table means what: `key=id,image=path,text=report,attributes=age;sex`. Known are key, image,
@@ -149,6 +150,21 @@ fn sides(dataset: &v1::Dataset, fields: &[String]) -> Vec<String> {
         .collect()
 }
 
+/// The path of a table, or of a folder of tables, which has a slash at its end.
+fn table(root: &str, path: &str) -> Result<String, CliError> {
+    if path != "." && !path.ends_with('/') {
+        return below(root, path, "--table");
+    }
+    let folder = match path.trim_end_matches('/') {
+        "." | "" => String::new(),
+        folder => below(root, folder, "--table")?,
+    };
+    Ok(match folder.as_str() {
+        "" => "./".to_owned(),
+        folder => format!("{folder}/"),
+    })
+}
+
 fn dataset(args: &ImportArgs) -> Result<v1::Dataset, CliError> {
     use v1::dataset::Source;
     let root = root_url(&args.root)?;
@@ -169,7 +185,10 @@ fn dataset(args: &ImportArgs) -> Result<v1::Dataset, CliError> {
             normalize: args.normalize,
         }),
         None => Source::Embeddings(v1::EmbeddingsSource {
-            path: path(&args.table, "--table")?,
+            path: args
+                .table
+                .as_deref()
+                .map_or(Ok(String::new()), |path| table(&root, path))?,
             columns: args.columns.as_deref().map(columns).transpose()?,
             image_array: path(&args.image_array, "--image-array")?,
             text_array: path(&args.text_array, "--text-array")?,

@@ -1,8 +1,9 @@
 //! What requests for imports say of their sources.
 
 use crate::request::{Violations, check_path, columns, manifest_format};
-use sightline_core::{JobKind, Source, VectorField, VectorsAt};
+use sightline_core::{JobKind, ManifestFormat, Source, VectorField, VectorsAt};
 use sightline_proto::v1;
+use sightline_proto::v1::manifest_source::Format;
 use std::collections::BTreeMap;
 
 /// Imports take vectors that were made elsewhere, and nothing else does.
@@ -71,7 +72,10 @@ pub(crate) fn embeddings(
     if !fields.is_empty() {
         vectors.retain(|field, _| fields.contains(field));
     }
-    let format = manifest_format(field, &embeddings.path, embeddings.format(), wrong)?;
+    let format = match embeddings.path.ends_with('/') {
+        true => folder_format(field, embeddings.format(), &vectors, wrong)?,
+        false => manifest_format(field, &embeddings.path, embeddings.format(), wrong)?,
+    };
     Some(Source::Embeddings {
         path: embeddings.path.clone(),
         format,
@@ -79,6 +83,31 @@ pub(crate) fn embeddings(
         vectors,
         normalize: embeddings.normalize,
     })
+}
+
+/// How the tables of a folder are written, whose vectors lie in columns: an array belongs to one table.
+fn folder_format(
+    field: &str,
+    format: Format,
+    vectors: &BTreeMap<VectorField, VectorsAt>,
+    wrong: &mut Violations,
+) -> Option<ManifestFormat> {
+    if vectors.values().any(|at| matches!(at, VectorsAt::Array { .. })) {
+        wrong.add(
+            &format!("{field}.path"),
+            "is a folder of tables, and an array belongs to one table: name that one, or columns in place of arrays",
+        );
+    }
+    match format {
+        Format::Unspecified | Format::Parquet => Some(ManifestFormat::Parquet),
+        Format::Csv | Format::Jsonl => {
+            wrong.add(
+                &format!("{field}.format"),
+                "is not PARQUET, and of a folder only Parquet tables are read: name one table",
+            );
+            None
+        }
+    }
 }
 
 /// What clip-retrieval wrote.
@@ -93,5 +122,32 @@ pub(crate) fn clip_retrieval(clip: &v1::ClipRetrievalSource, fields: &[VectorFie
         folder: clip.folder.clone(),
         fields: fields.to_vec(),
         normalize: clip.normalize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_holds_tables_of_parquet_and_none_that_an_array_could_belong_to() {
+        let read = |change: &dyn Fn(&mut v1::EmbeddingsSource)| {
+            let mut source = v1::EmbeddingsSource {
+                path: "x/".into(),
+                image_column: "v".into(),
+                ..v1::EmbeddingsSource::default()
+            };
+            change(&mut source);
+            let mut wrong = Violations::default();
+            let read = embeddings(&source, &[], &mut wrong);
+            let is_parquet =
+                matches!(&read, Some(Source::Embeddings { format, .. }) if *format == ManifestFormat::Parquet);
+            (is_parquet, wrong.0)
+        };
+        assert_eq!(read(&|_| ()), (true, Vec::new()));
+        let (_, wrong) = read(&|source| source.text_array = "t.npy".into());
+        assert!(wrong[0].1.contains("an array belongs to one table"), "{wrong:?}");
+        let (_, wrong) = read(&|source| source.format = Format::Csv.into());
+        assert_eq!(wrong[0].0, "spec.dataset.embeddings.format");
     }
 }

@@ -23,8 +23,7 @@ const SIDES: [(&str, &str); 2] = [("image_embedding", "img_emb"), ("text_embeddi
 pub(crate) enum Layout {
     /// `metadata/metadata_N.parquet`, `img_emb/img_emb_N.npy`, `text_emb/text_emb_N.npy`: a row of zeros is a missing side.
     ClipRetrieval,
-    /// `items_N.parquet`, with the vectors as columns `image_embedding` and `text_embedding`. Each file is imported by a run of
-    /// its own, under the same dataset.
+    /// `items_N.parquet`, with the vectors as columns `image_embedding` and `text_embedding`.
     Parquet,
 }
 
@@ -86,9 +85,7 @@ pub(crate) async fn run(args: &ExportArgs, servers: &Servers, console: Console) 
         let of = of.map(|of| format!(" of dataset {}", plain(&of))).unwrap_or_default();
         let to = args.to.display();
         console.say(&match (args.layout, parts) {
-            (Layout::Parquet, 2..) => {
-                format!("exported {count}{of} to {to}, in {parts} files: import each by a run of its own")
-            }
+            (Layout::Parquet, 2..) => format!("exported {count}{of} to {to}, in {parts} files"),
             _ => format!("exported {count}{of} to {to}"),
         })?;
     }

@@ -115,7 +115,7 @@ pub enum Source {
     },
     /// A table with a row an item, and vectors that were made elsewhere. For imports.
     Embeddings {
-        /// Path of the table.
+        /// Path of the table; with a slash at its end, of a folder of Parquet tables (`./` is the root).
         path: String,
         /// How it is written.
         format: ManifestFormat,

@@ -5,13 +5,13 @@
 //! before it are written already.
 
 use crate::embeddings::{self, Embeddings};
+use crate::parts::Named;
 use crate::{DatasetError, Page, Reader};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use sightline_core::run::Columns;
 use sightline_core::{ManifestFormat, VectorField, VectorsAt};
-use sightline_objects::{ListPage, ListRequest};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A place in one of the parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,16 +33,11 @@ pub(crate) async fn page(
     let folder = Folder { reader, path: folder };
     let place = match start_after {
         Some(cursor) => serde_json::from_str(cursor).map_err(|_| DatasetError::Cursor { cursor: cursor.into() })?,
-        None => match folder.part_after(None).await? {
-            Some(part) => {
-                folder.compare(fields).await?;
-                Place { part, at: None }
-            }
-            None => {
-                let message = "it holds no metadata_N.parquet: name the folder that clip-retrieval inference wrote";
-                return Err(DatasetError::unreadable(&folder.below("metadata"), message));
-            }
-        },
+        None => {
+            let part = folder.first().await?;
+            folder.compare(fields).await?;
+            Place { part, at: None }
+        }
     };
     let part = Part::new(&folder, folder.name_of(&place.part).unwrap_or_default(), fields);
     let page = embeddings::page(reader, &part.table(), place.at.as_deref(), limit).await?;
@@ -97,6 +92,15 @@ impl Part {
 const TABLE: &str = ".parquet";
 const ARRAY: &str = ".npy";
 
+/// All files of one kind.
+fn named<'a>(before: &'a str, behind: &'a str) -> Named<'a> {
+    Named {
+        before,
+        behind,
+        deep: true,
+    }
+}
+
 struct Folder<'a> {
     reader: &'a Reader,
     path: &'a str,
@@ -125,16 +129,29 @@ impl Folder<'_> {
 
     /// What stands for a part in the names of its files.
     fn name_of<'k>(&self, key: &'k str) -> Option<&'k str> {
-        key.strip_prefix(&self.tables())?.strip_suffix(TABLE)
+        named(&self.tables(), TABLE).name_of(key)
+    }
+
+    /// The first part's table.
+    async fn first(&self) -> Result<String, DatasetError> {
+        self.part_after(None).await?.ok_or_else(|| {
+            let message = "it holds no metadata_N.parquet: name the folder that clip-retrieval inference wrote";
+            DatasetError::unreadable(&self.below("metadata"), message)
+        })
+    }
+
+    /// The next part's table, in the order of keys.
+    async fn part_after(&self, part: Option<&str>) -> Result<Option<String>, DatasetError> {
+        named(&self.tables(), TABLE).after(self.reader, part).await
     }
 
     /// Sees to it that every array has its table, and every table its arrays with as many rows.
     async fn compare(&self, fields: &[VectorField]) -> Result<(), DatasetError> {
         // A name for each file of, usually, many thousands of rows.
-        let tables = self.names(&self.tables(), TABLE).await?;
+        let tables = named(&self.tables(), TABLE).all(self.reader).await?;
         for field in fields {
             let before = self.arrays(*field);
-            let arrays = self.names(&before, ARRAY).await?;
+            let arrays = named(&before, ARRAY).all(self.reader).await?;
             if let Some(name) = arrays.difference(&tables).next() {
                 let message = format!(
                     "its table {}{name}{TABLE} is not there, so nothing says whose vectors it holds: put the table back, or \
@@ -154,49 +171,5 @@ impl Folder<'_> {
     async fn compare_part(&self, name: String, fields: &[VectorField]) -> Result<(), DatasetError> {
         let part = Part::new(self, &name, fields);
         embeddings::compare(self.reader, &part.table()).await
-    }
-
-    /// The parts of which there is a file that is named so.
-    async fn names(&self, before: &str, behind: &str) -> Result<BTreeSet<String>, DatasetError> {
-        let mut request = ListRequest::all(before);
-        let mut names = BTreeSet::new();
-        loop {
-            let listed = self.list(&request).await?;
-            let found = listed.objects.iter().filter_map(|object| {
-                let name = object.key.strip_prefix(before)?.strip_suffix(behind)?;
-                Some(name.to_owned())
-            });
-            names.extend(found);
-            let Some(next) = listed.next else { return Ok(names) };
-            request.start_after = Some(next);
-        }
-    }
-
-    /// The next part's table, in the order of keys.
-    async fn part_after(&self, part: Option<&str>) -> Result<Option<String>, DatasetError> {
-        let mut request = ListRequest {
-            start_after: part.map(Into::into),
-            ..ListRequest::all(self.tables())
-        };
-        loop {
-            let listed = self.list(&request).await?;
-            let found = listed
-                .objects
-                .into_iter()
-                .find(|object| self.name_of(&object.key).is_some());
-            match (found, listed.next) {
-                (Some(object), _) => return Ok(Some(object.key)),
-                (None, None) => return Ok(None),
-                (None, next) => request.start_after = next,
-            }
-        }
-    }
-
-    async fn list(&self, request: &ListRequest) -> Result<ListPage, DatasetError> {
-        let listed = self.reader.store.list(request).await;
-        listed.map_err(|source| DatasetError::Store {
-            what: format!("folder {:?}", request.prefix),
-            source,
-        })
     }
 }

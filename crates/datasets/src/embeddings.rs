@@ -29,24 +29,50 @@ pub(crate) struct Embeddings<'a> {
     pub(crate) unnamed: &'a str,
 }
 
+impl<'a> Embeddings<'a> {
+    /// A table whose rows without a name are called after their lines.
+    pub(crate) fn new(
+        path: &'a str,
+        format: ManifestFormat,
+        columns: &'a Columns,
+        vectors: &'a BTreeMap<VectorField, VectorsAt>,
+    ) -> Self {
+        Self {
+            path,
+            format,
+            columns,
+            vectors,
+            unnamed: "",
+        }
+    }
+}
+
 /// Where reading goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Place {
+pub(crate) struct Place {
     /// The table's own cursor; none at its beginning and, once rows were read, at its end.
-    table: Option<String>,
+    pub(crate) table: Option<String>,
     /// Rows before it.
     rows: u64,
     /// The arrays' tags.
     arrays: BTreeMap<VectorField, String>,
     /// Length of the vectors that are in columns.
-    dimensions: Lengths,
+    pub(crate) dimensions: Lengths,
 }
 
 impl Place {
     /// Whether rows are left, once some were read.
-    fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         self.table.is_some()
+    }
+
+    /// The beginning of the table behind one that was read to its end.
+    pub(crate) fn of_next(self) -> Self {
+        Self {
+            dimensions: self.dimensions,
+            ..Self::default()
+        }
     }
 }
 
@@ -54,6 +80,13 @@ impl Place {
 struct Array {
     object: ObjectRef,
     matrix: Matrix,
+}
+
+impl Array {
+    fn dimension(&self) -> u32 {
+        // Not more than MAX_DIMENSION.
+        u32::try_from(self.matrix.columns).unwrap_or(u32::MAX)
+    }
 }
 
 pub(crate) async fn page(
@@ -85,7 +118,7 @@ pub(crate) async fn page(
 }
 
 /// The next rows of a table, with where their vectors lie, and the place behind them.
-async fn read(
+pub(crate) async fn read(
     reader: &Reader,
     embeddings: &Embeddings<'_>,
     place: &mut Place,
@@ -117,6 +150,15 @@ pub(crate) async fn compare(reader: &Reader, embeddings: &Embeddings<'_>) -> Res
     let imported = imported(embeddings);
     let rows = table(reader, embeddings, &imported).count(embeddings.format).await?;
     same_rows(embeddings, rows, &arrays)
+}
+
+/// Refuses a table that cannot be opened or lacks a column, without reading its rows.
+pub(crate) async fn check_columns(reader: &Reader, embeddings: &Embeddings<'_>) -> Result<(), DatasetError> {
+    let imported = imported(embeddings);
+    let opened = table(reader, embeddings, &imported)
+        .drafts(embeddings.format, None, 0)
+        .await;
+    opened.map(|_| ())
 }
 
 pub(crate) fn imported(embeddings: &Embeddings<'_>) -> Imported {
@@ -206,12 +248,12 @@ fn same_rows(
 /// Says where in the arrays a row's vectors are.
 fn point_at(draft: &mut Draft, row: u64, arrays: &BTreeMap<VectorField, Array>) {
     let Draft::Wanted(wanted) = draft else { return };
-    for (field, Array { object, matrix }) in arrays {
+    for (field, array) in arrays {
+        let matrix = &array.matrix;
         let vector = StoredVector::Row {
-            array: object.clone(),
+            array: array.object.clone(),
             offset: matrix.offset + row * matrix.row_bytes(),
-            // Not more than MAX_DIMENSION.
-            dimension: u32::try_from(matrix.columns).unwrap_or(u32::MAX),
+            dimension: array.dimension(),
             numbers: match matrix.element {
                 FloatType::F16 => NumberType::F16,
                 FloatType::F32 => NumberType::F32,

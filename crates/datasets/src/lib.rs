@@ -32,11 +32,13 @@ mod error;
 mod kind;
 mod lengths;
 mod nih;
+mod parts;
 mod pin;
 mod prefix;
 mod reader;
 mod split;
 mod table;
+mod table_folder;
 mod webdataset;
 
 pub use entry::is_unnamed;

@@ -1,7 +1,9 @@
 //! One page of a dataset.
 
+use crate::embeddings::{self, Embeddings};
 use crate::split::{self, Parts, Split};
-use crate::{DatasetError, OpenTables, clip_retrieval, embeddings, nih, prefix, table, webdataset};
+use crate::table_folder::{Folder, folder_of};
+use crate::{DatasetError, OpenTables, clip_retrieval, nih, prefix, table, webdataset};
 use sightline_core::plan::Range;
 use sightline_core::{ManifestEntry, Source};
 use sightline_objects::{ListHint, ObjectStore};
@@ -102,14 +104,11 @@ impl Reader {
                 vectors,
                 normalize: _,
             } => {
-                let table = embeddings::Embeddings {
-                    path,
-                    format: *format,
-                    columns,
-                    vectors,
-                    unnamed: "",
-                };
-                embeddings::page(self, &table, start_after, limit).await
+                let table = Embeddings::new(path, *format, columns, vectors);
+                match folder_of(path) {
+                    Some(folder) => Folder::new(self, folder, table).page(start_after, limit).await,
+                    None => embeddings::page(self, &table, start_after, limit).await,
+                }
             }
             Source::ClipRetrieval { folder, fields, .. } => {
                 clip_retrieval::page(self, folder, fields, start_after, limit).await

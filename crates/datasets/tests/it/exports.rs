@@ -122,6 +122,58 @@ async fn of_a_table_with_an_empty_column_the_other_side_is_imported_and_one_with
 }
 
 #[tokio::test]
+async fn the_tables_of_a_folder_are_read_as_one_and_a_side_that_only_a_later_one_has_is_missing_before() {
+    let none: Row = (None, ONE, None);
+    let first = file(&[&[(Some("a"), ONE, None), none]]);
+    let (empty, last) = (file(&[]), file(&[&[none, (Some("b"), None, OTHER)]]));
+    let inner = file(&[&[(Some("inner"), ONE, ONE)]]);
+    let store = Store::with(&[
+        ("x/items_0.parquet", &first),
+        ("x/items_1.parquet", &empty),
+        ("x/items_10.parquet", &last),
+        ("x/inner/items_0.parquet", &inner),
+        ("x/README.md", b"no table"),
+        ("items_0.parquet", &inner),
+    ])
+    .await;
+    for limit in [1, 2, 100] {
+        let source = both("x/", ManifestFormat::Parquet);
+        let found = items(all(&store, &source, ReaderOptions::default(), limit).await.unwrap());
+        let keys: Vec<_> = found.iter().map(|item| item.key.as_str()).collect();
+        assert_eq!(keys, ["a", "items_0/line:2", "items_10/line:1", "b"], "{limit} a page");
+        let missing = StoredVector::Missing { dimension: 2 };
+        let there = StoredVector::inline(&[0.0, 1.0]);
+        let texts: Vec<_> = found.iter().map(|item| &item.vectors[&VectorField::Text]).collect();
+        assert_eq!(texts, [&missing, &missing, &missing, &there]);
+        assert_eq!(found[3].vectors[&VectorField::Image], missing);
+    }
+    let root = both("./", ManifestFormat::Parquet);
+    let found = items(all(&store, &root, ReaderOptions::default(), 1).await.unwrap());
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].key.as_str(), "inner");
+}
+
+#[tokio::test]
+async fn a_folder_without_tables_or_with_one_that_lacks_a_column_fails_by_name_before_the_first_row() {
+    let good = file(&[&[(None, ONE, OTHER); 2]]);
+    let schema = Arc::new(parse_message_type("message m { REQUIRED FLOAT other; }").unwrap());
+    let bad = SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::new())).unwrap();
+    let bad = bad.into_inner().unwrap();
+    for (name, body) in [
+        ("x/items_1.parquet", bad.as_slice()),
+        ("x/items_2.parquet", b"PAR1".as_slice()),
+    ] {
+        let store = Store::with(&[("x/items_0.parquet", &good), (name, body)]).await;
+        let source = both("x/", ManifestFormat::Parquet);
+        let error = all(&store, &source, ReaderOptions::default(), 1).await.unwrap_err();
+        assert!(error.to_string().contains(name) && !error.is_retryable(), "{error}");
+        let source = both("y/", ManifestFormat::Parquet);
+        let error = all(&store, &source, ReaderOptions::default(), 1).await.unwrap_err();
+        assert!(error.to_string().contains("no .parquet file"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_column_that_no_line_of_jsonl_fills_may_be_misspelt_and_is_refused_by_its_name() {
     let rows = "{\"key\":\"a\",\"image_embedding\":[1.0,0.0],\"text_embeding\":[1.0,0.0]}\n";
     let store = Store::with(&[("m.jsonl", rows.as_bytes())]).await;
