@@ -129,7 +129,8 @@ impl CoordinatorService {
         if self.tracker.document(run).await.map_err(state_error)?.is_some() {
             return Ok(());
         }
-        self.check_no_other(run, spec).await
+        self.check_no_other(run, spec).await?;
+        self.check_dimensions(spec).await
     }
 
     /// Two runs over one dataset and collection at once would undo each other's work. Where two slip through, side by

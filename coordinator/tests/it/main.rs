@@ -11,6 +11,7 @@ mod contested;
 mod dead_letters;
 mod fan_out;
 mod fixture;
+mod imports;
 mod just_ended;
 mod limits;
 mod lost_links;

@@ -5,6 +5,7 @@
 //! before it are written already.
 
 use crate::embeddings::{self, Embeddings};
+use crate::lengths::Lengths;
 use crate::parts::Named;
 use crate::{DatasetError, Page, Reader};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -53,6 +54,14 @@ pub(crate) async fn page(
         // A struct of texts always serialises.
         next: next.map(|place| serde_json::to_string(&place).unwrap_or_default()),
     })
+}
+
+/// How long the vectors of each side are, as the first part's arrays say.
+pub(crate) async fn dimensions(reader: &Reader, folder: &str, fields: &[VectorField]) -> Result<Lengths, DatasetError> {
+    let folder = Folder { reader, path: folder };
+    let first = folder.first().await?;
+    let part = Part::new(&folder, folder.name_of(&first).unwrap_or_default(), fields);
+    embeddings::dimensions(reader, &part.table()).await
 }
 
 /// A part's table and arrays.

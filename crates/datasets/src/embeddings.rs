@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 /// Longest vector.
 const MAX_DIMENSION: u64 = 32_768;
+/// Rows that are read to see how long the vectors of a column are.
+const FIRST_ROWS: usize = 100;
 
 /// A table and where its vectors lie.
 #[derive(Clone, Copy)]
@@ -159,6 +161,22 @@ pub(crate) async fn check_columns(reader: &Reader, embeddings: &Embeddings<'_>) 
         .drafts(embeddings.format, None, 0)
         .await;
     opened.map(|_| ())
+}
+
+/// How long the vectors of each side are, as far as the arrays' headers and the table's first rows tell.
+pub(crate) async fn dimensions(reader: &Reader, embeddings: &Embeddings<'_>) -> Result<Lengths, DatasetError> {
+    let arrays = arrays(reader, embeddings, &BTreeMap::new()).await?;
+    let mut lengths: Lengths = arrays
+        .iter()
+        .map(|(field, array)| (*field, array.dimension()))
+        .collect();
+    let imported = imported(embeddings);
+    if !imported.vectors.is_empty() {
+        let table = table(reader, embeddings, &imported);
+        let (drafts, _) = table.drafts(embeddings.format, None, FIRST_ROWS).await?;
+        lengths::note(embeddings, &drafts, &mut lengths);
+    }
+    Ok(lengths)
 }
 
 pub(crate) fn imported(embeddings: &Embeddings<'_>) -> Imported {

@@ -5,8 +5,9 @@ use crate::split::{self, Parts, Split};
 use crate::table_folder::{Folder, folder_of};
 use crate::{DatasetError, OpenTables, clip_retrieval, nih, prefix, table, webdataset};
 use sightline_core::plan::Range;
-use sightline_core::{ManifestEntry, Source};
+use sightline_core::{ManifestEntry, Source, VectorField};
 use sightline_objects::{ListHint, ObjectStore};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 /// Bounds of what reading holds in memory.
@@ -114,6 +115,33 @@ impl Reader {
                 clip_retrieval::page(self, folder, fields, start_after, limit).await
             }
             Source::Webdataset { prefix } => webdataset::page(self, prefix, range, start_after, limit).await,
+        }
+    }
+
+    /// How long the vectors are that items bring, as far as the headers of arrays and the first rows of a table tell; of
+    /// several parts, those of the first. Nothing more is read.
+    ///
+    /// # Errors
+    /// When the store fails, or the dataset cannot be read at all.
+    pub async fn dimensions(&self) -> Result<BTreeMap<VectorField, u32>, DatasetError> {
+        match &self.source {
+            Source::Embeddings {
+                path,
+                format,
+                columns,
+                vectors,
+                normalize: _,
+            } => {
+                let table = Embeddings::new(path, *format, columns, vectors);
+                match folder_of(path) {
+                    Some(folder) => Folder::new(self, folder, table).dimensions().await,
+                    None => embeddings::dimensions(self, &table).await,
+                }
+            }
+            Source::ClipRetrieval { folder, fields, .. } => clip_retrieval::dimensions(self, folder, fields).await,
+            Source::Prefix {} | Source::NihBoxes { .. } | Source::Manifest { .. } | Source::Webdataset { .. } => {
+                Ok(BTreeMap::new())
+            }
         }
     }
 

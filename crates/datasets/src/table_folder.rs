@@ -81,6 +81,12 @@ impl<'a> Folder<'a> {
         })
     }
 
+    /// The first table, as far as its vectors are told by its first rows.
+    pub(crate) async fn dimensions(&self) -> Result<lengths::Lengths, DatasetError> {
+        let part = self.first().await?;
+        embeddings::dimensions(self.reader, &self.table(&part, "")).await
+    }
+
     async fn first(&self) -> Result<String, DatasetError> {
         let first = self.names.after(self.reader, None).await?;
         first.ok_or_else(|| {

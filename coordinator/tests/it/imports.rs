@@ -1,0 +1,71 @@
+//! Imports that are refused when they are asked for.
+
+use crate::fixture::Fixture;
+use sightline_core::{CollectionDescription, CollectionName, FieldDescription, IndexKind, ModelName, VectorField};
+use sightline_proto::v1;
+use tonic::Code;
+
+/// An import of pictures' vectors in a column of a table below the dataset's root.
+fn import(fixture: &Fixture, path: &str) -> v1::RunSpec {
+    let source = v1::EmbeddingsSource {
+        path: path.into(),
+        image_column: "v".into(),
+        ..v1::EmbeddingsSource::default()
+    };
+    let mut spec = v1::RunSpec {
+        kind: v1::JobKind::Import.into(),
+        model: "medsiglip".into(),
+        ..fixture.spec()
+    };
+    spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Embeddings(source));
+    spec
+}
+
+/// A collection of pictures' vectors of two values.
+async fn collection(fixture: &Fixture, name: &str) {
+    let field = FieldDescription::imported(ModelName::new("medsiglip").unwrap(), 2, None);
+    let description = CollectionDescription {
+        name: CollectionName::new(name).unwrap(),
+        fields: [(VectorField::Image, field)].into(),
+        index: IndexKind::Flat,
+    };
+    fixture.index.create(&description).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_of_vectors_of_another_length_than_the_collections_is_refused_at_once_with_both() {
+    let fixture = Fixture::new(0).await;
+    let write =
+        |name: &str, rows: &str| std::fs::write(fixture.folder.path().join("dataset").join(name), rows).unwrap();
+    write("3.jsonl", "{\"key\":\"a\",\"v\":[1,0,0]}\n");
+    write("2.jsonl", "{\"key\":\"a\",\"v\":null}\n{\"key\":\"b\",\"v\":[1,0]}\n");
+    collection(&fixture, "there").await;
+    let into = |collection: &str, path: &str| v1::RunSpec {
+        collection: format!("collections/{collection}"),
+        ..import(&fixture, path)
+    };
+    let refused = fixture.create("long", into("there", "3.jsonl")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    for said in ["3 values", "collection there have 2"] {
+        assert!(refused.message().contains(said), "{refused}");
+    }
+    // Into a collection that is not there yet any vectors may go.
+    fixture.create("new", into("new", "3.jsonl")).await.unwrap();
+    fixture.create("same", into("there", "2.jsonl")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_that_cannot_be_read_is_taken_and_its_run_says_why() {
+    let fixture = Fixture::new(0).await;
+    collection(&fixture, "pictures").await;
+    let run = fixture
+        .create("absent", import(&fixture, "absent.jsonl"))
+        .await
+        .unwrap();
+    let failed = fixture.until(&run.name, |run| run.end_time.is_some()).await;
+    assert!(
+        failed.state_message.contains("absent.jsonl"),
+        "{}",
+        failed.state_message
+    );
+}
