@@ -27,7 +27,7 @@ fn files(folder: &Path) {
     let mut table = String::from("uid,image_path,report,labels,age,boxes,content_hash\n");
     for number in 0..ROWS {
         images.push(&vector(number)).unwrap();
-        let has_text = number % ROWS_A_TEXT == 0;
+        let has_text = number.is_multiple_of(ROWS_A_TEXT);
         texts
             .push(&if has_text { vector(number + 1) } else { [0.0; 4] })
             .unwrap();
@@ -81,7 +81,7 @@ fn are_copies(server: &Server, number: usize, collection: &str, copies: &[&str])
     assert_eq!(first["filename"], format!("{number}.png"));
     assert_eq!(first["content_hash"], format!("{number:064x}"));
     assert_eq!(first["report_text"], format!("line 1\nline 2 of {number}"));
-    assert_eq!(first["has_text"], number % ROWS_A_TEXT == 0);
+    assert_eq!(first["has_text"], number.is_multiple_of(ROWS_A_TEXT));
     let attributes = first["attributes"].as_object().unwrap();
     assert_eq!(attributes.keys().collect::<Vec<_>>(), ["age"]);
     for copy in copies {
@@ -168,7 +168,7 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     assert!(deleted.out.contains("deleted 200 items"), "{}", deleted.out);
     let left = succeed(&server, "collections get m3 --json").json().remove(0);
     let texts = (0..ROWS)
-        .filter(|number| number % 3 != 0 && number % ROWS_A_TEXT == 0)
+        .filter(|number| number % 3 != 0 && number.is_multiple_of(ROWS_A_TEXT))
         .count();
     assert_eq!(
         (&left["row_count"], &left["vector_bytes"]),
