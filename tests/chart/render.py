@@ -1,8 +1,10 @@
 """The chart as helm renders it."""
 
+import json
 import subprocess
+import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, Iterator, List, Optional
 
 import yaml
 
@@ -45,13 +47,33 @@ def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] =
     return [manifest for manifest in yaml.safe_load_all(ended.stdout) if manifest]
 
 
-def named(name: str, version: str = VERSIONS[-1], arguments: List[str] = []) -> List[Manifest]:
-    """What the chart makes of one of the values files here."""
-    return chart([VALUES / f"{name}.yaml"], version, arguments)
+def named(name: str, version: str = VERSIONS[-1], arguments: List[str] = [], above: Optional[Manifest] = None) -> List[Manifest]:
+    """What the chart makes of one of the values files here, with the values `above` over it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(above or {}, file)
+        file.flush()
+        return chart([VALUES / f"{name}.yaml", Path(file.name)], version, arguments)
+
+
+def notes(name: str, above: Optional[Manifest] = None) -> str:
+    """What helm says after an installation with one of the values files here, and the values `above` over it."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump(above or {}, file)
+        file.flush()
+        command = [str(HELM), "install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--dry-run=client", "--output", "json",
+                   "--values", str(VALUES / f"{name}.yaml"), "--values", file.name]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode != 0:
+        raise Refused(ended.stderr)
+    return json.loads(ended.stdout)["info"]["notes"]
 
 
 def of_kind(manifests: List[Manifest], kind: str) -> List[Manifest]:
     return [manifest for manifest in manifests if manifest["kind"] == kind]
+
+
+def by_name(manifests: List[Manifest], kind: str) -> Dict[str, Manifest]:
+    return {manifest["metadata"]["name"]: manifest for manifest in of_kind(manifests, kind)}
 
 
 def pods(manifests: List[Manifest]) -> Iterator[Manifest]:
