@@ -36,9 +36,9 @@ def versions(name: str) -> List[str]:
     return VERSIONS[VERSIONS.index(OLDEST.get(name, VERSIONS[0])):]
 
 
-def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] = []) -> List[Manifest]:
+def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] = [], folder: Path = CHART) -> List[Manifest]:
     """Every object that the chart makes of these values files, hooks too; `Refused` with helm's words where it would not."""
-    command = [str(HELM), "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", version, *arguments]
+    command = [str(HELM), "template", RELEASE, str(folder), "--namespace", NAMESPACE, "--kube-version", version, *arguments]
     for file in files:
         command += ["--values", str(file)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -47,12 +47,13 @@ def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] =
     return [manifest for manifest in yaml.safe_load_all(ended.stdout) if manifest]
 
 
-def named(name: str, version: str = VERSIONS[-1], arguments: List[str] = [], above: Optional[Manifest] = None) -> List[Manifest]:
+def named(name: str, version: str = VERSIONS[-1], arguments: List[str] = [], above: Optional[Manifest] = None,
+          folder: Path = CHART) -> List[Manifest]:
     """What the chart makes of one of the values files here, with the values `above` over it."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(above or {}, file)
         file.flush()
-        return chart([VALUES / f"{name}.yaml", Path(file.name)], version, arguments)
+        return chart([VALUES / f"{name}.yaml", Path(file.name)], version, arguments, folder)
 
 
 def notes(name: str, above: Optional[Manifest] = None) -> str:

@@ -1,11 +1,7 @@
 """What the chart makes of particular values."""
 
-import json
 import re
-import subprocess
 import unittest
-
-import jsonschema
 
 import binaries
 import render
@@ -98,32 +94,6 @@ class Encoders(unittest.TestCase):
         self.assertNotIn("demo-sightline-encoder", by_name(manifests, "Deployment"))
         gateway = by_name(manifests, "Deployment")["demo-sightline-gateway"]["spec"]["template"]["spec"]
         self.assertNotIn("SIGHTLINE_ENCODER__URL", binaries.environment(gateway["containers"][0]))
-
-
-class Runs(unittest.TestCase):
-    def test_a_run_is_a_job_of_the_file_that_apply_takes(self):
-        manifests = render.named("all-in")
-        job = render.of_kind(manifests, "Job")[0]
-        pod = job["spec"]["template"]["spec"]
-        name = pod["volumes"][-1]["configMap"]["name"]
-        self.assertEqual(name, job["metadata"]["name"])
-        document = json.loads(by_name(manifests, "ConfigMap")[name]["data"]["run.yaml"])
-        jsonschema.validate(document, json.loads((render.REPO / "docs/run.schema.json").read_text()))
-        # A whole number stays one, though YAML's come as floats.
-        self.assertIn('"max_failures": 134217728', by_name(manifests, "ConfigMap")[name]["data"]["run.yaml"])
-        self.assertEqual(pod["containers"][0]["args"][-2:], ["--request-id", "$(JOB_NAME)"])
-
-    def test_a_run_with_a_schedule_is_a_cron_job_that_never_runs_twice_at_once(self):
-        cron = render.of_kind(render.named("all-in"), "CronJob")[0]["spec"]
-        self.assertEqual((cron["schedule"], cron["timeZone"], cron["concurrencyPolicy"]), ("0 3 * * *", "Europe/Zurich", "Forbid"))
-
-    def test_the_client_takes_the_arguments_of_the_job(self):
-        pod = render.of_kind(render.named("all-in"), "Job")[0]["spec"]["template"]["spec"]
-        client = [str(render.REPO / "target/debug/sightline"), *pod["containers"][0]["args"]]
-        command = [argument.replace("/etc/sightline/run/run.yaml", "/nonexistent") for argument in client]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        self.assertEqual(ended.returncode, 2)
-        self.assertIn("cannot apply /nonexistent", ended.stderr)
 
 
 class Around(unittest.TestCase):

@@ -163,7 +163,7 @@ def schema() -> Schema:
         "workerDefaults": worker(True),
         "runs": {"type": "object", "propertyNames": {"pattern": _NAME, "maxLength": 15}, "additionalProperties": obj({
             "spec": published_spec(), "schedule": text("^[^\\s]+( [^\\s]+){4}$|^@[a-z]+$"), "timeZone": text(),
-            "suspend": BOOLEAN, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES)}, ["spec"])},
+            "suspend": BOOLEAN, "ttlSecondsAfterFinished": whole(0), "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES)}, ["spec"])},
         "modelCache": obj({"create": BOOLEAN, "size": text(_QUANTITY), "storageClassName": text(),
                            "accessModes": listed({"enum": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany",
                                                            "ReadWriteOncePod"]}, minItems=1)}),

@@ -1,4 +1,5 @@
-{{/* The pod that applies a run and watches it to its end. Takes root, who and file (the ConfigMap's name). */}}
+{{/* The pod that applies a run and watches it to its end. Takes root, who, file (the ConfigMap's name) and request (its name for
+the run; where there is none, each job of a schedule is a request of its own). */}}
 {{- define "sightline.runPod" -}}
 metadata:
   labels: {{- include "sightline.labels" .who | nindent 4 }}
@@ -9,11 +10,13 @@ spec:
     - name: run
       image: {{ include "sightline.image" (dict "root" .root "name" .root.Values.image.names.cli) }}
       imagePullPolicy: {{ .root.Values.image.pullPolicy }}
-      # Tried again, it finds the run that it made: a job's name is the request's.
-      args: [apply, --file, /etc/sightline/run/run.yaml, --request-id, "$(JOB_NAME)"]
+      # Tried again, it finds the run that it made: the coordinator knows it by the request's name.
+      args: [apply, --file, /etc/sightline/run/run.yaml, --request-id, {{ .request | default "$(JOB_NAME)" | quote }}]
       env:
+        {{- if not .request }}
         - name: JOB_NAME
           valueFrom: {fieldRef: {fieldPath: "metadata.labels['batch.kubernetes.io/job-name']"}}
+        {{- end }}
         {{- include "sightline.clientEnv" .root | nindent 8 }}
       resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 512Mi}}
       securityContext: {{- include "sightline.securityContext" .root | nindent 8 }}
@@ -24,6 +27,14 @@ spec:
     {{- include "sightline.commonVolumes" (dict "root" .root "size" "64Mi") | nindent 4 }}
     - name: run
       configMap: {name: {{ .file }}}
+{{- end -}}
+
+{{/* What a Job is beside its pod. Takes root, pod and ttl (seconds). */}}
+{{- define "sightline.runJob" -}}
+backoffLimit: 6
+ttlSecondsAfterFinished: {{ int .ttl }}
+podFailurePolicy: {{- include "sightline.runFailurePolicy" .root | nindent 2 }}
+template: {{- toYaml .pod | nindent 2 }}
 {{- end -}}
 
 {{/* Exit codes of the client: 2 is a wrong specification, and 3 a run that ended with some items failed: neither gets better

@@ -1,0 +1,83 @@
+"""Runs that the chart makes Jobs of."""
+
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import jsonschema
+
+import render
+from render import by_name
+
+
+class Runs(unittest.TestCase):
+    def test_a_run_is_a_job_of_the_file_that_apply_takes(self):
+        manifests = render.named("all-in")
+        job = render.of_kind(manifests, "Job")[0]
+        pod = job["spec"]["template"]["spec"]
+        name = pod["volumes"][-1]["configMap"]["name"]
+        document = json.loads(by_name(manifests, "ConfigMap")[name]["data"]["run.yaml"])
+        jsonschema.validate(document, json.loads((render.REPO / "docs/run.schema.json").read_text()))
+        # A whole number stays one, though YAML's come as floats.
+        self.assertIn('"max_failures": 134217728', by_name(manifests, "ConfigMap")[name]["data"]["run.yaml"])
+
+    def test_an_upgrade_makes_another_job_for_the_same_request(self):
+        def job(arguments=(), above=None):
+            found = render.of_kind(render.named("all-in", arguments=list(arguments), above=above), "Job")[0]
+            return found["metadata"]["name"], found["spec"], found["spec"]["template"]["spec"]["containers"][0]["args"][-1]
+        name, spec, request = job()
+        self.assertEqual(job(), (name, spec, request))
+        for change in ({"image": {"tag": "0.2.0"}}, {"commonLabels": {"team": "other"}}, {"coordinator": {"service": {"port": 443}}},
+                       {"runs": {"once": {"tolerations": [{"key": "spot", "operator": "Exists"}]}}},
+                       {"runs": {"once": {"ttlSecondsAfterFinished": 60}}}):
+            # What is under one name stays the same: the API server takes no other pods for a Job.
+            other, changed, same = job(above=change)
+            self.assertNotEqual((other, changed), (name, spec), change)
+            self.assertNotEqual(other, name, change)
+            self.assertEqual(same, request, change)
+        # Another specification is another request.
+        self.assertNotEqual(job(above={"runs": {"once": {"spec": {"shard_items": 32}}}})[2], request)
+
+    def test_another_version_of_the_chart_makes_another_job_for_the_same_request(self):
+        def job(folder):
+            found = render.of_kind(render.named("all-in", folder=folder), "Job")[0]
+            return found["metadata"]["name"], found["spec"]["template"]["spec"]["containers"][0]["args"][-1]
+        with tempfile.TemporaryDirectory() as folder:
+            newer = Path(shutil.copytree(render.CHART, Path(folder) / "sightline"))
+            chart = newer / "Chart.yaml"
+            chart.write_text(re.sub("(?m)^(version|appVersion): .*$", r"\1: 9.9.9", chart.read_text()))
+            (name, request), (newer_name, newer_request) = job(render.CHART), job(newer)
+        self.assertNotEqual(name, newer_name)
+        self.assertEqual(request, newer_request)
+
+    def test_ended_jobs_go_after_a_day_or_when_it_is_said(self):
+        self.assertEqual(render.of_kind(render.named("all-in"), "Job")[0]["spec"]["ttlSecondsAfterFinished"], 86400)
+        said = {"runs": {"once": {"ttlSecondsAfterFinished": 0}, "nightly": {"ttlSecondsAfterFinished": 3600}}}
+        manifests = render.named("all-in", above=said)
+        self.assertEqual(render.of_kind(manifests, "Job")[0]["spec"]["ttlSecondsAfterFinished"], 0)
+        cron = render.of_kind(manifests, "CronJob")[0]["spec"]["jobTemplate"]["spec"]
+        self.assertEqual(cron["ttlSecondsAfterFinished"], 3600)
+
+    def test_each_job_of_a_schedule_is_a_request_of_its_own(self):
+        pod = render.of_kind(render.named("all-in"), "CronJob")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        self.assertEqual(pod["containers"][0]["args"][-2:], ["--request-id", "$(JOB_NAME)"])
+
+    def test_a_run_with_a_schedule_is_a_cron_job_that_never_runs_twice_at_once(self):
+        cron = render.of_kind(render.named("all-in"), "CronJob")[0]["spec"]
+        self.assertEqual((cron["schedule"], cron["timeZone"], cron["concurrencyPolicy"]), ("0 3 * * *", "Europe/Zurich", "Forbid"))
+
+    def test_the_client_takes_the_arguments_of_the_job(self):
+        pod = render.of_kind(render.named("all-in"), "Job")[0]["spec"]["template"]["spec"]
+        client = [str(render.REPO / "target/debug/sightline"), *pod["containers"][0]["args"]]
+        command = [argument.replace("/etc/sightline/run/run.yaml", "/nonexistent") for argument in client]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        self.assertEqual(ended.returncode, 2)
+        self.assertIn("cannot apply /nonexistent", ended.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
