@@ -15,6 +15,20 @@
 {{- end -}}
 {{- end -}}
 
+{{/* A name that is no longer than it may be: what is cut off stays in a digest. Takes name and most. */}}
+{{- define "sightline.shortName" -}}
+{{- if le (len .name) .most -}}
+{{ .name }}
+{{- else -}}
+{{ .name | trunc (sub .most 9 | int) | trimSuffix "-" }}-{{ sha256sum .name | trunc 8 }}
+{{- end -}}
+{{- end -}}
+
+{{/* A pool's objects. 54 characters, to which KEDA adds 9 for its HPA. Takes root and pool. */}}
+{{- define "sightline.workerName" -}}
+{{- include "sightline.shortName" (dict "name" (printf "%s-worker-%s" (include "sightline.fullname" .root) .pool) "most" 54) -}}
+{{- end -}}
+
 {{- define "sightline.serviceAccount" -}}
 {{- .Values.serviceAccount.name | default (ternary (include "sightline.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
