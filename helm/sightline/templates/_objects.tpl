@@ -14,7 +14,8 @@ spec:
   {{- end }}
   selector: {{- include "sightline.selector" .who | nindent 4 }}
   ports:
-    - {name: grpc, port: {{ .of.port }}, targetPort: grpc, appProtocol: kubernetes.io/h2c}
+    # By this ingress controllers, gateways and meshes know what to speak to the pods.
+    - {name: grpc, port: {{ .of.port }}, targetPort: grpc, appProtocol: {{ ternary "https" "kubernetes.io/h2c" (ne .root.Values.tls.existingSecret "") }}}
     - {name: observe, port: 9090, targetPort: observe}
 {{- end -}}
 

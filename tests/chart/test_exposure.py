@@ -1,0 +1,67 @@
+"""What speaks to the services from outside, and how: plain or with TLS."""
+
+import unittest
+
+import render
+from render import by_name
+
+TLS = {"tls": {"existingSecret": "certificate"}}
+NGINX = "nginx.ingress.kubernetes.io/backend-protocol"
+INGRESS = {"expose": {"ingress": {"enabled": True, "gatewayHost": "search.example.com"}}}
+ROUTES = {"expose": {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
+
+
+class Services(unittest.TestCase):
+    def protocols(self, above):
+        services = render.of_kind(render.named("minimal", above=above), "Service")
+        return {port["appProtocol"] for service in services for port in service["spec"]["ports"] if port["name"] == "grpc"}
+
+    def test_services_say_that_their_ports_are_plain_or_have_tls(self):
+        self.assertEqual(self.protocols({}), {"kubernetes.io/h2c"})
+        self.assertEqual(self.protocols(TLS), {"https"})
+
+
+class Ingress(unittest.TestCase):
+    def annotations(self, above):
+        return render.of_kind(render.named("minimal", above=above), "Ingress")[0]["metadata"]["annotations"]
+
+    def test_nginx_is_told_whether_the_services_have_tls(self):
+        self.assertEqual(self.annotations(INGRESS), {NGINX: "GRPC"})
+        self.assertEqual(self.annotations({**INGRESS, **TLS}), {NGINX: "GRPCS"})
+
+    def test_annotations_of_the_values_count_before_the_charts_own(self):
+        own = {"expose": {"ingress": {**INGRESS["expose"]["ingress"], "annotations": {NGINX: "HTTPS", "a": "b"}}}}
+        self.assertEqual(self.annotations(own), {NGINX: "HTTPS", "a": "b"})
+
+
+class Routes(unittest.TestCase):
+    def test_gateways_speak_plainly_to_plain_services(self):
+        self.assertEqual(render.of_kind(render.named("minimal", above=ROUTES), "BackendTLSPolicy"), [])
+
+    def test_gateways_are_told_the_name_and_the_authority_of_each_service_with_tls(self):
+        policies = by_name(render.named("all-in"), "BackendTLSPolicy")
+        self.assertEqual(sorted(policies), ["demo-sightline-coordinator", "demo-sightline-gateway"])
+        for name, policy in policies.items():
+            self.assertEqual(policy["apiVersion"], "gateway.networking.k8s.io/v1")
+            self.assertEqual(policy["spec"]["targetRefs"], [{"group": "", "kind": "Service", "name": name}])
+            self.assertEqual(policy["spec"]["validation"], {
+                "hostname": f"{name}.search.svc",
+                "caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "sightline-ca"}]})
+
+    def test_without_an_authority_of_its_own_a_gateway_trusts_the_systems(self):
+        policy = render.of_kind(render.named("minimal", above={**ROUTES, **TLS}), "BackendTLSPolicy")
+        self.assertEqual([one["spec"]["validation"]["wellKnownCACertificates"] for one in policy], ["System"])
+
+    def test_a_cluster_that_knows_only_the_older_policy_gets_that_one(self):
+        for known, version in (("v1alpha3", "v1alpha3"), ("v1", "v1")):
+            manifests = render.named("all-in", arguments=["--api-versions", f"gateway.networking.k8s.io/{known}/BackendTLSPolicy"])
+            self.assertEqual({one["apiVersion"] for one in render.of_kind(manifests, "BackendTLSPolicy")},
+                             {f"gateway.networking.k8s.io/{version}"})
+
+    def test_no_policy_is_made_where_none_is_wanted(self):
+        none = {"expose": {"gatewayApi": {"backendTLS": {"create": False}}}}
+        self.assertEqual(render.of_kind(render.named("all-in", above=none), "BackendTLSPolicy"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
