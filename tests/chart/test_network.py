@@ -43,5 +43,23 @@ class Credentials(unittest.TestCase):
             self.assertEqual(credentials(rules), ["fd00:ec2::254/128"])
 
 
+class Encoding(unittest.TestCase):
+    def test_a_gateway_that_workers_encode_for_may_reach_them(self):
+        url = "http://demo-sightline-worker-demo.search.svc:7302"
+        above = {"gateway": {"config": {"encoder": {"url": url}}}}
+        manifests = render.named("minimal", above=above)
+        name, port = url.removeprefix("http://").split(".")[0], int(url.rpartition(":")[2])
+        self.assertIn(port, [entry["port"] for entry in by_name(manifests, "Service")[name]["spec"]["ports"]])
+        worker = by_name(manifests, "Deployment")[name]["spec"]["template"]["metadata"]["labels"]
+        found = [rule for rule in egress("minimal", above)["gateway"] if port in [each["port"] for each in rule["ports"]]]
+        self.assertEqual(len(found), 1)
+        selector = found[0]["to"][0]["podSelector"]["matchLabels"]
+        self.assertLessEqual(selector.items(), worker.items())
+
+    def test_a_gateway_that_encodes_itself_may_not_reach_workers(self):
+        for component, rules in egress("minimal").items():
+            self.assertNotIn(7302, [port["port"] for rule in rules for port in rule["ports"]], component)
+
+
 if __name__ == "__main__":
     unittest.main()
