@@ -151,6 +151,7 @@ def schema() -> Schema:
         "queue": obj({**address("amqps?"), "management": obj(address("https?"))}, anyOf=needs_address()),
         "index": obj(address("milvus|milvus\\+tls"), anyOf=needs_address()),
         "tls": obj({"existingSecret": SECRET_NAME, "ca": BOOLEAN}),
+        "caBundle": obj({"configMap": SECRET_NAME, "secret": SECRET_NAME, "key": text("^[-._a-zA-Z0-9]+$")}),
         "telemetry": obj({"log": text(), "logFormat": {"enum": ["json", "text"]}, "otlpEndpoint": plain_url("https?"), "otlpLogs": BOOLEAN, "otlpMetrics": BOOLEAN,
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
         "serviceAccount": obj({"create": BOOLEAN, "name": text(), "annotations": STRINGS}),

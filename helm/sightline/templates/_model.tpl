@@ -31,6 +31,7 @@ initContainers:
     env:
       - {name: HOME, value: /tmp}
       {{- include "sightline.s3Env" $.root | nindent 6 }}
+      {{- include "sightline.caEnv" $.root | nindent 6 }}
       {{- with .env }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
@@ -39,6 +40,7 @@ initContainers:
     volumeMounts:
       - {name: model, mountPath: /models}
       - {name: scratch, mountPath: /tmp}
+      {{- include "sightline.caMount" $.root | nindent 6 }}
 {{- end }}
 {{- end -}}
 

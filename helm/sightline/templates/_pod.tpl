@@ -167,11 +167,18 @@ topologySpreadConstraints:
 securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- end -}}
 
+{{- define "sightline.caMount" -}}
+{{- if or .Values.caBundle.configMap .Values.caBundle.secret }}
+- {name: ca, mountPath: /etc/sightline/ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
 {{- define "sightline.commonMounts" -}}
 - {name: scratch, mountPath: /tmp}
 {{- if .Values.tls.existingSecret }}
 - {name: tls, mountPath: /etc/sightline/tls, readOnly: true}
 {{- end }}
+{{- include "sightline.caMount" . }}
 {{- end -}}
 
 {{/* Takes root and size. */}}
@@ -181,6 +188,27 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- with .root.Values.tls.existingSecret }}
 - name: tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
+{{- end }}
+{{- with .root.Values.caBundle }}
+{{- if and .configMap .secret }}
+{{- fail "caBundle: give configMap or secret, not both" }}
+{{- end }}
+{{- $items := list (dict "key" .key "path" "ca.crt") }}
+{{- if .configMap }}
+- name: ca
+  configMap: {name: {{ .configMap }}, items: {{ toJson $items }}}
+{{- else if .secret }}
+- name: ca
+  secret: {secretName: {{ .secret }}, items: {{ toJson $items }}, defaultMode: 0440}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Where the authorities of `caBundle` are found by whatever reads the system's: rustls, OpenSSL, Go. */}}
+{{- define "sightline.caEnv" -}}
+{{- if or .Values.caBundle.configMap .Values.caBundle.secret }}
+- name: SSL_CERT_FILE
+  value: /etc/sightline/ca/ca.crt
 {{- end }}
 {{- end -}}
 
@@ -196,4 +224,5 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 - name: SIGHTLINE_CA_CERT
   value: /etc/sightline/tls/ca.crt
 {{- end }}
+{{- include "sightline.caEnv" . }}
 {{- end -}}
