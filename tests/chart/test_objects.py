@@ -41,23 +41,6 @@ class Workers(unittest.TestCase):
         values = binaries.environment(worker["spec"]["template"]["spec"]["containers"][0])
         self.assertEqual(values["SIGHTLINE_EMBEDDING__BATCHING__MAX_WAIT_MS"], "5")
 
-    def test_a_model_is_downloaded_before_the_worker_starts(self):
-        worker = by_name(render.named("external"), "Deployment")["demo-sightline-worker-dinov2"]
-        pod = worker["spec"]["template"]["spec"]
-        self.assertEqual(pod["initContainers"][0]["volumeMounts"][0], {"name": "model", "mountPath": "/models"})
-        self.assertIn({"name": "model", "emptyDir": {"sizeLimit": "2Gi"}}, pod["volumes"])
-
-    def test_a_model_without_a_volume_lies_in_the_charts_own_claim(self):
-        manifests = render.named("keda-off")
-        self.assertEqual(list(by_name(manifests, "PersistentVolumeClaim")), ["demo-sightline-models"])
-        pod = by_name(manifests, "Deployment")["demo-sightline-worker-clip"]["spec"]["template"]["spec"]
-        self.assertIn({"name": "model", "persistentVolumeClaim": {"claimName": "demo-sightline-models", "readOnly": True}},
-                      pod["volumes"])
-
-    def test_an_image_volume_is_refused_where_kubernetes_has_none(self):
-        with self.assertRaisesRegex(render.Refused, "needs Kubernetes 1.31"):
-            render.named("air-gapped", "1.30.0")
-
 
 class Encoders(unittest.TestCase):
     def test_gateways_ask_the_encoders_service_and_load_no_model(self):

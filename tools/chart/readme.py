@@ -42,6 +42,7 @@ _TAIL = """
 | `model.name` | Name that runs ask for. Required. |
 | `model.path` | Folder of the model within its volume. |
 | `model.volume.persistentVolumeClaim.claimName` | A claim that holds the model. |
+| `model.volume.persistentVolumeClaim.subPath` | The folder of the claim that is mounted; all of it where it is not given. |
 | `model.volume.image.reference`, `.pullPolicy` | An image that holds the model (Kubernetes 1.31 with the feature gate ImageVolume, or 1.33). |
 | `model.volume.download` | `image`, `command`, `args`, `env`, `size`: an init container that writes the model into `/models`. |
 

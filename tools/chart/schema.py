@@ -93,7 +93,7 @@ def placement() -> Dict[str, Schema]:
 
 def model() -> Schema:
     volume = obj({
-        "persistentVolumeClaim": obj({"claimName": text(_NAME)}, ["claimName"]),
+        "persistentVolumeClaim": obj({"claimName": text(_NAME), "subPath": text("^[^/].*$")}, ["claimName"]),
         "image": obj({"reference": text(minLength=1), "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]}},
                      ["reference"]),
         "download": obj({"image": text(minLength=1), "command": listed(text(), minItems=1), "args": listed(text()),

@@ -18,6 +18,16 @@
 {{- end }}
 {{- end -}}
 
+{{/* Where a service finds it. Takes the model. */}}
+{{- define "sightline.modelMount" -}}
+- name: model
+  mountPath: /models
+  readOnly: true
+  {{- with ((.volume | default dict).persistentVolumeClaim | default dict).subPath }}
+  subPath: {{ . }}
+  {{- end }}
+{{- end -}}
+
 {{- define "sightline.modelDownload" -}}
 {{- with (.model.volume | default dict).download }}
 initContainers:
