@@ -18,7 +18,7 @@ OWNED = {
     "listen.address", "listen.insecure", "listen.tls_cert", "listen.tls_key", "observability.address",
     "observability.insecure", "shutdown.drain_seconds", "telemetry.log", "telemetry.log_format", "telemetry.trace_ratio",
     "telemetry.otlp_endpoint", "telemetry.otlp_logs", "telemetry.otlp_metrics", "s3.endpoint", "s3.region", "s3.path_style", "queue.url", "index.url", "state.url", "name",
-    "model.folder", "model.name", "model.device",
+    "model.folder", "model.name", "model.device", "hub.cache",
 }
 _NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 _QUANTITY = "^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
@@ -101,8 +101,9 @@ def model() -> Schema:
                         ["image", "command"]),
     }, minProperties=1, maxProperties=1)
     # The queue's name holds the length of the model's in one byte.
-    return obj({"name": text("^[^\\s]+$", minLength=1, maxLength=127), "path": text("^[^/].*$|^$"), "volume": volume},
-               ["name"])
+    return obj({"name": text("^[^\\s]+$", minLength=1, maxLength=127), "path": text("^[^/].*$|^$"), "volume": volume,
+                "hub": text("^hf:[^/\\s]+/[^/@\\s]+(@\\S+)?$")},
+               ["name"], dependentSchemas={"hub": {"properties": {"volume": False, "path": False}}})
 
 
 def worker(defaults: bool) -> Schema:
@@ -166,8 +167,7 @@ def schema() -> Schema:
             "spec": published_spec(), "schedule": text("^[^\\s]+( [^\\s]+){4}$|^@[a-z]+$"), "timeZone": text(),
             "suspend": BOOLEAN, "ttlSecondsAfterFinished": whole(0), "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES)}, ["spec"])},
         "modelCache": obj({"create": BOOLEAN, "size": text(_QUANTITY), "storageClassName": text(),
-                           "accessModes": listed({"enum": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany",
-                                                           "ReadWriteOncePod"]}, minItems=1)}),
+                           "accessModes": listed({"enum": ["ReadWriteOnce", "ReadWriteMany"]}, minItems=1)}),
         "expose": obj({
             "ingress": obj({"enabled": BOOLEAN, "className": text(), "annotations": STRINGS, "gatewayHost": text(),
                             "coordinatorHost": text(), "tlsSecret": SECRET_NAME}),

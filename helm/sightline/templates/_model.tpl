@@ -11,10 +11,12 @@
   image: {reference: {{ $volume.image.reference }}, pullPolicy: {{ $volume.image.pullPolicy | default "IfNotPresent" }}}
 {{- else if $volume.download }}
   emptyDir: {sizeLimit: {{ $volume.download.size | default "10Gi" }}}
+{{- else if not .model.hub }}
+  {{- fail (printf "%s.model.volume is needed: persistentVolumeClaim, image or download; or name a model of the hub, %s.model.hub" .of .of) }}
 {{- else if .root.Values.modelCache.create }}
-  persistentVolumeClaim: {claimName: {{ include "sightline.fullname" .root }}-models, readOnly: true}
+  persistentVolumeClaim: {claimName: {{ include "sightline.fullname" .root }}-models}
 {{- else }}
-  {{- fail (printf "%s.model.volume is needed: persistentVolumeClaim, image or download; or set modelCache.create" .of) }}
+  emptyDir: {sizeLimit: {{ .root.Values.modelCache.size }}}
 {{- end }}
 {{- end -}}
 
@@ -22,7 +24,10 @@
 {{- define "sightline.modelMount" -}}
 - name: model
   mountPath: /models
+  {{- /* What comes from the hub the service writes itself. */}}
+  {{- if not .hub }}
   readOnly: true
+  {{- end }}
   {{- with ((.volume | default dict).persistentVolumeClaim | default dict).subPath }}
   subPath: {{ . }}
   {{- end }}
@@ -56,8 +61,12 @@ initContainers:
 
 {{- define "sightline.modelConfig" -}}
 model:
-  folder: {{ clean (printf "/models/%s" (.path | default "")) }}
+  folder: {{ .hub | default (clean (printf "/models/%s" (.path | default ""))) | quote }}
   name: {{ .name | quote }}
+{{- if .hub }}
+hub:
+  cache: /models
+{{- end }}
 {{- end -}}
 
 {{/* What a gateway is told of the release's encoders. */}}
