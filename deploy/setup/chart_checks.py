@@ -1,4 +1,5 @@
-"""What the chart is checked with: helm, the schemas of Kubernetes and of the resources that others define, hadolint."""
+"""What the chart is checked with: helm, the schemas of Kubernetes and of the resources that others define, hadolint, and
+promtool for the alerts."""
 
 from pathlib import Path
 from typing import Dict
@@ -6,6 +7,7 @@ from typing import Dict
 import go_program
 import helm
 import paths
+import prometheus
 import python_chart
 
 # Of each module the folder that holds its definitions.
@@ -20,5 +22,6 @@ _DEFINITIONS: Dict[str, str] = {
 def setup() -> None:
     helm.setup()
     python_chart.setup()
+    prometheus.setup()
     for component, folder in _DEFINITIONS.items():
         go_program.copy(component, f"{component} 1", Path(folder), paths.DEFINITIONS / component)

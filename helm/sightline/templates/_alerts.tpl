@@ -14,11 +14,11 @@
 {{- end -}}
 {{- $alerts = concat $alerts (list
   (dict "alert" "SightlineSearchesFail"
-    "expr" (printf "sum(rate(sightline_gateway_search_seconds_count{%s,outcome=~\"unavailable|internal|deadline_exceeded|resource_exhausted\"}[5m])) / sum(rate(sightline_gateway_search_seconds_count{%s}[5m])) > 0.05" $where $where)
+    "expr" (include "sightline.searchesFail" $where)
     "for" "5m" "severity" "critical"
     "summary" "More than 5 % of searches fail: {{ $value | humanizePercentage }}.")
   (dict "alert" "SightlineSearchesSlow"
-    "expr" (printf "histogram_quantile(0.99, sum by (le) (rate(sightline_gateway_search_seconds_bucket{%s,outcome=\"ok\"}[10m]))) > 2" $where)
+    "expr" (printf "histogram_quantile(0.99, sum by (le) (rate(sightline_gateway_search_seconds_bucket{%s,outcome=~\"ok|cancelled|unavailable|internal\"}[10m]))) > 2" $where)
     "for" "15m" "severity" "warning"
     "summary" "One search in a hundred takes longer than {{ $value | humanizeDuration }}.")
   (dict "alert" "SightlineItemsFail"
@@ -59,7 +59,7 @@
 {{- range $alerts }}
 {{- $alert := .alert }}
 - alert: {{ .alert }}
-  expr: {{ .expr | squote }}
+  expr: |- {{- .expr | trim | nindent 4 }}
   {{- if ne .for "0m" }}
   for: {{ .for }}
   {{- end }}
@@ -70,4 +70,14 @@
     runbook_url: {{ trimSuffix "/" . }}/{{ $alert }}.md
     {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Searches that failed, as a share of all. One that its caller or the service's time limit ended counts as cancelled, whatever held it up; one
+that ended so within a quarter of a second is a caller that thought better of it. Takes what selects the release. */}}
+{{- define "sightline.searchesFail" -}}
+{{- $seconds := "sightline_gateway_search_seconds" -}}
+(
+  sum(rate({{ $seconds }}_count{ {{- . }},outcome=~"unavailable|internal|resource_exhausted|cancelled"}[5m]))
+  - (sum(rate({{ $seconds }}_bucket{ {{- . }},outcome="cancelled",le="0.256"}[5m])) or vector(0))
+) / sum(rate({{ $seconds }}_count{ {{- . }}}[5m])) > 0.05
 {{- end -}}

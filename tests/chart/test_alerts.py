@@ -1,0 +1,124 @@
+"""The alerts: what they ask for, and when they fire, as Prometheus' own promtool computes them."""
+
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import yaml
+
+import render
+
+PROMTOOL = render.REPO / ".local/prometheus/promtool"
+WHERE = 'release="demo",namespace="search"'
+
+
+def rules(above=None):
+    """The alerts of all-in.yaml, with the values `above` over it."""
+    found = render.of_kind(render.named("all-in", above=above), "PrometheusRule")[0]
+    return found["spec"]["groups"][0]["rules"]
+
+
+def firing(alert, series, above=None):
+    """The labels of what fires of one alert an hour after series begin, each a name and promtool's notation of its values by minute."""
+    rule = next(dict(rule) for rule in rules(above) if rule["alert"] == alert)
+    # What an alert says is not compared.
+    del rule["annotations"]
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": [rule]}]}))
+        # With nothing expected, promtool tells what it got.
+        (Path(folder) / "tests.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [{
+            "interval": "1m", "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "alert_rule_test": [{"alertname": alert, "eval_time": "1h"}]}]}))
+        ended = subprocess.run([str(PROMTOOL), "test", "rules", "tests.yaml"], cwd=folder, capture_output=True, text=True, check=False)
+    told = ended.stdout + ended.stderr
+    if ended.returncode == 0:
+        return []
+    got = re.search(r"got:\[(.*)\]", told, re.S)
+    if got is None:
+        raise AssertionError(told)
+    return [dict(re.findall(r'(\w+)="([^"]*)"', labels)) for labels in re.findall(r"Labels:\{(.*?)\}", got[1])]
+
+
+class Sources(unittest.TestCase):
+    def test_every_alert_has_its_page_and_every_page_its_alert(self):
+        rules = render.of_kind(render.named("all-in"), "PrometheusRule")[0]["spec"]["groups"][0]["rules"]
+        alerts = {rule["alert"] for rule in rules}
+        pages = {file.stem for file in (render.REPO / "docs/runbooks").glob("Sightline*.md")}
+        self.assertEqual(alerts, pages)
+        for rule in rules:
+            self.assertEqual(rule["annotations"]["runbook_url"], f"https://docs.example.com/runbooks/{rule['alert']}.md")
+
+    def test_alerts_and_dashboards_ask_for_metrics_that_the_services_export(self):
+        operating = (render.REPO / "docs/operating.md").read_text()
+        documented = set(re.findall(r"`(sightline_\w+)`", operating))
+        manifests = render.named("all-in")
+        texts = [str(render.of_kind(manifests, "PrometheusRule"))]
+        texts += [str(item["data"]) for item in render.of_kind(manifests, "ConfigMap")]
+        asked = {name for text in texts for name in re.findall(r"\bsightline_(?:grpc|coordinator|worker|gateway|build)_\w+", text)}
+        self.assertGreater(len(asked), 8)
+        for name in asked:
+            self.assertIn(re.sub(r"_(bucket|count|sum)$", "", name), documented)
+
+    def test_alerts_of_searches_name_outcomes_and_times_that_the_gateway_counts_by(self):
+        searching = (render.REPO / "gateway/src/searching.rs").read_text()
+        metrics = (render.REPO / "gateway/src/metrics.rs").read_text()
+        outcomes = set(re.findall(r'=> "(\w+)",', searching)) | {"ok", "cancelled"}
+        self.assertIn('outcome: "cancelled"', metrics)
+        first, factor, count = re.search(r"exponential_buckets\((0\.\d+), (\d\.\d), (\d+)\)", metrics).groups()
+        bounds = {f"{float(first) * float(factor) ** power:g}" for power in range(int(count))}
+        asked = [rule["expr"] for rule in rules() if rule["alert"].startswith("SightlineSearches")]
+        self.assertEqual(len(asked), 2)
+        for expression in asked:
+            for named in re.findall(r'outcome=~?"([^"]*)"', expression):
+                self.assertLessEqual(set(named.split("|")), outcomes)
+            self.assertLessEqual(set(re.findall(r'le="([^"]*)"', expression)), bounds)
+
+
+class Searches(unittest.TestCase):
+    """A minute has 60 searches, of which some end in another way than the rest."""
+
+    def series(self, others):
+        found = {}
+        for outcome, (count, seconds) in {"ok": (60, 0.1), **others}.items():
+            labels = f'{WHERE},outcome="{outcome}",legs="1"'
+            for bound in ("0.128", "0.256", "2.048", "32.768", "+Inf"):
+                inside = count if seconds <= float(bound) else 0
+                found[f'sightline_gateway_search_seconds_bucket{{{labels},le="{bound}"}}'] = f"0+{inside}x90"
+            found[f"sightline_gateway_search_seconds_count{{{labels}}}"] = f"0+{count}x90"
+        return found
+
+    def fail(self, others):
+        return bool(firing("SightlineSearchesFail", self.series(others)))
+
+    def slow(self, others):
+        return bool(firing("SightlineSearchesSlow", self.series(others)))
+
+    def test_searches_that_callers_gave_up_after_waiting_are_failed_ones(self):
+        # As they are counted while the index answers nothing.
+        self.assertTrue(self.fail({"ok": (0, 0.1), "cancelled": (60, 10)}))
+        self.assertTrue(self.fail({"cancelled": (10, 0.5)}))
+
+    def test_searches_that_callers_cancel_at_once_are_no_failed_ones(self):
+        self.assertFalse(self.fail({"cancelled": (60, 0.1)}))
+
+    def test_failures_of_the_service_are_told_from_those_of_the_caller(self):
+        self.assertFalse(self.fail({}))
+        for outcome in ("unavailable", "internal", "resource_exhausted"):
+            self.assertTrue(self.fail({outcome: (10, 0.1)}), outcome)
+            self.assertFalse(self.fail({outcome: (1, 0.1)}), outcome)
+        for outcome in ("invalid_argument", "not_found", "failed_precondition"):
+            self.assertFalse(self.fail({outcome: (60, 0.1)}), outcome)
+
+    def test_searches_are_slow_however_they_end(self):
+        self.assertFalse(self.slow({}))
+        for outcome in ("ok", "cancelled", "unavailable"):
+            self.assertTrue(self.slow({outcome: (60, 10)}), outcome)
+
+    def test_calls_that_are_refused_at_once_make_slow_ones_no_rarer(self):
+        self.assertTrue(self.slow({"ok": (60, 10), "invalid_argument": (60000, 0.1)}))
+
+
+if __name__ == "__main__":
+    unittest.main()
