@@ -120,5 +120,64 @@ class Searches(unittest.TestCase):
         self.assertTrue(self.slow({"ok": (60, 10), "invalid_argument": (60000, 0.1)}))
 
 
+class Queues(unittest.TestCase):
+    def setUp(self):
+        pools = render.of_kind(render.named("all-in"), "ScaledObject")
+        self.clip, self.siglip = [re.sub(r"^\^|\(.*|\\", "", pool["spec"]["triggers"][0]["metadata"]["queueName"]) for pool in pools]
+
+    def not_worked(self, waiting, working=(), consumers=(), vhost="sightline", above=None, namespace="search"):
+        """The queues that the alert names: some in which shards wait, while some pools end items."""
+        series = {f'rabbitmq_queue_messages_ready{{vhost="{vhost}",queue="{queue}"}}': "5x90" for queue in waiting}
+        series |= {f'rabbitmq_queue_consumers{{vhost="{vhost}",queue="{queue}"}}': "1x90" for queue in consumers}
+        series |= {f'sightline_worker_items_total{{release="demo",namespace="{namespace}",pool="{pool}",outcome="indexed"}}': "0+60x90"
+                   for pool in working}
+        fired = firing("SightlineQueueNotWorked", series, above)
+        for labels in fired:
+            self.assertEqual(labels["vhost"], vhost)
+        return sorted(labels["queue"] for labels in fired)
+
+    def test_a_queue_that_its_own_pool_works_on_is_worked(self):
+        self.assertEqual(self.not_worked([self.clip], ["clip"]), [])
+        self.assertEqual(self.not_worked([self.clip, self.siglip], ["clip", "clip-gpu"]), [])
+
+    def test_a_queue_that_only_other_pools_could_work_on_is_not(self):
+        self.assertEqual(self.not_worked([self.clip, self.siglip], ["clip"]), [self.siglip])
+        self.assertEqual(self.not_worked([self.clip]), [self.clip])
+
+    def test_a_pool_of_another_release_works_on_nothing_here(self):
+        self.assertEqual(self.not_worked([self.clip], ["clip"], namespace="elsewhere"), [self.clip])
+
+    def test_any_pool_works_on_the_queue_of_imports(self):
+        self.assertEqual(self.not_worked(["sightline.shards.any"]), ["sightline.shards.any"])
+        self.assertEqual(self.not_worked(["sightline.shards.any"], ["clip-gpu"]), [])
+
+    def test_a_queue_that_no_pool_is_for_is_not_worked_unless_somebody_takes_from_it(self):
+        other = "sightline.shards.other.01234567"
+        self.assertEqual(self.not_worked([other], ["clip", "clip-gpu"]), [other])
+        self.assertEqual(self.not_worked([other], ["clip"], consumers=[other]), [])
+
+    def test_dead_and_delayed_messages_are_no_waiting_shards(self):
+        self.assertEqual(self.not_worked([f"{self.clip}.dead", f"{self.clip}.delay.1000"]), [])
+
+    def test_queues_of_another_virtual_host_are_none_of_ours(self):
+        self.assertEqual(self.not_worked([self.clip, "sightline.shards.other.01234567"], vhost="other"), [])
+        dead = {f'rabbitmq_queue_messages{{vhost="{vhost}",queue="{self.clip}.dead"}}': "1x90" for vhost in ("sightline", "other")}
+        self.assertEqual([labels["vhost"] for labels in firing("SightlineDeadLetters", dead)], ["sightline"])
+
+    def test_the_virtual_host_is_that_of_an_address_without_secret(self):
+        for url, vhost in (("amqp://rabbitmq:5672", "/"), ("amqp://rabbitmq:5672/search", "search"), ("amqp://rabbitmq:5672/%2f", "/"),
+                           ("amqp://rabbitmq:5672/a%2fb", "a/b")):
+            plain = {"queue": {"url": url, "existingSecret": {"name": ""}}, "monitoring": {"prometheusRule": {"vhost": ""}}}
+            self.assertEqual(self.not_worked([self.clip], vhost=vhost, above=plain), [self.clip], url)
+            self.assertEqual(self.not_worked([self.clip], ["clip"], vhost=vhost, above=plain), [], url)
+
+    def test_pools_of_one_model_work_on_one_queue(self):
+        model = yaml.safe_load((render.VALUES / "all-in.yaml").read_text())["workers"]["clip"]["model"]
+        both = {"workers": {"clip-more": {"model": model}}}
+        for working in ("clip", "clip-more"):
+            self.assertEqual(self.not_worked([self.clip], [working], above=both), [])
+        self.assertEqual(self.not_worked([self.clip], ["clip-gpu"], above=both), [self.clip])
+
+
 if __name__ == "__main__":
     unittest.main()

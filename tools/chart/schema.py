@@ -180,7 +180,7 @@ def schema() -> Schema:
                               "egressPorts": listed(PORT), "credentialEndpoints": listed(text("^[0-9a-fA-F.:]+/[0-9]+$"))}),
         "monitoring": obj({
             "serviceMonitor": obj({**switch, "interval": text("^[0-9]+(ms|s|m)$")}),
-            "prometheusRule": obj({**switch, "runbookBase": text(), "rabbitmqMetrics": BOOLEAN}),
+            "prometheusRule": obj({**switch, "runbookBase": text(), "rabbitmqMetrics": BOOLEAN, "vhost": text("^[^\"\\\\\\s]*$")}),
             "dashboards": obj(switch)}),
         "tests": obj({"enabled": BOOLEAN}),
     }

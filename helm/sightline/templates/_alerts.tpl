@@ -46,15 +46,16 @@
     "for" "1h" "severity" "warning"
     "summary" "{{ $value }} versions run side by side for an hour.")) -}}
 {{- if .of.rabbitmqMetrics -}}
+{{- $vhost := include "sightline.vhost" .root -}}
 {{- $alerts = concat $alerts (list
   (dict "alert" "SightlineDeadLetters"
-    "expr" "max by (queue) (rabbitmq_queue_messages{queue=~\"sightline[.].*[.]dead\"}) > 0"
+    "expr" (printf "max by (vhost, queue) (rabbitmq_queue_messages{vhost=%q,queue=~\"sightline[.].*[.]dead\"}) > 0" $vhost)
     "for" "30m" "severity" "warning"
     "summary" "{{ $value }} messages lie in {{ $labels.queue }}.")
   (dict "alert" "SightlineQueueNotWorked"
-    "expr" (printf "max by (queue) (rabbitmq_queue_messages_ready{queue=~\"sightline[.]shards[.].*\",queue!~\".*[.](dead|delay[.].*)\"}) > 0 and on () (sum(rate(sightline_worker_items_total{%s}[10m])) == 0 or absent(sightline_worker_items_total{%s}))" $where $where)
+    "expr" (include "sightline.queueNotWorked" (dict "root" .root "where" $where "vhost" $vhost))
     "for" "15m" "severity" "critical"
-    "summary" "{{ $value }} shards wait in {{ $labels.queue }} and no item ends.")) -}}
+    "summary" "{{ $value }} shards wait in {{ $labels.queue }} and nobody works on them.")) -}}
 {{- end -}}
 {{- range $alerts }}
 {{- $alert := .alert }}
@@ -80,4 +81,39 @@ that ended so within a quarter of a second is a caller that thought better of it
   sum(rate({{ $seconds }}_count{ {{- . }},outcome=~"unavailable|internal|resource_exhausted|cancelled"}[5m]))
   - (sum(rate({{ $seconds }}_bucket{ {{- . }},outcome="cancelled",le="0.256"}[5m])) or vector(0))
 ) / sum(rate({{ $seconds }}_count{ {{- . }}}[5m])) > 0.05
+{{- end -}}
+
+{{/* The broker's virtual host: other releases have queues of the same names in theirs. */}}
+{{- define "sightline.vhost" -}}
+{{- $given := .Values.monitoring.prometheusRule.vhost -}}
+{{- $url := .Values.queue.url | default .Values.queue.management.url -}}
+{{- if $given -}}
+{{ $given }}
+{{- else if and $url (not .Values.queue.existingSecret.name) -}}
+{{ (urlParse $url).path | trimPrefix "/" | default "/" }}
+{{- else -}}
+{{- fail "monitoring.prometheusRule.vhost is needed with rabbitmqMetrics: the broker's virtual host, which the values do not show, its address being in a secret" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Queues in which shards wait and that nobody works on, each for itself: that of a model by the items that its pools end; that of imports
+by those of all pools; any other in the virtual host, for which this release has no pool, by whether it has a consumer at all. Takes root,
+where (what selects the release) and vhost. */}}
+{{- define "sightline.queueNotWorked" -}}
+{{- $root := .root -}}
+{{- $pools := dict "sightline.shards.any" list -}}
+{{- range $pool := keys .root.Values.workers | sortAlpha -}}
+{{- $of := include "sightline.pool" (dict "root" $root "pool" $pool) | fromYaml -}}
+{{- $queue := include "sightline.queue" $of.model.name -}}
+{{- $_ := set $pools $queue (append (get $pools $queue | default list) $pool) -}}
+{{- end -}}
+{{- $known := list -}}
+{{- range $queue, $of := $pools -}}
+{{- $known = append $known (replace "." "[.]" $queue) }}
+(max by (vhost, queue) (rabbitmq_queue_messages_ready{vhost={{ $.vhost | quote }},queue={{ $queue | quote }}}) > 0
+  unless on () sum(rate(sightline_worker_items_total{ {{- $.where }}{{ with $of }},pool=~{{ join "|" . | quote }}{{ end }}}[10m])) > 0)
+or
+{{- end }}
+(max by (vhost, queue) (rabbitmq_queue_messages_ready{vhost={{ .vhost | quote }},queue=~"sightline[.]shards[.].*",queue!~"{{ join "|" $known }}|.*[.]dead|.*[.]delay[.].*"}) > 0
+  unless on (vhost, queue) max by (vhost, queue) (rabbitmq_queue_consumers{vhost={{ .vhost | quote }}}) > 0)
 {{- end -}}
