@@ -18,16 +18,19 @@ COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS torch
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN python3 -m venv /opt/torch \
     && /opt/torch/bin/pip install --no-cache-dir torch==2.11.0
 ENV PATH=/opt/torch/bin:$PATH VIRTUAL_ENV=/opt/torch LIBTORCH_USE_PYTORCH=1
-# The libraries alone, where programs look for them: in lib beside their own folder.
+# The libraries alone, where programs look for them: in lib beside their own folder. Licences keep the folders of their distributions,
+# since most have the same names.
 RUN mkdir -p /opt/sightline/lib /opt/sightline/licenses \
     && packages=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
     && find "$packages/torch/lib" "$packages/nvidia" -name '*.so*' -exec cp -P {} /opt/sightline/lib/ ';' \
     && rm -f /opt/sightline/lib/libtorch_python.so \
-    && find "$packages" -maxdepth 3 -path '*.dist-info*' -iname 'LICENSE*' \
-        -exec sh -c 'cp "$1" "/opt/sightline/licenses/$(basename "$(dirname "$1")").txt"' _ {} ';'
+    && find "$packages/" -type f '(' -path '*/torch-*.dist-info/*' -o -path '*/nvidia*.dist-info/*' ')' \
+        '(' -iname 'LICENSE*' -o -iname 'NOTICE*' ')' -printf '%P\n' \
+        | tar -C "$packages" -cT - | tar -C /opt/sightline/licenses -x
 
 FROM torch AS build
 # Only the dependencies: this layer is made anew when Cargo.lock changes, not when the code does.

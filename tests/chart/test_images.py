@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
 import jsonschema
 import yaml
@@ -46,6 +48,22 @@ class Images(unittest.TestCase):
         cargo = re.search(r'\[workspace\.package\]\nversion = "([^"]+)"', (render.REPO / "Cargo.toml").read_text())[1]
         chart = yaml.safe_load((render.CHART / "Chart.yaml").read_text())
         self.assertEqual({cargo}, {chart["version"], chart["appVersion"]})
+
+    def test_every_licence_of_the_cuda_libraries_is_kept_under_its_distributions_name(self):
+        text = (_DOCKER / "worker-cuda.Dockerfile").read_text()
+        command = re.search(r"&& (find [^&]*?/opt/sightline/licenses -x)\n", text)[1]
+        kept = ["torch-2.dist-info/licenses/LICENSE", "torch-2.dist-info/licenses/NOTICE",
+                "nvidia_a-1.dist-info/licenses/License.txt", "nvidia_b-1.dist-info/License.txt"]
+        with tempfile.TemporaryDirectory() as folder:
+            packages, licences = Path(folder) / "packages", Path(folder) / "licences"
+            licences.mkdir()
+            for name in [*kept, "sympy-1.dist-info/licenses/LICENSE", "torch-2.dist-info/METADATA", "torch/LICENSE"]:
+                (packages / name).parent.mkdir(parents=True, exist_ok=True)
+                (packages / name).write_text(name)
+            script = f"packages={packages}\n" + command.replace("/opt/sightline/licenses", str(licences))
+            subprocess.run(["bash", "-euo", "pipefail", "-c", script], check=True)
+            found = {str(file.relative_to(licences)): file.read_text() for file in licences.rglob("*") if file.is_file()}
+        self.assertEqual(found, {name: name for name in kept})
 
     def test_the_coordinator_has_no_libtorch_and_dependencies_are_a_layer_of_their_own(self):
         self.assertNotIn("setup.py libtorch", (_DOCKER / "coordinator.Dockerfile").read_text())
