@@ -1,29 +1,27 @@
 # syntax=docker/dockerfile:1.9
 # docker build -f deploy/docker/cli.Dockerfile -t sightline-cli .
+# The client alone: without the feature `local` it has no libtorch, neither to build nor to run, and no commands that compute.
 
 FROM rust:1.95-slim-bookworm AS chef
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends cmake g++ make nasm python3 python3-pip python3-venv \
+    && apt-get install -y --no-install-recommends cmake g++ make nasm \
     && rm -rf /var/lib/apt/lists/* \
     && cargo install --locked cargo-chef --version 0.1.78
 WORKDIR /src
+# .cargo/config.toml names them.
+COPY deploy/setup/tools deploy/setup/tools
 
 FROM chef AS plan
 COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
-FROM chef AS libtorch-cpu
-COPY deploy/setup deploy/setup
-RUN python3 deploy/setup/setup.py libtorch
-
-FROM libtorch-cpu AS build
+FROM chef AS build
 # Only the dependencies: this layer is made anew when Cargo.lock changes, not when the code does.
 COPY --from=plan /src/recipe.json recipe.json
-ENV LIBTORCH=/src/.local/libtorch
-RUN cargo chef cook --locked --release --package sightline-cli --recipe-path recipe.json
+RUN cargo chef cook --locked --release --no-default-features --package sightline-cli --recipe-path recipe.json
 COPY . .
-RUN cargo build --locked --release --package sightline-cli --bin sightline \
+RUN cargo build --locked --release --no-default-features --package sightline-cli --bin sightline \
     && strip target/release/sightline
 
 FROM debian:bookworm-slim
@@ -31,13 +29,10 @@ ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="sightline-cli" \
       org.opencontainers.image.description="The client of Sightline" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.licenses="MIT AND BSD-3-Clause"
+      org.opencontainers.image.licenses="MIT"
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
+    && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
-# Programs look for libtorch in lib beside their own folder.
-COPY --from=build /src/.local/libtorch/lib/*.so* /opt/sightline/lib/
-COPY --from=build /src/.local/libtorch/licenses /opt/sightline/licenses
-COPY --from=build /src/target/release/sightline /opt/sightline/bin/sightline
+COPY --from=build /src/target/release/sightline /usr/bin/sightline
 USER 65532:65532
-ENTRYPOINT ["/opt/sightline/bin/sightline"]
+ENTRYPOINT ["/usr/bin/sightline"]

@@ -49,6 +49,24 @@ class Images(unittest.TestCase):
         chart = yaml.safe_load((render.CHART / "Chart.yaml").read_text())
         self.assertEqual({cargo}, {chart["version"], chart["appVersion"]})
 
+    def test_coordinator_and_client_have_no_libtorch(self):
+        for name in ("coordinator", "cli"):
+            self.assertNotIn("setup.py libtorch", (_DOCKER / f"{name}.Dockerfile").read_text())
+        # The client's default feature computes in its own process.
+        for command in re.findall(r"cargo (?:chef cook|build) .*", (_DOCKER / "cli.Dockerfile").read_text()):
+            self.assertIn("--no-default-features", command)
+
+    def test_what_the_charts_pods_ask_of_the_client_it_has_without_computing_itself(self):
+        arguments = (render.REPO / "cli/src/args.rs").read_text()
+        client = arguments[arguments.index("pub(crate) enum ClientCommand"):]
+        self.assertNotIn('#[cfg(feature = "local")]', client)
+        asked = {next(argument for argument in container["args"] if not argument.startswith("-"))
+                 for pod in render.pods(render.named("all-in")) for container in pod["spec"]["containers"]
+                 if "sightline-cli" in container["image"]}
+        self.assertEqual(asked, {"apply", "runs", "collections"})
+        for command in asked:
+            self.assertRegex(client, rf"(?m)^    {command.title()}\(")
+
     def test_every_licence_of_the_cuda_libraries_is_kept_under_its_distributions_name(self):
         text = (_DOCKER / "worker-cuda.Dockerfile").read_text()
         command = re.search(r"&& (find [^&]*?/opt/sightline/licenses -x)\n", text)[1]
@@ -65,8 +83,7 @@ class Images(unittest.TestCase):
             found = {str(file.relative_to(licences)): file.read_text() for file in licences.rglob("*") if file.is_file()}
         self.assertEqual(found, {name: name for name in kept})
 
-    def test_the_coordinator_has_no_libtorch_and_dependencies_are_a_layer_of_their_own(self):
-        self.assertNotIn("setup.py libtorch", (_DOCKER / "coordinator.Dockerfile").read_text())
+    def test_dependencies_are_a_layer_of_their_own(self):
         for file in _DOCKER.glob("*.Dockerfile"):
             text = file.read_text()
             self.assertLess(text.index("cargo chef cook"), text.index("cargo build"), file)
