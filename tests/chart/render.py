@@ -1,10 +1,11 @@
 """The chart as helm renders it."""
 
+import functools
 import json
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import yaml
 
@@ -38,13 +39,23 @@ def versions(name: str) -> List[str]:
 
 def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] = [], folder: Path = CHART) -> List[Manifest]:
     """Every object that the chart makes of these values files, hooks too; `Refused` with helm's words where it would not."""
+    text = _rendered(tuple(file.read_text() for file in files), version, tuple(arguments), folder)
+    return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
+
+
+@functools.lru_cache(maxsize=None)
+def _rendered(values: Tuple[str, ...], version: str, arguments: Tuple[str, ...], folder: Path) -> str:
+    """What helm prints: many tests look at the same."""
     command = [str(HELM), "template", RELEASE, str(folder), "--namespace", NAMESPACE, "--kube-version", version, *arguments]
-    for file in files:
-        command += ["--values", str(file)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as place:
+        for number, text in enumerate(values):
+            file = Path(place) / f"{number}.yaml"
+            file.write_text(text)
+            command += ["--values", str(file)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode != 0:
         raise Refused(ended.stderr)
-    return [manifest for manifest in yaml.safe_load_all(ended.stdout) if manifest]
+    return ended.stdout
 
 
 def named(name: str, version: str = VERSIONS[-1], arguments: List[str] = [], above: Optional[Manifest] = None,
