@@ -55,12 +55,13 @@ pub(super) fn unseen(legs: &[Leg]) -> Option<f64> {
     })
 }
 
-/// What a candidate can score at most, of which the lists gave these scores. An approximate list may have overlooked it:
-/// then it is bounded by what a cosine allows, and has to be read.
-pub(super) fn candidate(legs: &[Leg], scores: &[Option<f32>]) -> f64 {
+/// What a candidate can score at most, of which the lists gave these scores. One that stands at the top of a list is bounded by
+/// what a cosine allows in approximate lists that do not show it: they may have overlooked it. The others are taken for what
+/// complete lists would say.
+pub(super) fn candidate(legs: &[Leg], scores: &[Option<f32>], is_top: bool) -> f64 {
     let terms = legs.iter().zip(scores).map(|(leg, score)| match (score, leg.tail) {
         (Some(score), _) => f64::from(*score) * leg.weight,
-        (None, _) if !leg.exact => leg.weight,
+        (None, _) if is_top && !leg.exact => leg.weight,
         (None, Some(tail)) => (tail * leg.weight).max(0.0),
         (None, None) => 0.0,
     });

@@ -84,8 +84,8 @@ pub struct Fused {
 /// What is known of a candidate.
 #[derive(Debug)]
 enum Candidate {
-    /// What each list said of it; not computed yet.
-    Listed(Vec<Option<f32>>),
+    /// What each list said of it, and whether it stands at the top of one; not computed yet.
+    Listed { scores: Vec<Option<f32>>, is_top: bool },
     /// Computed from its vectors.
     Scored { score: f64, parts: Vec<Option<f64>> },
     /// It is gone, has none of the sides any more, or is outside the window.
@@ -161,10 +161,15 @@ impl Fusion {
         let legs = self.legs.len();
         let Some(state) = self.legs.get_mut(leg) else { return };
         state.take(list, self.depth);
-        for hit in &list.hits {
+        for (place, hit) in list.hits.iter().enumerate() {
             let candidate = self.candidates.entry(hit.id.clone());
-            if let Candidate::Listed(scores) = candidate.or_insert_with(|| Candidate::Listed(vec![None; legs])) {
+            let new = || Candidate::Listed {
+                scores: vec![None; legs],
+                is_top: false,
+            };
+            if let Candidate::Listed { scores, is_top } = candidate.or_insert_with(new) {
                 scores[leg] = Some(hit.score);
+                *is_top |= place < FIRST_DEPTH;
             }
         }
         if self.legs.len() == 1 && !self.window.is_page && self.is_trusted() {
@@ -190,7 +195,7 @@ impl Fusion {
             let below = scores.get(place + 1).copied();
             let mut others = above.into_iter().chain(below).chain(self.window.floor);
             let is_clear = others.all(|other| (other - scores[place]).abs() > doubt);
-            let is_listed = matches!(self.candidates.get(&hit.id), Some(Candidate::Listed(_)));
+            let is_listed = matches!(self.candidates.get(&hit.id), Some(Candidate::Listed { .. }));
             if is_listed && is_clear && (below.is_some() || has_ended) {
                 self.take_parts(&hit.id, Some(vec![Some(f64::from(hit.score))]));
             }
@@ -213,7 +218,7 @@ impl Fusion {
             .candidates
             .iter()
             .filter_map(|(id, candidate)| match candidate {
-                Candidate::Listed(scores) => Some((bound::candidate(&self.legs, scores), id)),
+                Candidate::Listed { scores, is_top } => Some((bound::candidate(&self.legs, scores, *is_top), id)),
                 Candidate::Scored { .. } | Candidate::Gone => None,
             })
             .filter(|(bound, _)| {
