@@ -1,11 +1,12 @@
 //! EfficientNet-Lite, as an encoder of pictures, with a projection into a text encoder's space.
 
-use crate::encoder::{ImageEncoder, Started, image_batch};
+use crate::encoder::{ImageBatch, ImageEncoder, Started};
 use crate::error::ModelError;
+use crate::image_input::{ImageInput, Pass};
 use crate::projection::ClassMixture;
 use crate::weights::Weights;
 use sightline_model_folder::{EfficientNetLite as Config, ImageSide};
-use sightline_pictures::{PreparedPicture, Preprocessor};
+use sightline_pictures::PreparedPicture;
 use tch::{Device, Kind, Tensor};
 
 /// A convolution with its batch normalisation folded in.
@@ -119,7 +120,7 @@ pub(crate) struct EfficientNetLite {
     blocks: Vec<Block>,
     last: Conv,
     head: Option<Head>,
-    preprocessor: Preprocessor,
+    input: ImageInput,
     dimension: usize,
     device: Device,
 }
@@ -173,15 +174,15 @@ impl EfficientNetLite {
             blocks,
             last,
             head,
-            preprocessor: Preprocessor::new(&side.preprocessing),
+            input: ImageInput::new(&side.preprocessing, device, Kind::Float)?,
             dimension: side.dimension() as usize,
             device,
         })
     }
 
     /// The pooled features, `[pictures, head_channels]`.
-    pub(crate) fn features(&self, pictures: &[PreparedPicture]) -> Result<Tensor, ModelError> {
-        let pixels = image_batch(&self.preprocessor, pictures, self.device, Kind::Float)?;
+    pub(crate) fn features(&self, pass: &Pass) -> Result<Tensor, ModelError> {
+        let pixels = self.input.batch(pass)?;
         let mut x = relu6(self.stem.forward(&pixels)?)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
@@ -251,8 +252,8 @@ fn load_blocks(weights: &mut Weights, config: &Config) -> Result<Vec<Block>, Mod
 const TOGETHER_ON_CPU: usize = 4;
 
 impl EfficientNetLite {
-    fn encode_together(&self, pictures: &[PreparedPicture]) -> Result<Tensor, ModelError> {
-        let features = self.features(pictures)?;
+    fn encode_together(&self, pass: &Pass) -> Result<Tensor, ModelError> {
+        let features = self.features(pass)?;
         match &self.head {
             Some(head) => head.mixture.forward(&head.logits(&features)?),
             None => Ok(features),
@@ -261,18 +262,17 @@ impl EfficientNetLite {
 }
 
 impl ImageEncoder for EfficientNetLite {
-    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
-        let _no_grad = tch::no_grad_guard();
+    fn prepare(&self, pictures: &[PreparedPicture]) -> Result<ImageBatch, ModelError> {
         let together = if self.device == Device::Cpu {
             TOGETHER_ON_CPU
         } else {
-            pictures.len().max(1)
+            pictures.len()
         };
-        let mut passes = Vec::new();
-        for batch in pictures.chunks(together) {
-            passes.push(self.encode_together(batch)?);
-        }
-        Ok(Started::passes(passes, pictures.len(), self.dimension))
+        ImageBatch::new(&self.input, pictures, together)
+    }
+
+    fn start(&self, batch: ImageBatch) -> Result<Started, ModelError> {
+        batch.start(self.dimension, |pass| self.encode_together(pass))
     }
 
     fn dimension(&self) -> usize {

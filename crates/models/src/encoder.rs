@@ -4,6 +4,7 @@ use crate::allocator;
 use crate::device::{self, DeviceChoice};
 use crate::efficientnet_lite::EfficientNetLite;
 use crate::error::ModelError;
+use crate::image_input::{ImageInput, Pass};
 use crate::precision::Precision;
 use crate::torchscript::ScriptImageModel;
 use crate::transformer::{TextModel, VisionModel};
@@ -29,15 +30,68 @@ pub enum TextRole {
 
 /// Embeds pictures.
 pub trait ImageEncoder: Debug + Send {
+    /// Makes a batch of pictures, without waiting for what a device of its own computes.
+    ///
+    /// # Errors
+    /// When they were prepared for another network.
+    fn prepare(&self, pictures: &[PreparedPicture]) -> Result<ImageBatch, ModelError>;
+
     /// Begins with a batch: one vector for each picture, in order, as the network gives it, of any length, even with
     /// values that are not finite. An empty batch gives none. A device of its own computes on when this returns.
     ///
     /// # Errors
     /// When the batch as a whole cannot be computed.
-    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError>;
+    fn start(&self, batch: ImageBatch) -> Result<Started, ModelError>;
 
     /// Length of the vectors.
     fn dimension(&self) -> usize;
+}
+
+/// Pictures that a network is ready to compute.
+pub struct ImageBatch {
+    /// What goes through it together.
+    passes: Vec<Pass>,
+    pictures: usize,
+}
+
+impl Debug for ImageBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ImageBatch({} pictures)", self.pictures)
+    }
+}
+
+impl ImageBatch {
+    /// A batch of which so many pictures go through the network together.
+    pub(crate) fn new(input: &ImageInput, pictures: &[PreparedPicture], together: usize) -> Result<Self, ModelError> {
+        let passes = pictures.chunks(together.max(1)).map(|some| input.prepare(some));
+        Ok(Self {
+            passes: passes.collect::<Result<_, _>>()?,
+            pictures: pictures.len(),
+        })
+    }
+
+    /// Begins to compute each pass, to `[pictures, dimension]`.
+    pub(crate) fn start(
+        self,
+        dimension: usize,
+        mut compute: impl FnMut(&Pass) -> Result<Tensor, ModelError>,
+    ) -> Result<Started, ModelError> {
+        let _no_grad = tch::no_grad_guard();
+        let computed = self.passes.iter().map(&mut compute).collect::<Result<Vec<_>, _>>()?;
+        Ok(Started::passes(computed, self.pictures, dimension))
+    }
+
+    /// Pictures in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pictures
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pictures == 0
+    }
 }
 
 /// A batch that a device may still compute.
@@ -57,7 +111,7 @@ impl Started {
     }
 
     /// The rows of several passes' `[pictures, dimension]`, `count` in all.
-    pub(crate) fn passes(passes: Vec<Tensor>, count: usize, dimension: usize) -> Self {
+    fn passes(passes: Vec<Tensor>, count: usize, dimension: usize) -> Self {
         Self::new(move || match passes.as_slice() {
             [] => Ok(Vec::new()),
             [only] => rows(only, count, dimension),
@@ -188,13 +242,24 @@ impl LoadedModel {
         Ok(self.raw_images(pictures)?.into_iter().map(unit).collect())
     }
 
-    /// Begins to embed pictures; see [`LoadedModel::finish_images`].
+    /// Makes a batch of pictures, which [`LoadedModel::start_images`] begins to embed and [`LoadedModel::finish_images`] waits for.
     ///
     /// # Errors
     /// As [`LoadedModel::encode_images`].
-    pub fn start_images(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
-        let encoder = self.image.as_ref().ok_or_else(|| self.no_side("pictures"))?;
-        encoder.start(pictures)
+    pub fn prepare_images(&self, pictures: &[PreparedPicture]) -> Result<ImageBatch, ModelError> {
+        self.image_encoder()?.prepare(pictures)
+    }
+
+    /// Begins to embed pictures.
+    ///
+    /// # Errors
+    /// As [`LoadedModel::encode_images`].
+    pub fn start_images(&self, batch: ImageBatch) -> Result<Started, ModelError> {
+        self.image_encoder()?.start(batch)
+    }
+
+    fn image_encoder(&self) -> Result<&dyn ImageEncoder, ModelError> {
+        self.image.as_deref().ok_or_else(|| self.no_side("pictures"))
     }
 
     /// The embeddings of pictures that [`LoadedModel::start_images`] began with.
@@ -225,7 +290,8 @@ impl LoadedModel {
     /// # Errors
     /// As [`LoadedModel::encode_images`].
     pub fn raw_images(&self, pictures: &[PreparedPicture]) -> Result<Vec<Vec<f32>>, ModelError> {
-        Ok(self.cut(self.start_images(pictures)?.finish()?, VectorField::Image))
+        let started = self.start_images(self.prepare_images(pictures)?)?;
+        Ok(self.cut(started.finish()?, VectorField::Image))
     }
 
     /// The vectors of texts as the network gives them, cut to the space's length and not yet brought to length 1.
@@ -265,74 +331,6 @@ impl LoadedModel {
 /// Brings a vector to length 1.
 fn unit(mut vector: Vec<f32>) -> Embedding {
     normalize(&mut vector).map(|()| vector)
-}
-
-/// Pictures as `[pictures, 3, height, width]` of normalised values.
-pub(crate) fn image_batch(
-    preprocessor: &Preprocessor,
-    pictures: &[PreparedPicture],
-    device: Device,
-    kind: Kind,
-) -> Result<Tensor, ModelError> {
-    if device.is_cuda() && pictures.iter().all(|picture| preprocessor.is_full(picture)) {
-        return looked_up(preprocessor, pictures, device, kind);
-    }
-    let values = preprocessor.values();
-    let mut batch = Tensor::f_zeros(shape(preprocessor, pictures), (Kind::Float, Device::Cpu))?;
-    for (picture, place) in pictures
-        .iter()
-        .zip(values_of::<f32>(&mut batch).chunks_exact_mut(values))
-    {
-        preprocessor.write(picture, place)?;
-    }
-    Ok(batch.f_to_device(device)?.f_to_kind(kind)?)
-}
-
-/// The same values, where the device looks them up: a quarter of the bytes to prepare and to copy.
-fn looked_up(
-    preprocessor: &Preprocessor,
-    pictures: &[PreparedPicture],
-    device: Device,
-    kind: Kind,
-) -> Result<Tensor, ModelError> {
-    let shape = shape(preprocessor, pictures);
-    let mut batch = Tensor::f_zeros(shape, (Kind::Uint8, Device::Cpu))?;
-    if device.is_cuda() {
-        // Only from such memory a copy goes on while this thread prepares the next.
-        batch = batch.f_pin_memory(device)?;
-    }
-    let places = values_of::<u8>(&mut batch).chunks_exact_mut(preprocessor.values());
-    for (picture, place) in pictures.iter().zip(places) {
-        preprocessor.write_bytes(picture, place)?;
-    }
-    let there = batch.f_to_device_(device, Kind::Uint8, device.is_cuda(), false)?;
-    let table = Tensor::f_from_slice(preprocessor.table().as_flattened())?;
-    let channels = Tensor::f_from_slice(&[0_i32, 256, 512])?.f_reshape([1, 3, 1, 1])?;
-    let places = there.f_to_kind(Kind::Int)?.f_add(&channels.f_to_device(device)?)?;
-    let values = table
-        .f_to_device(device)?
-        .f_to_kind(kind)?
-        .f_index_select(0, &places.f_flatten(0, -1)?)?;
-    Ok(values.f_reshape(shape)?)
-}
-
-fn shape(preprocessor: &Preprocessor, pictures: &[PreparedPicture]) -> [i64; 4] {
-    let [height, width] = preprocessor.size().map(i64::from);
-    [i64::try_from(pictures.len()).unwrap_or(i64::MAX), 3, height, width]
-}
-
-/// What a tensor is made of.
-trait Value {}
-impl Value for f32 {}
-impl Value for u8 {}
-
-/// The memory of a contiguous tensor of this type on the processor that was made with values in it.
-fn values_of<T: Value>(tensor: &mut Tensor) -> &mut [T] {
-    #[expect(unsafe_code, reason = "tch gives tensors' memory as a pointer only")]
-    // SAFETY: so many values of the type are there, written when the tensor was made, as long as it is borrowed.
-    unsafe {
-        std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), tensor.numel())
-    }
 }
 
 /// Tokens that one pass on a processor holds, for each of its threads: what a layer makes of them stays in the caches.

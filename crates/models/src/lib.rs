@@ -18,6 +18,7 @@ mod device;
 mod efficientnet_lite;
 mod encoder;
 mod error;
+mod image_input;
 mod nn;
 mod precision;
 mod projection;
@@ -32,7 +33,9 @@ mod testing;
 
 pub use canary::{CanaryError, canaries, check};
 pub use device::{DeviceChoice, cuda_devices};
-pub use encoder::{Embedding, ImageEncoder, LoadOptions, LoadedModel, Started, TextEncoder, TextRole, load};
+pub use encoder::{
+    Embedding, ImageBatch, ImageEncoder, LoadOptions, LoadedModel, Started, TextEncoder, TextRole, load,
+};
 pub use error::ModelError;
 pub use precision::Precision;
 pub use runner::{Health, ModelRunner, RunnerError, RunnerInfo};

@@ -249,15 +249,17 @@ impl Work<'_> {
         }
     }
 
-    /// Begins with a batch, and then waits for the one before it.
+    /// Prepares a batch while the one before it is computed, and begins with it when that one has ended: its vectors are read
+    /// in the order in which the device computes, so that they would wait for what is begun before.
     fn begin(&mut self, pictures: &[PreparedPicture], reply: Reply<Vec<Embedding>>) -> bool {
         if reply.is_closed() {
             return true;
         }
-        let started = guarded(|| Ok(self.model.start_images(pictures)?));
+        let prepared = guarded(|| Ok(self.model.prepare_images(pictures)?));
         if !self.finish() {
             return false;
         }
+        let started = prepared.and_then(|batch| guarded(|| Ok(self.model.start_images(batch)?)));
         match started {
             Ok(started) => self.ahead = Some((started, reply)),
             Err(error) => return tell(reply, self.health, Err(error)),

@@ -1,10 +1,11 @@
 //! TorchScript modules. They are code: one is given to libtorch only when its digest is on the operator's list.
 
-use crate::encoder::{ImageEncoder, Started, image_batch, items_in_a_pass};
+use crate::encoder::{ImageBatch, ImageEncoder, Started, items_in_a_pass};
 use crate::error::ModelError;
+use crate::image_input::ImageInput;
 use sightline_core::digest::sha256_hex;
 use sightline_model_folder::{ImageSide, ScriptImage, ScriptOutput, ScriptText};
-use sightline_pictures::{PreparedPicture, Preprocessor};
+use sightline_pictures::PreparedPicture;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tch::{CModule, Device, IValue, Kind, Tensor};
@@ -107,7 +108,7 @@ impl Script {
 /// A module that embeds pictures.
 pub(crate) struct ScriptImageModel {
     script: Script,
-    preprocessor: Preprocessor,
+    input: ImageInput,
     device: Device,
 }
 
@@ -127,22 +128,23 @@ impl ScriptImageModel {
         let path = side.weights.first().cloned().unwrap_or_default();
         Ok(Self {
             script: Script::load(&path, (&image.method, &image.output, image.dimension), trusted, device)?,
-            preprocessor: Preprocessor::new(&side.preprocessing),
+            input: ImageInput::new(&side.preprocessing, device, Kind::Float)?,
             device,
         })
     }
 }
 
 impl ImageEncoder for ScriptImageModel {
-    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
-        let _no_grad = tch::no_grad_guard();
-        let mut passes = Vec::new();
-        for some in pictures.chunks(items_in_a_pass(TOKENS_OF_A_PICTURE, self.device)) {
-            let pixels = image_batch(&self.preprocessor, some, self.device, Kind::Float)?;
-            let items = i64::try_from(some.len()).unwrap_or(i64::MAX);
-            passes.push(self.script.run(vec![pixels], items)?);
-        }
-        Ok(Started::passes(passes, pictures.len(), self.dimension()))
+    fn prepare(&self, pictures: &[PreparedPicture]) -> Result<ImageBatch, ModelError> {
+        ImageBatch::new(&self.input, pictures, items_in_a_pass(TOKENS_OF_A_PICTURE, self.device))
+    }
+
+    fn start(&self, batch: ImageBatch) -> Result<Started, ModelError> {
+        batch.start(self.dimension(), |pass| {
+            let pixels = self.input.batch(pass)?;
+            let items = pixels.size4()?.0;
+            self.script.run(vec![pixels], items)
+        })
     }
 
     fn dimension(&self) -> usize {

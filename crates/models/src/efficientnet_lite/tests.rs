@@ -2,7 +2,7 @@ use super::*;
 use crate::testing::{demo_fixture, demo_model, npy_rows, worst};
 use sightline_model_folder::{ImageNetwork, Resample};
 use sightline_pictures::resize::{Window, resize};
-use sightline_pictures::{DecodeLimits, picture};
+use sightline_pictures::{DecodeLimits, Preprocessor, picture};
 
 /// Features lie between 0 and 6, logits between -3 and 12; the folded normalisation moves them by some 1e-6.
 const FEATURE_TOLERANCE: f32 = 5e-5;
@@ -43,7 +43,7 @@ fn features_and_logits_are_those_of_the_original_program() {
         };
         assert_eq!(prepared.rgb(), resize(&pixels, 224, 224, Resample::Bicubic, window));
         let _no_grad = tch::no_grad_guard();
-        let found = network.features(&[prepared]).unwrap();
+        let found = network.features(&Pass::Pictures(vec![prepared])).unwrap();
         let difference = worst(&values(&found), &expected_features);
         assert!(
             difference <= FEATURE_TOLERANCE,

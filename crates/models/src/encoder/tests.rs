@@ -320,23 +320,3 @@ fn truncated_vectors_are_the_first_values_brought_to_length_1() {
         assert_eq!(found.unwrap(), expected);
     }
 }
-
-#[test]
-fn values_that_the_device_looks_up_are_those_that_are_written_here() {
-    let model = demo_model();
-    let mut spec = model.image.unwrap().preprocessing;
-    for flip in [false, true] {
-        spec.flip = flip;
-        let preprocessor = Preprocessor::new(&spec);
-        let pictures: Vec<PreparedPicture> = demo_pictures(&preprocessor)
-            .into_iter()
-            .map(|(.., made)| made)
-            .collect();
-        for kind in [Kind::Float, Kind::BFloat16] {
-            let written = image_batch(&preprocessor, &pictures, Device::Cpu, kind).unwrap();
-            let found = looked_up(&preprocessor, &pictures, Device::Cpu, kind).unwrap();
-            assert_eq!((found.size(), found.kind()), (written.size(), written.kind()));
-            assert!(found.equal(&written), "flip: {flip}, {kind:?}");
-        }
-    }
-}

@@ -1,5 +1,6 @@
 use super::*;
-use crate::encoder::{ImageEncoder, LoadOptions, Started, TextEncoder, load};
+use crate::encoder::{ImageBatch, ImageEncoder, LoadOptions, Started, TextEncoder, load};
+use crate::image_input::ImageInput;
 use crate::precision::Precision;
 use crate::testing::TinyModel;
 use sightline_core::CollectionName;
@@ -215,21 +216,32 @@ async fn dropping_the_runner_waits_for_the_batch_at_hand() {
     assert!(matches!(seen.try_recv(), Err(sync::TryRecvError::Disconnected)));
 }
 
-/// Says when a batch of so many pictures is begun and when it is waited for.
-#[derive(Debug)]
+/// Says when a batch of so many pictures is prepared, begun and waited for.
 struct Aside {
+    input: ImageInput,
     seen: sync::Sender<(&'static str, usize)>,
-    begun: Mutex<sync::Receiver<()>>,
+    go: Mutex<sync::Receiver<()>>,
+}
+
+impl std::fmt::Debug for Aside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Aside")
+    }
 }
 
 impl ImageEncoder for Aside {
-    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
-        let (seen, count) = (self.seen.clone(), pictures.len());
-        seen.send(("begun", count)).unwrap();
-        self.begun.lock().unwrap().recv().unwrap();
-        if count == 3 {
+    fn prepare(&self, pictures: &[PreparedPicture]) -> Result<ImageBatch, ModelError> {
+        self.seen.send(("prepared", pictures.len())).unwrap();
+        self.go.lock().unwrap().recv().unwrap();
+        if pictures.len() == 3 {
             return Err(ModelError::Tokenize("three are refused".to_owned()));
         }
+        ImageBatch::new(&self.input, pictures, 32)
+    }
+
+    fn start(&self, batch: ImageBatch) -> Result<Started, ModelError> {
+        let (seen, count) = (self.seen.clone(), batch.len());
+        seen.send(("begun", count)).unwrap();
         Ok(Started::new(move || {
             seen.send(("waited for", count)).unwrap();
             Ok(vec![vec![1.0]; count])
@@ -243,14 +255,16 @@ impl ImageEncoder for Aside {
 
 async fn order_on(device: &str, batches: [usize; 3]) -> Vec<(&'static str, usize)> {
     let folder = TinyModel::new().open().unwrap();
-    let preprocessor = Preprocessor::new(&folder.image.as_ref().unwrap().preprocessing);
-    let picture = preprocessor.prepare(&sightline_pictures::Picture::new(8, 8, vec![9; 8 * 8 * 3]).unwrap());
+    let preprocessing = folder.image.as_ref().unwrap().preprocessing.clone();
+    let picture =
+        Preprocessor::new(&preprocessing).prepare(&sightline_pictures::Picture::new(8, 8, vec![9; 8 * 8 * 3]).unwrap());
     let ((report, seen), (go, begun)) = (sync::channel(), sync::channel());
     let device = device.to_owned();
     let runner = ModelRunner::start(3, move || {
         let image = Aside {
+            input: ImageInput::new(&preprocessing, tch::Device::Cpu, tch::Kind::Float)?,
             seen: report,
-            begun: Mutex::new(begun),
+            go: Mutex::new(begun),
         };
         Ok(LoadedModel::new(
             folder,
@@ -280,19 +294,24 @@ async fn order_on(device: &str, batches: [usize; 3]) -> Vec<(&'static str, usize
 async fn while_a_device_of_its_own_computes_a_batch_the_next_is_prepared() {
     let order = order_on("cuda:0", [1, 2, 4]).await;
     let expected = [
+        ("prepared", 1),
         ("begun", 1),
-        ("begun", 2),
+        ("prepared", 2),
         ("waited for", 1),
-        ("begun", 4),
+        ("begun", 2),
+        ("prepared", 4),
         ("waited for", 2),
+        ("begun", 4),
         ("waited for", 4),
     ];
     assert_eq!(order, expected);
     let refused = order_on("cuda:0", [1, 3, 4]).await;
     let expected = [
+        ("prepared", 1),
         ("begun", 1),
-        ("begun", 3),
+        ("prepared", 3),
         ("waited for", 1),
+        ("prepared", 4),
         ("begun", 4),
         ("waited for", 4),
     ];
@@ -303,8 +322,8 @@ async fn while_a_device_of_its_own_computes_a_batch_the_next_is_prepared() {
 }
 
 #[tokio::test]
-async fn a_batch_on_the_processor_is_answered_before_the_next_is_begun() {
+async fn a_batch_on_the_processor_is_answered_before_the_next_is_prepared() {
     let order = order_on("cpu", [1, 2, 4]).await;
-    let expected = [1, 2, 4].map(|count| [("begun", count), ("waited for", count)]);
+    let expected = [1, 2, 4].map(|count| [("prepared", count), ("begun", count), ("waited for", count)]);
     assert_eq!(order, expected.concat());
 }

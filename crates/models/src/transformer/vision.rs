@@ -1,12 +1,13 @@
 //! Vision transformers.
 
 use super::head::AttentionHead;
-use crate::encoder::{ImageEncoder, Started, image_batch, items_in_a_pass};
+use crate::encoder::{ImageBatch, ImageEncoder, Started, items_in_a_pass};
 use crate::error::ModelError;
+use crate::image_input::ImageInput;
 use crate::nn::{LayerNorm, Layers, Linear};
 use crate::weights::Weights;
 use sightline_model_folder::{ImagePooling, ImageSide, PositionResize, VisionTransformer as Description};
-use sightline_pictures::{PreparedPicture, Preprocessor};
+use sightline_pictures::PreparedPicture;
 use tch::{Device, Kind, Tensor};
 
 enum Pool {
@@ -27,7 +28,7 @@ pub(crate) struct VisionModel {
     layers: Layers,
     pool: Pool,
     projection: Option<Linear>,
-    preprocessor: Preprocessor,
+    input: ImageInput,
     dimension: usize,
     kind: Kind,
     device: Device,
@@ -94,7 +95,7 @@ impl VisionModel {
             layers,
             pool,
             projection,
-            preprocessor: Preprocessor::new(&side.preprocessing),
+            input: ImageInput::new(&side.preprocessing, device, kind)?,
             dimension: network.dimension() as usize,
             kind,
             device,
@@ -183,16 +184,13 @@ fn resized(table: &Tensor, network: &Description) -> Result<Tensor, ModelError> 
 }
 
 impl ImageEncoder for VisionModel {
-    fn start(&self, pictures: &[PreparedPicture]) -> Result<Started, ModelError> {
-        let _no_grad = tch::no_grad_guard();
+    fn prepare(&self, pictures: &[PreparedPicture]) -> Result<ImageBatch, ModelError> {
         let tokens = usize::try_from(self.grid[0] * self.grid[1]).unwrap_or(1);
-        let mut passes = Vec::new();
-        for some in pictures.chunks(items_in_a_pass(tokens, self.device)) {
-            let pixels = image_batch(&self.preprocessor, some, self.device, self.kind)?;
-            passes.push(self.forward(&pixels)?);
-        }
-        // Read at the end: a device computes one pass while the next is prepared here.
-        Ok(Started::passes(passes, pictures.len(), self.dimension))
+        ImageBatch::new(&self.input, pictures, items_in_a_pass(tokens, self.device))
+    }
+
+    fn start(&self, batch: ImageBatch) -> Result<Started, ModelError> {
+        batch.start(self.dimension, |pass| self.forward(&self.input.batch(pass)?))
     }
 
     fn dimension(&self) -> usize {

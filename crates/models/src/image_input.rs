@@ -1,0 +1,152 @@
+//! Prepared pictures as the network's input. The processor's are made of numbers where they are computed with; those of a device
+//! are prepared as bytes, beside what it computes, and looked up there: a quarter of the bytes to write and to copy.
+
+use crate::error::ModelError;
+use sightline_model_folder::ImagePreprocessing;
+use sightline_pictures::{PreparedPicture, Preprocessor};
+use tch::{Device, Kind, Tensor};
+
+/// Makes batches for one network.
+pub(crate) struct ImageInput {
+    preprocessor: Preprocessor,
+    device: Device,
+    kind: Kind,
+    lookup: Option<Lookup>,
+}
+
+/// What each byte becomes, on a device of its own.
+struct Lookup {
+    /// `[3 * 256]`.
+    table: Tensor,
+    /// Where each channel's part of that begins: `[1, 3, 1, 1]`.
+    channels: Tensor,
+}
+
+/// Pictures that go through a network together, as far as they can be prepared beside what its device computes.
+pub(crate) enum Pass {
+    Pictures(Vec<PreparedPicture>),
+    /// `[pictures, 3, height, width]`, in memory that the device copies from by itself.
+    Bytes(Tensor),
+}
+
+impl ImageInput {
+    /// Input on a device, in one kind of number.
+    pub(crate) fn new(spec: &ImagePreprocessing, device: Device, kind: Kind) -> Result<Self, ModelError> {
+        let preprocessor = Preprocessor::new(spec);
+        let lookup = match device.is_cuda() {
+            true => Some(Lookup::new(&preprocessor, device, kind)?),
+            false => None,
+        };
+        Ok(Self {
+            preprocessor,
+            device,
+            kind,
+            lookup,
+        })
+    }
+
+    /// Prepares what the device need not be waited for.
+    pub(crate) fn prepare(&self, pictures: &[PreparedPicture]) -> Result<Pass, ModelError> {
+        // What is filled up after normalising has values that no byte becomes.
+        if self.lookup.is_none() || !pictures.iter().all(|picture| self.preprocessor.is_full(picture)) {
+            return Ok(Pass::Pictures(pictures.to_vec()));
+        }
+        let mut batch = Tensor::f_zeros(self.shape(pictures.len()), (Kind::Uint8, Device::Cpu))?;
+        if self.device.is_cuda() {
+            batch = batch.f_pin_memory(self.device)?;
+        }
+        let places = values_of::<u8>(&mut batch).chunks_exact_mut(self.preprocessor.values());
+        for (picture, place) in pictures.iter().zip(places) {
+            self.preprocessor.write_bytes(picture, place)?;
+        }
+        Ok(Pass::Bytes(batch))
+    }
+
+    /// `[pictures, 3, height, width]` of normalised values, on the device.
+    pub(crate) fn batch(&self, pass: &Pass) -> Result<Tensor, ModelError> {
+        match (pass, &self.lookup) {
+            (Pass::Pictures(pictures), _) => self.written(pictures),
+            (Pass::Bytes(bytes), Some(lookup)) => lookup.values(bytes, self.device),
+            (Pass::Bytes(_), None) => Err(ModelError::Output { found: 0, expected: 1 }),
+        }
+    }
+
+    fn written(&self, pictures: &[PreparedPicture]) -> Result<Tensor, ModelError> {
+        let mut batch = Tensor::f_zeros(self.shape(pictures.len()), (Kind::Float, Device::Cpu))?;
+        let places = values_of::<f32>(&mut batch).chunks_exact_mut(self.preprocessor.values());
+        for (picture, place) in pictures.iter().zip(places) {
+            self.preprocessor.write(picture, place)?;
+        }
+        Ok(batch.f_to_device(self.device)?.f_to_kind(self.kind)?)
+    }
+
+    fn shape(&self, pictures: usize) -> [i64; 4] {
+        let [height, width] = self.preprocessor.size().map(i64::from);
+        [i64::try_from(pictures).unwrap_or(i64::MAX), 3, height, width]
+    }
+}
+
+impl Lookup {
+    fn new(preprocessor: &Preprocessor, device: Device, kind: Kind) -> Result<Self, ModelError> {
+        let table = Tensor::f_from_slice(preprocessor.table().as_flattened())?;
+        let channels = Tensor::f_from_slice(&[0_i32, 256, 512])?.f_reshape([1, 3, 1, 1])?;
+        Ok(Self {
+            table: table.f_to_device(device)?.f_to_kind(kind)?,
+            channels: channels.f_to_device(device)?,
+        })
+    }
+
+    fn values(&self, bytes: &Tensor, device: Device) -> Result<Tensor, ModelError> {
+        let there = bytes.f_to_device_(device, Kind::Uint8, device.is_cuda(), false)?;
+        let places = there.f_to_kind(Kind::Int)?.f_add_(&self.channels)?;
+        let values = self.table.f_index_select(0, &places.f_flatten(0, -1)?)?;
+        Ok(values.f_reshape(bytes.size())?)
+    }
+}
+
+/// What a tensor is made of.
+trait Value {}
+impl Value for f32 {}
+impl Value for u8 {}
+
+/// The memory of a contiguous tensor of this type on the processor that was made with values in it.
+fn values_of<T: Value>(tensor: &mut Tensor) -> &mut [T] {
+    #[expect(unsafe_code, reason = "tch gives tensors' memory as a pointer only")]
+    // SAFETY: so many values of the type are there, written when the tensor was made, as long as it is borrowed.
+    unsafe {
+        std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<T>(), tensor.numel())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::demo_model;
+    use sightline_pictures::Picture;
+
+    #[test]
+    fn values_that_a_device_looks_up_are_those_that_are_written_on_the_processor() {
+        let mut spec = demo_model().image.unwrap().preprocessing;
+        for flip in [false, true] {
+            spec.flip = flip;
+            for kind in [Kind::Float, Kind::BFloat16] {
+                let mut input = ImageInput::new(&spec, Device::Cpu, kind).unwrap();
+                let pictures: Vec<PreparedPicture> = [3_usize, 5]
+                    .map(|step| {
+                        let bytes = (0..300 * 280 * 3).map(|at| u8::try_from(at * step % 256).unwrap());
+                        input
+                            .preprocessor
+                            .prepare(&Picture::new(300, 280, bytes.collect()).unwrap())
+                    })
+                    .into();
+                let written = input.batch(&input.prepare(&pictures).unwrap()).unwrap();
+                input.lookup = Some(Lookup::new(&input.preprocessor, Device::Cpu, kind).unwrap());
+                let prepared = input.prepare(&pictures).unwrap();
+                assert!(matches!(prepared, Pass::Bytes(_)));
+                let found = input.batch(&prepared).unwrap();
+                assert_eq!((found.size(), found.kind()), (written.size(), written.kind()));
+                assert!(found.equal(&written), "flip: {flip}, {kind:?}");
+            }
+        }
+    }
+}
