@@ -6,16 +6,17 @@
 //! costs little, and is taken.
 
 use crate::collections::having;
-use crate::error::GatewayError;
-use crate::gateway::Shared;
+use crate::gateway;
 use crate::retrieval::{FieldQuery, vector_of};
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, IndexKind, RowId, VectorField};
-use sightline_index::{FieldSearch, Projection, VectorIndex};
+use sightline_index::{FieldSearch, IndexError, Projection, VectorIndex};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Stored vectors that are asked for. Ids are digests, so that the first ones are a sample by chance.
@@ -28,81 +29,111 @@ const HOLDS: Duration = Duration::from_secs(600);
 const WIDEST_GRAPH: u32 = 4096;
 /// The narrowest look that is tried.
 const NARROWEST: u32 = 1;
-/// Measurements that are kept.
-const MAX_KNOWN: usize = 256;
+/// Collections of which measurements are kept.
+const MAX_COLLECTIONS: usize = 256;
+/// Measurements of one collection that are kept.
+const MAX_FILTERS: usize = 64;
+/// Measurements at once: each is a few hundred searches.
+const AT_ONCE: usize = 2;
 
 /// Efforts, rising, and the recall that each reached.
-type Curve = Vec<(u32, f64)>;
+type Curve = Arc<[(u32, f64)]>;
 
-/// One measurement, done or under way.
+/// A measurement that is done or under way; none where there is too little to measure with, or the index is away.
+type Measuring = Shared<BoxFuture<'static, Option<Curve>>>;
+
+/// One measurement.
 #[derive(Debug)]
 struct Known {
-    description: CollectionDescription,
     since: Instant,
-    curve: Arc<OnceCell<Curve>>,
+    measuring: Measuring,
 }
 
-/// Collection, field, filter.
-type Key = (CollectionName, VectorField, Option<String>);
+/// What was measured on a collection, by field and filter.
+#[derive(Debug)]
+struct Measured {
+    description: CollectionDescription,
+    by: HashMap<(VectorField, Option<String>), Known>,
+}
 
 /// What was measured.
-#[derive(Debug, Default)]
-pub(crate) struct Efforts(Mutex<HashMap<Key, Known>>);
+#[derive(Debug)]
+pub(crate) struct Efforts {
+    known: Mutex<HashMap<CollectionName, Measured>>,
+    at_once: Arc<Semaphore>,
+}
+
+impl Default for Efforts {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            at_once: Arc::new(Semaphore::new(AT_ONCE)),
+        }
+    }
+}
 
 impl Efforts {
-    fn curve(
-        &self,
-        description: &CollectionDescription,
-        field: VectorField,
-        filter: Option<&Filter>,
-    ) -> Arc<OnceCell<Curve>> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        known.retain(|(name, ..), known| {
-            let is_same = *name != description.name || known.description == *description;
-            is_same && now.duration_since(known.since) < HOLDS
-        });
-        if known.len() >= MAX_KNOWN {
+    /// The measurement, begun where there is none. It goes on when its callers have gone, or those in a hurry would begin it
+    /// again and again.
+    fn measuring(&self, description: &CollectionDescription, measure: Measure) -> Measuring {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known
+            .get(&description.name)
+            .is_some_and(|of| of.description != *description)
+        {
+            known.remove(&description.name);
+        }
+        if known.len() >= MAX_COLLECTIONS && !known.contains_key(&description.name) {
             known.clear();
         }
-        let new = || Known {
+        let of = known.entry(description.name.clone()).or_insert_with(|| Measured {
             description: description.clone(),
-            since: now,
-            curve: Arc::default(),
+            by: HashMap::new(),
+        });
+        // One that came to nothing is tried again by whoever asks next.
+        of.by
+            .retain(|_, known| known.since.elapsed() < HOLDS && known.measuring.peek() != Some(&None));
+        let key = (measure.field, measure.filter.as_ref().map(ToString::to_string));
+        if let Some(known) = of.by.get(&key) {
+            return known.measuring.clone();
+        }
+        if of.by.len() >= MAX_FILTERS {
+            of.by.clear();
+        }
+        let at_once = Arc::clone(&self.at_once);
+        let measuring = async move {
+            let _place = at_once.acquire_owned().await.ok()?;
+            measure.curve().await
         };
-        let key = (description.name.clone(), field, filter.map(ToString::to_string));
-        let known = known.entry(key).or_insert_with(new);
-        Arc::clone(&known.curve)
+        let measuring = measuring.boxed().shared();
+        tokio::spawn(measuring.clone());
+        let since = Instant::now();
+        of.by.insert(
+            key,
+            Known {
+                since,
+                measuring: measuring.clone(),
+            },
+        );
+        measuring
     }
 
     /// Forgets what was measured on a collection that is no more.
     pub(crate) fn forget(&self, collection: &CollectionName) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|(name, ..), _| name != collection);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(collection);
     }
-}
-
-/// Why there is no measurement.
-#[derive(Debug)]
-enum Unmeasured {
-    /// There is too little to measure with.
-    TooFewRows,
-    /// Who measures is ending.
-    Interrupted,
-    Failed(GatewayError),
 }
 
 /// The least effort that reached the recall on each of the fields; none where the index looks at every vector anyway.
 pub(crate) async fn effort_for(
-    shared: &Shared,
+    shared: &gateway::Shared,
     description: &CollectionDescription,
     queries: &[FieldQuery],
     filter: Option<&Filter>,
     recall: f64,
-) -> Result<Option<u32>, GatewayError> {
-    let Some(widest) = widest(description.index) else {
-        return Ok(None);
-    };
+) -> Option<u32> {
+    let widest = widest(description.index)?;
     let mut wanted = NARROWEST;
     for FieldQuery { field, .. } in queries {
         let measure = Measure {
@@ -112,28 +143,11 @@ pub(crate) async fn effort_for(
             filter: filter.cloned(),
             widest,
         };
-        let curve = shared.efforts.curve(description, *field, filter);
-        let reached = match curve_of(curve, measure).await {
-            Ok(measured) => measured.into_iter().find(|(_, reached)| *reached >= recall),
-            Err(Unmeasured::TooFewRows | Unmeasured::Interrupted) => None,
-            Err(Unmeasured::Failed(error)) => return Err(error),
-        };
+        let curve = shared.efforts.measuring(description, measure).await;
+        let reached = curve.and_then(|curve| curve.iter().find(|(_, reached)| *reached >= recall).copied());
         wanted = wanted.max(reached.map_or(widest, |(effort, _)| effort));
     }
-    Ok(Some(wanted))
-}
-
-/// The measurement, made where there is none. It goes on when its caller has gone, or callers in a hurry would begin it again
-/// and again.
-async fn curve_of(curve: Arc<OnceCell<Curve>>, measure: Measure) -> Result<Curve, Unmeasured> {
-    if let Some(measured) = curve.get() {
-        return Ok(measured.clone());
-    }
-    let measuring = tokio::spawn(async move {
-        let measured = curve.get_or_try_init(|| measure.curve()).await;
-        measured.cloned()
-    });
-    measuring.await.unwrap_or(Err(Unmeasured::Interrupted))
+    Some(wanted)
 }
 
 /// The widest look of an index; none where every look is.
@@ -142,12 +156,6 @@ pub(crate) fn widest(index: IndexKind) -> Option<u32> {
         IndexKind::Flat => None,
         IndexKind::IvfFlat { nlist } | IndexKind::IvfSq8 { nlist } | IndexKind::IvfPq { nlist, .. } => Some(nlist),
         IndexKind::Hnsw { .. } | IndexKind::Diskann => Some(WIDEST_GRAPH),
-    }
-}
-
-impl From<GatewayError> for Unmeasured {
-    fn from(error: GatewayError) -> Self {
-        Self::Failed(error)
     }
 }
 
@@ -169,7 +177,18 @@ struct Look {
 }
 
 impl Measure {
-    async fn curve(&self) -> Result<Curve, Unmeasured> {
+    /// None where there is too little to measure with, or the index fails: then the search that follows says so.
+    async fn curve(&self) -> Option<Curve> {
+        match self.measured().await {
+            Ok(curve) => curve.map(Into::into),
+            Err(error) => {
+                tracing::warn!(collection = %self.collection, field = %self.field, %error, "recall by effort was not measured");
+                None
+            }
+        }
+    }
+
+    async fn measured(&self) -> Result<Option<Vec<(u32, f64)>>, IndexError> {
         let Self {
             collection,
             field,
@@ -185,9 +204,9 @@ impl Measure {
         let rows = self
             .index
             .scan(collection, Some(&condition), None, SAMPLE, Projection::WithVectors);
-        let rows = rows.await.map_err(GatewayError::from)?;
+        let rows = rows.await?;
         if rows.len() < SAMPLE {
-            return Err(Unmeasured::TooFewRows);
+            return Ok(None);
         }
         let mut sample = Vec::new();
         for row in rows {
@@ -195,14 +214,14 @@ impl Measure {
             if let Some(vector) = vector {
                 if sample.is_empty() && self.look(&vector, NARROWEST, &row.id).await?.exact {
                     // It looks at everything, whatever effort is asked for.
-                    return Ok(vec![(NARROWEST, 1.0)]);
+                    return Ok(Some(vec![(NARROWEST, 1.0)]));
                 }
                 let right = self.look(&vector, self.widest, &row.id).await?;
                 sample.push((row.id, vector, right.others));
             }
         }
         if sample.iter().all(|(_, _, right)| right.is_empty()) {
-            return Err(Unmeasured::TooFewRows);
+            return Ok(None);
         }
         let mut curve = Vec::new();
         let mut effort = NARROWEST;
@@ -222,10 +241,10 @@ impl Measure {
         }
         curve.push((self.widest, 1.0));
         tracing::info!(%collection, %field, ?curve, sample = sample.len(), "recall by effort was measured");
-        Ok(curve)
+        Ok(Some(curve))
     }
 
-    async fn look(&self, vector: &[f32], effort: u32, itself: &RowId) -> Result<Look, GatewayError> {
+    async fn look(&self, vector: &[f32], effort: u32, itself: &RowId) -> Result<Look, IndexError> {
         let search = FieldSearch {
             field: self.field,
             vector: vector.to_vec(),

@@ -148,7 +148,7 @@ impl Found {
 async fn find(shared: &Shared, query: &Query, description: &CollectionDescription) -> Result<Found, GatewayError> {
     let queries = queries(shared, query, description).await?;
     let effort = match query.options.recall_target {
-        Some(recall) => effort_for(shared, description, &queries, query.filter.as_ref(), recall).await?,
+        Some(recall) => effort_for(shared, description, &queries, query.filter.as_ref(), recall).await,
         None => query.effort,
     };
     let after = query.options.page.as_ref().and_then(|page| page.after.as_ref());

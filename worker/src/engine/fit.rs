@@ -62,7 +62,8 @@ impl Fit {
             return;
         }
         if took > LONGEST {
-            inner.size = (inner.size / 2).max(1);
+            // Others of the same size are under way: together they halve it once.
+            inner.size = inner.size.min(items / 2).max(1);
             inner.full_batches = 0;
             return;
         }
@@ -112,7 +113,8 @@ mod tests {
         fit.worked(4, LONGEST.mul_f64(0.6));
         assert_eq!(fit.size(), 4, "twice as many would take too long");
         fit.worked(4, LONGEST * 2);
-        assert_eq!(fit.size(), 2);
+        fit.worked(4, LONGEST * 2);
+        assert_eq!(fit.size(), 2, "two batches that went at once halve it once");
         fit.worked(2, LONGEST * 9);
         fit.worked(1, LONGEST * 9);
         assert_eq!(fit.size(), 1);
