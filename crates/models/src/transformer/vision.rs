@@ -30,7 +30,6 @@ pub(crate) struct VisionModel {
     projection: Option<Linear>,
     input: ImageInput,
     dimension: usize,
-    kind: Kind,
     device: Device,
 }
 
@@ -97,7 +96,6 @@ impl VisionModel {
             projection,
             input: ImageInput::new(&side.preprocessing, device, kind)?,
             dimension: network.dimension() as usize,
-            kind,
             device,
         })
     }
