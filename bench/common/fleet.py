@@ -58,6 +58,10 @@ class Cost(NamedTuple):
         }
 
 
+def new_collection() -> str:
+    return f"bench_{uuid.uuid4().hex[:12]}"
+
+
 class Fleet:
     """Services with a state root of their own. Where something fails, `Processes` ends them."""
 
@@ -104,9 +108,16 @@ class Fleet:
             self._asked.append(Service(address, "sightline.v1.Worker"))
         self._began_mib = sum(self.peaks().values())
 
-    def run(self, dataset: Dict[str, Any], model: str, expected: int, **spec: Any) -> Cost:
-        """Does a run into a collection of its own, which is dropped after it; every item has to be indexed."""
-        collection = f"bench_{uuid.uuid4().hex[:12]}"
+    def warm_run(self, dataset: Dict[str, Any], model: str, expected: int) -> str:
+        """Does a run that makes a collection and has the model compute its first batches; gives the collection's name."""
+        collection = new_collection()
+        self.run(dataset, model, expected, into=collection, keep=True)
+        return collection
+
+    def run(self, dataset: Dict[str, Any], model: str, expected: int, into: str = "", keep: bool = False, **spec: Any) -> Cost:
+        """Does a run into a collection, one of its own where none is named, which is dropped after it unless it is kept; every
+        item has to be indexed."""
+        collection = into or new_collection()
         whole = {"kind": "EMBED", "dataset": dataset, "collection": f"collections/{collection}",
                  "model": model, "fields": ["image_embedding"], **spec}
         engines, done = self._engines(), stages.totals(self._statuses())
@@ -121,7 +132,8 @@ class Fleet:
             raise SystemExit(f"bench: an engine was started anew during the run, so that what it took is not known: see the "
                              f"logs of {self._name}")
         peaks, statuses = self.peaks(), self._reported(expected + rows(done))
-        drop(self._index, collection)
+        if not keep:
+            drop(self._index, collection)
         spent = {name: after[name] - before.get(name, 0.0) for name in after}
         own = {name: spent.pop(name) for name in ("supervisor", "engine", "coordinator")}
         limits = max(int(status["bytes_limit"]) for status in statuses) / MIB

@@ -23,7 +23,7 @@ import sys
 import time
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import clients
 import boto3
@@ -39,8 +39,24 @@ from variants import ENVIRONMENTS, PASSIVE, SIZES, Variant, search, whole_batche
 OUT = clients.REPOSITORY / "target/bench"
 WORK = OUT / "ingest"
 PIPELINE = Path(__file__).with_name("pipeline.py")
-# Pictures of a decode-bound case.
-DECODED = {"png_1024_grey": 400, "jpeg_12_megapixel": 80}
+
+
+class Decoded(NamedTuple):
+    """A case that decodes: which pictures, how many, and how exactly."""
+
+    kind: str
+    items: int
+    decode: str = "exact"
+
+
+DECODED = {
+    "png_1024_grey": Decoded("png_1024_grey", 400),
+    "jpeg_12_megapixel": Decoded("jpeg_12_megapixel", 80),
+    # Scaled while it is decoded, which exact pixels do not allow.
+    "jpeg_12_megapixel_fast": Decoded("jpeg_12_megapixel", 80, "fast"),
+}
+# Pictures of the run before the one that is measured.
+WARM = 32
 TINY = "vit-tiny"
 MODEL = "vit-base-patch16"
 
@@ -55,15 +71,25 @@ class Bench:
         self.client = boto3.client("s3", endpoint_url=os.environ["SIGHTLINE_TEST_S3_ENDPOINT"],
                                    config=Config(s3={"addressing_style": "path"}))
 
-    def ours(self, model: str, prefix: str, items: int, precision: str = "auto") -> Cost:
-        """A worker of its own, so that each round's peak is its own."""
+    def ours(self, model: str, prefix: str, items: int, **settings: str) -> Cost:
+        """A worker of its own, so that each round's peak is its own. As Python's, its collection is there before, and its model
+        has computed."""
         with Fleet(self.processes, self.index) as fleet:
-            threads = {"SIGHTLINE_MODEL__THREADS": str(self.options.threads), "SIGHTLINE_MODEL__PRECISION": precision}
+            of_model = {"threads": str(self.options.threads), **settings}
+            environment = {f"SIGHTLINE_MODEL__{key.upper()}": value for key, value in of_model.items()}
             name = f"{model}-{uuid.uuid4().hex[:8]}"
-            fleet.add_worker(inputs.folder_of(model, WORK / "models"), name, **threads)
+            fleet.add_worker(inputs.folder_of(model, WORK / "models"), name, **environment)
             fleet.ready()
-            dataset = {"name": "bench", "root": f"s3://{self.bucket}/{prefix}", "prefix": {}}
-            return fleet.run(dataset, name, items)
+            collection = fleet.warm_run(self.dataset(f"{prefix}-warm"), name, WARM)
+            return fleet.run(self.dataset(prefix), name, items, into=collection)
+
+    def dataset(self, prefix: str) -> Dict[str, Any]:
+        return {"name": prefix, "root": f"s3://{self.bucket}/{prefix}", "prefix": {}}
+
+    def put(self, prefix: str, files: List[bytes], items: int) -> None:
+        """The pictures that are measured, and a few of them to begin with."""
+        objects.put(self.client, self.bucket, prefix, files, items)
+        objects.put(self.client, self.bucket, f"{prefix}-warm", files, WARM)
 
     def limit(self, precision: str) -> Dict[str, float]:
         """The model alone on ready pictures: images a second, and processor seconds an image."""
@@ -129,7 +155,7 @@ def headline(bench: Bench) -> Dict[str, Any]:
     items, few = whole_batches(options.items), whole_batches(options.items // 4)
     files = inputs.pictures(inputs.KINDS["jpeg_500x375"])
     for prefix, count in (("photos", items), ("photos-few", few)):
-        objects.put(bench.client, bench.bucket, prefix, files, count)
+        bench.put(prefix, files, count)
     tell(f"{items} pictures, {few} to try variants on: multiples of every variant's batch")
     variants: Dict[str, Any] = {}
     chosen = {precision: bench.best(precision, "photos-few", few, variants) for precision in ("f32", "bf16")}
@@ -140,7 +166,7 @@ def headline(bench: Bench) -> Dict[str, Any]:
         turn = {
             "limit": bench.limit(default), "worker": bench.ours(MODEL, "photos", items),
             f"python_{default}": bench.python(default, chosen[default], "photos", items),
-            f"limit_{other}": bench.limit(other), f"worker_{other}": bench.ours(MODEL, "photos", items, other),
+            f"limit_{other}": bench.limit(other), f"worker_{other}": bench.ours(MODEL, "photos", items, precision=other),
             f"python_{other}": bench.python(other, chosen[other], "photos", items),
         }
         rounds.append(turn)
@@ -201,13 +227,13 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
     }
 
 
-def decoding(bench: Bench, name: str, items: int) -> Dict[str, Any]:
+def decoding(bench: Bench, name: str, case: Decoded) -> Dict[str, Any]:
     """A case that decodes: images per processor second of the whole worker, and of Pillow that decodes and resizes alone."""
-    files = inputs.pictures(inputs.KINDS[name])
-    objects.put(bench.client, bench.bucket, name, files, items)
+    files, items = inputs.pictures(inputs.KINDS[case.kind]), max(4, int(case.items * bench.options.decode_share))
+    bench.put(name, files, items)
     costs, pillow = [], []
     for _ in range(bench.options.rounds):
-        costs.append(bench.ours(TINY, name, items))
+        costs.append(bench.ours(TINY, name, items, decode=case.decode))
         pillow.append(inputs.pillow_seconds(files, max(2, items // 4)))
     ours, theirs = statistics.median(map(processor, costs)), statistics.median(pillow)
     tell(f"{name}: {1 / ours:.1f} images a processor second, Pillow {1 / theirs:.1f}")
@@ -236,10 +262,9 @@ def main() -> int:
     with Processes(WORK / "logs") as processes:
         bench = Bench(options, processes)
         report = headline(bench) if "headline" in options.cases.split(",") else {}
-        for name, items in DECODED.items():
-            if name not in options.cases.split(","):
-                continue
-            report[name] = decoding(bench, name, max(4, int(items * options.decode_share)))
+        for name, case in DECODED.items():
+            if name in options.cases.split(","):
+                report[name] = decoding(bench, name, case)
     (OUT / "ingest.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(report, indent=2))
     return 0
