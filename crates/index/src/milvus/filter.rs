@@ -55,8 +55,12 @@ impl Expression {
         }
     }
 
-    /// The text, if the engine can read its plan.
+    /// The text, if the engine can read it and its plan.
     pub(super) fn checked(self) -> Result<String, String> {
+        // Milvus's literals escape them. milvus-lite refuses most such texts, and fails over some.
+        if self.text.contains(['\n', '\r']) {
+            return Err("a value in the filter has a line break, which milvus-lite has no way to write".into());
+        }
         if self.levels > MAX_LEVELS {
             return Err(format!(
                 "the filter is nested {} levels deep, and Milvus reads {MAX_LEVELS}: write it flatter",
@@ -162,7 +166,7 @@ pub(super) fn literal(text: &str, dialect: Dialect) -> String {
     match dialect {
         // Milvus knows the escapes of Go, of which those of JSON are a part.
         Dialect::Milvus => serde_json::Value::from(text).to_string(),
-        // milvus-lite knows these two only; a line break it refuses.
+        // milvus-lite knows these two only; [`Expression::checked`] refuses line breaks.
         Dialect::Lite => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
     }
 }
