@@ -42,6 +42,9 @@ type Curve = Arc<[(u32, f64)]>;
 /// A measurement that is done or under way; none where there is too little to measure with, or the index is away.
 type Measuring = Shared<BoxFuture<'static, Option<Curve>>>;
 
+/// A field, and the filter's text.
+type LookedAt = (VectorField, Option<String>);
+
 /// One measurement.
 #[derive(Debug)]
 struct Known {
@@ -49,11 +52,11 @@ struct Known {
     measuring: Measuring,
 }
 
-/// What was measured on a collection, by field and filter.
+/// What was measured on a collection.
 #[derive(Debug)]
 struct Measured {
     description: CollectionDescription,
-    by: HashMap<(VectorField, Option<String>), Known>,
+    by: HashMap<LookedAt, Known>,
 }
 
 /// What was measured.
@@ -75,7 +78,12 @@ impl Default for Efforts {
 impl Efforts {
     /// The measurement, begun where there is none. It goes on when its callers have gone, or those in a hurry would begin it
     /// again and again.
-    fn measuring(&self, description: &CollectionDescription, measure: Measure) -> Measuring {
+    fn measuring(
+        &self,
+        description: &CollectionDescription,
+        looked_at: LookedAt,
+        measure: impl FnOnce() -> Measure,
+    ) -> Measuring {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known
             .get(&description.name)
@@ -93,14 +101,14 @@ impl Efforts {
         // One that came to nothing is tried again by whoever asks next.
         of.by
             .retain(|_, known| known.since.elapsed() < HOLDS && known.measuring.peek() != Some(&None));
-        let key = (measure.field, measure.filter.as_ref().map(ToString::to_string));
-        if let Some(known) = of.by.get(&key) {
+        if let Some(known) = of.by.get(&looked_at) {
             return known.measuring.clone();
         }
         if of.by.len() >= MAX_FILTERS {
             of.by.clear();
         }
         let at_once = Arc::clone(&self.at_once);
+        let measure = measure();
         let measuring = async move {
             let _place = at_once.acquire_owned().await.ok()?;
             measure.curve().await
@@ -109,7 +117,7 @@ impl Efforts {
         tokio::spawn(measuring.clone());
         let since = Instant::now();
         of.by.insert(
-            key,
+            looked_at,
             Known {
                 since,
                 measuring: measuring.clone(),
@@ -136,14 +144,15 @@ pub(crate) async fn effort_for(
     let widest = widest(description.index)?;
     let mut wanted = NARROWEST;
     for FieldQuery { field, .. } in queries {
-        let measure = Measure {
+        let measure = || Measure {
             index: Arc::clone(&shared.index),
             collection: description.name.clone(),
             field: *field,
             filter: filter.cloned(),
             widest,
         };
-        let curve = shared.efforts.measuring(description, measure).await;
+        let looked_at = (*field, filter.map(ToString::to_string));
+        let curve = shared.efforts.measuring(description, looked_at, measure).await;
         let reached = curve.and_then(|curve| curve.iter().find(|(_, reached)| *reached >= recall).copied());
         wanted = wanted.max(reached.map_or(widest, |(effort, _)| effort));
     }

@@ -60,6 +60,7 @@ impl Picture {
 
 impl Example {
     /// "Like this picture".
+    #[cfg(any(feature = "local", test))]
     pub(crate) fn picture(picture: Picture) -> Self {
         Self {
             input: Input::Picture(picture),
@@ -68,6 +69,7 @@ impl Example {
     }
 
     /// "Like these words".
+    #[cfg(any(feature = "local", test))]
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self {
             input: Input::Text(text.into()),

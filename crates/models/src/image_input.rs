@@ -15,7 +15,7 @@ pub(crate) struct ImageInput {
 }
 
 /// What each byte becomes, on a device of its own.
-struct Lookup {
+pub(crate) struct Lookup {
     /// `[3 * 256]`.
     table: Tensor,
     /// Where each channel's part of that begins: `[1, 3, 1, 1]`.
@@ -25,8 +25,11 @@ struct Lookup {
 /// Pictures that go through a network together, as far as they can be prepared beside what its device computes.
 pub(crate) enum Pass {
     Pictures(Vec<PreparedPicture>),
-    /// `[pictures, 3, height, width]`, in memory that the device copies from by itself.
-    Bytes(Tensor),
+    Bytes {
+        /// `[pictures, 3, height, width]`, in memory that the device copies from by itself.
+        bytes: Tensor,
+        lookup: Lookup,
+    },
 }
 
 impl ImageInput {
@@ -48,26 +51,29 @@ impl ImageInput {
     /// Prepares what the device need not be waited for.
     pub(crate) fn prepare(&self, pictures: &[PreparedPicture]) -> Result<Pass, ModelError> {
         // What is filled up after normalising has values that no byte becomes.
-        if self.lookup.is_none() || !pictures.iter().all(|picture| self.preprocessor.is_full(picture)) {
+        let all_bytes = || pictures.iter().all(|picture| self.preprocessor.is_full(picture));
+        let Some(lookup) = self.lookup.as_ref().filter(|_| all_bytes()) else {
             return Ok(Pass::Pictures(pictures.to_vec()));
-        }
-        let mut batch = Tensor::f_zeros(self.shape(pictures.len()), (Kind::Uint8, Device::Cpu))?;
+        };
+        let mut bytes = Tensor::f_zeros(self.shape(pictures.len()), (Kind::Uint8, Device::Cpu))?;
         if self.device.is_cuda() {
-            batch = batch.f_pin_memory(self.device)?;
+            bytes = bytes.f_pin_memory(self.device)?;
         }
-        let places = values_of::<u8>(&mut batch).chunks_exact_mut(self.preprocessor.values());
+        let places = values_of::<u8>(&mut bytes).chunks_exact_mut(self.preprocessor.values());
         for (picture, place) in pictures.iter().zip(places) {
             self.preprocessor.write_bytes(picture, place)?;
         }
-        Ok(Pass::Bytes(batch))
+        Ok(Pass::Bytes {
+            bytes,
+            lookup: lookup.shallow_clone(),
+        })
     }
 
     /// `[pictures, 3, height, width]` of normalised values, on the device.
     pub(crate) fn batch(&self, pass: &Pass) -> Result<Tensor, ModelError> {
-        match (pass, &self.lookup) {
-            (Pass::Pictures(pictures), _) => self.written(pictures),
-            (Pass::Bytes(bytes), Some(lookup)) => lookup.values(bytes, self.device),
-            (Pass::Bytes(_), None) => Err(ModelError::Output { found: 0, expected: 1 }),
+        match pass {
+            Pass::Pictures(pictures) => self.written(pictures),
+            Pass::Bytes { bytes, lookup } => lookup.values(bytes, self.device),
         }
     }
 
@@ -94,6 +100,14 @@ impl Lookup {
             table: table.f_to_device(device)?.f_to_kind(kind)?,
             channels: channels.f_to_device(device)?,
         })
+    }
+
+    /// The same tensors, not copies of them.
+    fn shallow_clone(&self) -> Self {
+        Self {
+            table: self.table.shallow_clone(),
+            channels: self.channels.shallow_clone(),
+        }
     }
 
     fn values(&self, bytes: &Tensor, device: Device) -> Result<Tensor, ModelError> {
@@ -142,7 +156,7 @@ mod tests {
                 let written = input.batch(&input.prepare(&pictures).unwrap()).unwrap();
                 input.lookup = Some(Lookup::new(&input.preprocessor, Device::Cpu, kind).unwrap());
                 let prepared = input.prepare(&pictures).unwrap();
-                assert!(matches!(prepared, Pass::Bytes(_)));
+                assert!(matches!(prepared, Pass::Bytes { .. }));
                 let found = input.batch(&prepared).unwrap();
                 assert_eq!((found.size(), found.kind()), (written.size(), written.kind()));
                 assert!(found.equal(&written), "flip: {flip}, {kind:?}");
