@@ -1,6 +1,7 @@
 //! A coordinator put together: planning loop, tracker and gRPC service over the seams that it is given.
 
 use crate::dead_letters::DeadLetters;
+use crate::hints;
 use crate::lost_links::LostLinks;
 use crate::metrics::CoordinatorMetrics;
 use crate::plan_loop::{self, PlanLoop};
@@ -9,8 +10,9 @@ use crate::resume::resume_unfinished;
 use crate::service::CoordinatorService;
 use crate::split::Splitter;
 use crate::tracker::Tracker;
-use crate::waiting::{self, Waiting};
-use sightline_core::Clock;
+use crate::waiting::Waiting;
+use sightline_core::message::queues;
+use sightline_core::{Clock, WorkerReport};
 use sightline_index::LazyIndex;
 use sightline_objects::Stores;
 use sightline_proto::v1::coordinator_server::CoordinatorServer;
@@ -149,11 +151,12 @@ impl Coordinator {
     /// # Errors
     /// When the queue refuses to be consumed for good.
     pub async fn plan(&self, shutdown: CancellationToken) -> Result<(), QueueError> {
-        let queue = Arc::clone(&self.seams.queue);
-        let listening = waiting::listen(Arc::clone(&queue), Arc::clone(&self.waiting), shutdown.clone());
+        let (queue, waiting) = (self.seams.queue.as_ref(), self.waiting.as_ref());
+        let hear = move |report: WorkerReport| async move { waiting.heard(report, Instant::now()) };
+        let listening = hints::listen(queue, queues::TOPIC_WORKERS, &shutdown, hear);
         let plan = PlanLoop {
             planner: Arc::clone(&self.planner),
-            queue,
+            queue: Arc::clone(&self.seams.queue),
             waiting: Arc::clone(&self.waiting),
             metrics: self.metrics.clone(),
             clock: Arc::clone(&self.seams.clock),

@@ -14,6 +14,7 @@ mod dead_letters;
 mod errors;
 mod failures;
 mod fan_out;
+mod hints;
 mod import_check;
 mod import_request;
 mod lost_links;

@@ -1,21 +1,16 @@
 //! What runs wait for, from hints: which workers live, what they say keeps them, and what kept this coordinator.
 
-use sightline_core::message::queues;
 use sightline_core::{ModelName, RunId, Timestamp, WorkerReport};
-use sightline_queue::{JobQueue, QueueError};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 /// A worker that was not heard of for so long is forgotten. Workers report every five seconds.
 const FORGET_AFTER: Duration = Duration::from_secs(16);
 /// What kept planning from going on is past after so long, twice as long as a link waits at most: another coordinator has
 /// taken it since, or would have noted the same here.
 const FORGET_PLANNING_AFTER: Duration = Duration::from_secs(120);
-/// How long to wait before listening again after the subscription failed.
-const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is known of who waits for what.
 #[derive(Debug, Default)]
@@ -84,34 +79,6 @@ impl Waiting {
 impl Kept {
     fn is_past(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.noted) >= FORGET_PLANNING_AFTER
-    }
-}
-
-/// Listens to workers until shutdown.
-pub(crate) async fn listen(queue: Arc<dyn JobQueue>, waiting: Arc<Waiting>, shutdown: CancellationToken) {
-    let listening = async {
-        loop {
-            if let Err(error) = listen_once(queue.as_ref(), &waiting).await {
-                tracing::debug!(%error, "listening to workers again");
-            }
-            tokio::time::sleep(LISTEN_AGAIN).await;
-        }
-    };
-    tokio::select! {
-        biased;
-        () = listening => {}
-        () = shutdown.cancelled() => {}
-    }
-}
-
-async fn listen_once(queue: &dyn JobQueue, waiting: &Waiting) -> Result<(), QueueError> {
-    let mut reports = queue.subscribe(queues::TOPIC_WORKERS).await?;
-    loop {
-        let body = reports.next().await?;
-        match serde_json::from_slice::<WorkerReport>(&body) {
-            Ok(report) => waiting.heard(report, Instant::now()),
-            Err(error) => tracing::debug!(%error, "a worker's report that cannot be read is left out"),
-        }
     }
 }
 
