@@ -12,7 +12,7 @@ use crate::split::Splitter;
 use crate::tracker::Tracker;
 use crate::waiting::Waiting;
 use sightline_core::message::queues;
-use sightline_core::{Clock, WorkerReport};
+use sightline_core::{Clock, DoneReport, WorkerReport};
 use sightline_index::LazyIndex;
 use sightline_objects::Stores;
 use sightline_proto::v1::coordinator_server::CoordinatorServer;
@@ -151,9 +151,11 @@ impl Coordinator {
     /// # Errors
     /// When the queue refuses to be consumed for good.
     pub async fn plan(&self, shutdown: CancellationToken) -> Result<(), QueueError> {
-        let (queue, waiting) = (self.seams.queue.as_ref(), self.waiting.as_ref());
-        let hear = move |report: WorkerReport| async move { waiting.heard(report, Instant::now()) };
-        let listening = hints::listen(queue, queues::TOPIC_WORKERS, &shutdown, hear);
+        let (queue, waiting, tracker) = (self.seams.queue.as_ref(), self.waiting.as_ref(), self.tracker.as_ref());
+        let of_worker = move |report: WorkerReport| async move { waiting.heard(report, Instant::now()) };
+        let to_workers = hints::listen(queue, queues::TOPIC_WORKERS, &shutdown, of_worker);
+        let of_shard = move |report: DoneReport| tracker.heard(report);
+        let to_results = hints::listen(queue, queues::TOPIC_DONE, &shutdown, of_shard);
         let plan = PlanLoop {
             planner: Arc::clone(&self.planner),
             queue: Arc::clone(&self.seams.queue),
@@ -164,7 +166,7 @@ impl Coordinator {
         let planning = plan_loop::run(Arc::new(plan), shutdown.clone());
         let burying = self.dead_letters.watch(&shutdown);
         let finding = self.lost_links.watch(&shutdown);
-        let ((), (), (), planned) = tokio::join!(listening, burying, finding, planning);
+        let ((), (), (), (), planned) = tokio::join!(to_workers, to_results, burying, finding, planning);
         planned
     }
 }

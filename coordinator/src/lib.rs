@@ -38,6 +38,7 @@ mod serve;
 mod service;
 mod shard_writer;
 mod split;
+mod told;
 mod tracker;
 mod verify;
 mod waiting;

@@ -5,7 +5,7 @@ use sightline_core::{
     FailureReason, ItemOutcome, Link, LinkId, MirrorDone, Outcome, OutcomeCounts, PlanComplete, PlanNode, RollUp,
     RollUpSums, RunDocument, ShardId, ShardResult, SkipReason, StopDocument, StopReason, Timestamp,
 };
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -302,6 +302,13 @@ impl RunProgress {
         let mut missing: Vec<_> = self.pieces.values().flat_map(Piece::missing_shards).cloned().collect();
         missing.sort_unstable();
         missing
+    }
+
+    /// Whether some shards of the tree have no result, and all of them are among these.
+    #[must_use]
+    pub(crate) fn misses_only(&self, shards: &HashSet<ShardId>) -> bool {
+        let mut missing = self.pieces.values().flat_map(Piece::missing_shards).peekable();
+        missing.peek().is_some() && missing.all(|shard| shards.contains(shard))
     }
 
     /// Shards of the tree with items that failed, in the order of their ids.

@@ -254,6 +254,7 @@ impl CoordinatorService {
                     let _told = states.send(Err(away.into())).await;
                     return;
                 }
+                () = self.tracker.all_told(&run) => {}
                 () = tokio::time::sleep(WATCH_INTERVAL) => {}
             }
         }

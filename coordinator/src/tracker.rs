@@ -2,8 +2,9 @@
 
 use crate::planner::describe;
 use crate::progress::{RunProgress, RunSnapshot};
+use crate::told::Told;
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{Clock, Link, LinkId, PlanNode, RunDocument, RunId, ShardId};
+use sightline_core::{Clock, DoneReport, Link, LinkId, PlanNode, RunDocument, RunId, ShardId};
 use sightline_queue::JobQueue;
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ pub(crate) struct Tracker {
     pub(crate) state: State,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) clock: Arc<dyn Clock>,
-    runs: Mutex<HashMap<RunId, Arc<Mutex<Tracked>>>>,
+    runs: Mutex<HashMap<RunId, Arc<KeptRun>>>,
     /// The shards of the run that they were asked of last.
     listed: Mutex<Option<ListedShards>>,
 }
@@ -39,6 +40,14 @@ struct ListedShards {
     /// How many nodes its tree had.
     nodes: usize,
     shards: Arc<Vec<ShardId>>,
+}
+
+/// A run in memory.
+#[derive(Debug)]
+struct KeptRun {
+    /// Beside the lock, which is held while the run is read: what is told meanwhile must not wait for that.
+    told: Told,
+    tracked: Mutex<Tracked>,
 }
 
 #[derive(Debug)]
@@ -160,10 +169,10 @@ impl Tracker {
     }
 
     async fn read<T>(&self, run: &RunId, reader: impl FnOnce(&RunProgress) -> T) -> Result<Option<T>, StateError> {
-        let Some(tracked) = self.tracked(run).await? else {
+        let Some(kept) = self.kept(run).await? else {
             return Ok(None);
         };
-        let mut tracked = tracked.lock().await;
+        let mut tracked = kept.tracked.lock().await;
         tracked.asked_at = Instant::now();
         // Shards in hand when a run is stopped still end, and count; results may come twice after that.
         let ended = tracked.progress.state().is_final() && tracked.progress.outstanding() == 0 && !tracked.cold;
@@ -172,7 +181,9 @@ impl Tracker {
         } else {
             reading_interval(tracked.reading_took)
         };
-        if tracked.read_at.is_none_or(|at| at.elapsed() >= interval) {
+        if tracked.read_at.is_none_or(|at| at.elapsed() >= interval) || kept.told.is_all(&tracked.progress) {
+            // Before it is read: what is told while that goes on may come too late for it.
+            kept.told.clear();
             let started = Instant::now();
             self.refresh(&mut tracked).await?;
             tracked.reading_took = started.elapsed();
@@ -186,18 +197,18 @@ impl Tracker {
     /// # Errors
     /// When the state cannot be read.
     pub(crate) async fn document(&self, run: &RunId) -> Result<Option<Arc<RunDocument>>, StateError> {
-        let Some(tracked) = self.tracked(run).await? else {
+        let Some(kept) = self.kept(run).await? else {
             return Ok(None);
         };
-        let document = Arc::clone(&tracked.lock().await.progress.document);
+        let document = Arc::clone(&kept.tracked.lock().await.progress.document);
         Ok(Some(document))
     }
 
     /// That a link has a node: what another coordinator would find by looking.
     pub(crate) async fn planned(&self, run: &RunId, digest: String, node: &PlanNode) {
-        let tracked = self.runs.lock().await.get(run).cloned();
-        if let Some(tracked) = tracked {
-            let mut tracked = tracked.lock().await;
+        let kept = self.runs.lock().await.get(run).cloned();
+        if let Some(kept) = kept {
+            let mut tracked = kept.tracked.lock().await;
             if tracked.cold || !tracked.progress.add_node(digest, node) {
                 tracked.read_at = None;
             }
@@ -206,15 +217,42 @@ impl Tracker {
 
     /// That something of a run changed: the next reading looks at once.
     pub(crate) async fn changed(&self, run: &RunId) {
-        let tracked = self.runs.lock().await.get(run).cloned();
-        if let Some(tracked) = tracked {
-            tracked.lock().await.read_at = None;
+        let kept = self.runs.lock().await.get(run).cloned();
+        if let Some(kept) = kept {
+            kept.tracked.lock().await.read_at = None;
         }
     }
 
-    async fn tracked(&self, run: &RunId) -> Result<Option<Arc<Mutex<Tracked>>>, StateError> {
-        if let Some(tracked) = self.runs.lock().await.get(run) {
-            return Ok(Some(Arc::clone(tracked)));
+    /// That a worker says of a shard that it has a result. Where that is all that the run misses, its next reading looks
+    /// at once, and those who wait for that are woken.
+    pub(crate) async fn heard(&self, report: DoneReport) {
+        let kept = self.runs.lock().await.get(&report.run).cloned();
+        let Some(kept) = kept else { return };
+        kept.told.add(report.shard);
+        // Who reads the run at this moment looks by itself when it waits again.
+        let tracked = kept.tracked.try_lock();
+        if tracked.is_ok_and(|tracked| kept.told.is_all(&tracked.progress)) {
+            kept.told.all.notify_waiters();
+        }
+    }
+
+    /// Waits until workers have told of results of all shards that a run misses.
+    pub(crate) async fn all_told(&self, run: &RunId) {
+        let kept = self.runs.lock().await.get(run).cloned();
+        let Some(kept) = kept else {
+            return std::future::pending().await;
+        };
+        // Before it is looked, so that nothing is told in between.
+        let all = kept.told.all.notified();
+        let is_all = kept.told.is_all(&kept.tracked.lock().await.progress);
+        if !is_all {
+            all.await;
+        }
+    }
+
+    async fn kept(&self, run: &RunId) -> Result<Option<Arc<KeptRun>>, StateError> {
+        if let Some(kept) = self.runs.lock().await.get(run) {
+            return Ok(Some(Arc::clone(kept)));
         }
         let Some(document) = self.state.run(run).await? else {
             return Ok(None);
@@ -227,12 +265,16 @@ impl Tracker {
             reading_took: Duration::ZERO,
             asked_at: Instant::now(),
         };
+        let fresh = KeptRun {
+            told: Told::default(),
+            tracked: Mutex::new(fresh),
+        };
         let mut runs = self.runs.lock().await;
         if runs.len() >= MAX_KEPT {
             forget_oldest(&mut runs);
         }
         Ok(Some(Arc::clone(
-            runs.entry(run.clone()).or_insert_with(|| Arc::new(Mutex::new(fresh))),
+            runs.entry(run.clone()).or_insert_with(|| Arc::new(fresh)),
         )))
     }
 }
@@ -260,11 +302,11 @@ pub(crate) fn listing_interval(listed: Option<(Instant, Duration)>) -> Duration 
     LISTING_INTERVAL.max(listed.map_or(Duration::ZERO, |(_, took)| took * 100))
 }
 
-fn forget_oldest(runs: &mut HashMap<RunId, Arc<Mutex<Tracked>>>) {
-    let age = |tracked: &Arc<Mutex<Tracked>>| tracked.try_lock().map(|tracked| tracked.asked_at).ok();
+fn forget_oldest(runs: &mut HashMap<RunId, Arc<KeptRun>>) {
+    let age = |kept: &Arc<KeptRun>| kept.tracked.try_lock().map(|tracked| tracked.asked_at).ok();
     let oldest = runs
         .iter()
-        .filter_map(|(run, tracked)| Some((age(tracked)?, run.clone())))
+        .filter_map(|(run, kept)| Some((age(kept)?, run.clone())))
         .min();
     if let Some((_, run)) = oldest {
         runs.remove(&run);
