@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 const CONCURRENT_LINKS: u16 = 6;
 /// How long a link waits that found its run's window full.
 const WINDOW_DELAY: Duration = Duration::from_secs(1);
-/// How long a run that is watched is left alone.
-const WATCH_DELAY: Duration = Duration::from_secs(2);
+/// How long a run that is watched is left alone: what it does at its end begins so much later.
+const WATCH_DELAY: Duration = Duration::from_secs(1);
 /// How long a message waits that only a newer coordinator knows.
 const HAND_BACK_DELAY: Duration = Duration::from_secs(15);
 /// How long a link waits at first after something was away; twice as long each time, up to the longest.
@@ -204,4 +204,25 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
         }
     }
     receipt.ack().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sightline_queue::QueueOptions;
+
+    #[test]
+    fn a_message_waits_no_longer_than_is_said_here() {
+        let steps = QueueOptions::default().delay_steps;
+        // A queue rounds up what is none of its steps.
+        for delay in [
+            WINDOW_DELAY,
+            WATCH_DELAY,
+            HAND_BACK_DELAY,
+            RETRY_DELAY,
+            LONGEST_RETRY_DELAY,
+        ] {
+            assert!(steps.contains(&delay), "{delay:?} is none of {steps:?}");
+        }
+    }
 }
