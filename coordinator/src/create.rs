@@ -7,11 +7,13 @@ use crate::planner::describe;
 use crate::publish::{publish_link, publish_watch};
 use crate::request::{self, Violations};
 use crate::service::CoordinatorService;
-use crate::tracker::unless_unreadable;
+use crate::tracker::{CONCURRENT_READS, unless_unreadable};
+use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::message::queues;
 use sightline_core::{Link, RunDocument, RunId, RunSpec};
 use sightline_proto::v1;
 use sightline_service::ServiceError;
+use sightline_state::StateError;
 use sightline_telemetry::current_traceparent;
 
 /// Who asks, until callers have identities.
@@ -138,15 +140,26 @@ impl CoordinatorService {
     async fn check_no_other(&self, run: &RunId, spec: &RunSpec) -> Result<(), ServiceError> {
         let mut after = None;
         loop {
-            let page = self.state.list_runs(after).await.map_err(state_error)?;
-            for other in page.runs.iter().filter(|other| *other != run) {
-                let document = unless_unreadable(other, self.tracker.document(other).await);
-                let Some(document) = document.map_err(state_error)? else {
+            let mut page = self.state.list_runs(after).await.map_err(state_error)?;
+            page.runs.retain(|other| other != run);
+            // Side by side: a coordinator that has just started knows none of them. And to the end before any is looked at, since
+            // a reading that nobody goes on with may hold what the others wait for.
+            let documents: Vec<_> = stream::iter(page.runs)
+                .map(|other| async move {
+                    let document = unless_unreadable(&other, self.tracker.document(&other).await)?;
+                    Ok::<_, StateError>((other, document))
+                })
+                .buffered(CONCURRENT_READS)
+                .try_collect()
+                .await
+                .map_err(state_error)?;
+            for (other, document) in documents {
+                let Some(document) = document else {
                     continue;
                 };
                 let same =
                     document.spec.dataset.name == spec.dataset.name && document.spec.collection == spec.collection;
-                if same && !self.fresh_snapshot(other).await?.state.is_final() {
+                if same && !self.fresh_snapshot(&other).await?.state.is_final() {
                     let message = format!(
                         "runs/{other} is working on dataset {} and collection {} already: wait for its end, or cancel it",
                         spec.dataset.name, spec.collection
