@@ -16,7 +16,7 @@ DEMO_DATA := .local/demo
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
 ## Set-up
 
@@ -108,7 +108,7 @@ faults-small: faults-binaries ## That the audit of faults can fail, and some fau
 			--items 160 --scale 0.1 --only 2,13,17 --report target/faults-small.json'
 
 .PHONY: up
-up: setup-test ## Start the real servers for tests by hand; then: eval "$$(deploy/dev/dev.py env)"
+up: setup-test ## Start the real servers for tests by hand; then: eval "$(deploy/dev/dev.py env)"
 	$(DEV) up rabbitmq milvus milvus-lite moto
 
 .PHONY: down
