@@ -78,7 +78,7 @@ pub(crate) enum ClientCommand {
     Import(Box<import::ImportArgs>),
     /// Create the run that a file describes, and watch it.
     Apply(apply::ApplyArgs),
-    /// Runs: list, get, watch, cancel, and what failed.
+    /// Runs: list, get, watch, cancel, retry, verify, resume, and what failed.
     #[command(subcommand)]
     Runs(runs::RunsCommand),
     // Its help, with the arithmetic, is that of its arguments.
@@ -86,7 +86,7 @@ pub(crate) enum ClientCommand {
     /// Items of a collection.
     #[command(subcommand)]
     Items(items::ItemsCommand),
-    /// Collections: list, get, delete.
+    /// Collections: list, get, create, count, export, delete; aliases; duplicates.
     #[command(subcommand)]
     Collections(collections::CollectionsCommand),
     /// A worker: what it does, and to stop it taking work.

@@ -73,7 +73,7 @@ pub(crate) struct ImportArgs {
     /// Items in a shard, the unit of work; 256 by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
     shard_items: Option<i32>,
-    /// End the run when so many items failed.
+    /// End the run when more items failed than this.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     max_failures: Option<i64>,
     /// Your name for this request: repeating it finds the run that it made. Random by default.

@@ -12,7 +12,7 @@ struct Args {
     #[command(flatten)]
     service: ServiceArgs,
     /// Address and port to listen on.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
     /// The model that encodes queries: its folder, or hf:ORG/NAME[@REVISION].
     #[arg(long, value_name = "MODEL")]

@@ -34,8 +34,8 @@ enum Command {
         /// Address and port to listen on.
         #[arg(long, value_name = "ADDRESS:PORT")]
         listen: Option<String>,
-        /// Folder of the model.
-        #[arg(long, value_name = "FOLDER")]
+        /// The model: its folder, or hf:ORG/NAME[@REVISION].
+        #[arg(long, value_name = "MODEL")]
         model: Option<String>,
     },
     /// Run an engine on stdin and stdout. Workers start it themselves.

@@ -48,7 +48,8 @@ pub(crate) struct ComputeArgs {
     /// auto, cpu or cuda:N.
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Auto)]
     pub(crate) device: DeviceChoice,
-    /// auto, f32, bf16 or f16. auto is bf16 where the device computes it natively, else f32: what workers do.
+    /// auto, f32, bf16 or f16. auto is what workers take: bf16 where the device computes it natively, f16 on other GPUs,
+    /// f32 on other processors.
     #[arg(long, value_name = "PRECISION", default_value_t = Precision::F32)]
     pub(crate) precision: Precision,
     /// Threads of the model on a processor; libtorch's choice by default.

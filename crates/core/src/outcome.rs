@@ -56,7 +56,7 @@ reasons! {
         SeveralFrames = "several_frames",
         /// A manifest's row cannot be understood.
         InvalidRow = "invalid_row",
-        /// Another row of the same shard has this key.
+        /// A row of the same page, which is planned at once, has this key already.
         DuplicateKey = "duplicate_key",
         /// A field is longer than the index takes.
         RowTooLarge = "row_too_large",
