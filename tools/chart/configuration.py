@@ -15,7 +15,7 @@ _HEAD = """# Configuration
 Every key of every service, as its binary lists it (`--list-keys`); `make chart-docs` makes this page.
 [operating.md](operating.md#configuration) says where keys are given and which place wins. A key's variable is its name in upper
 case after `SIGHTLINE_`, with `__` for each dot: `queue.url` is `SIGHTLINE_QUEUE__URL`. `sightline-worker encoder` takes the keys of
-every service but those of `s3`.
+every service but those of `s3` and `index`. A standalone's keys are not on this page: `sightline standalone --list-keys` prints them.
 """
 _TABLE = "| key | kind | default | meaning |\n|---|---|---|---|\n"
 # Keys that every service has in the same form.
@@ -28,7 +28,7 @@ def sections() -> Dict[str, List[keys.Key]]:
     shared = [key for key in listed[keys.SERVICES[0]] if all(key in others for others in listed.values())]
     titles = {service: f"sightline-{service}" for service in keys.SERVICES}
     for subcommand, words in keys.SUBCOMMANDS.items():
-        # It reads no object store: of the shared keys it has most, and the page says so.
+        # It reads neither object store nor index: of the shared keys it has most, and the page says so.
         listed[subcommand], titles[subcommand] = keys.of(subcommand), " ".join(words)
     return {_COMMON: shared, **{titles[service]: [key for key in found if key not in shared]
                                 for service, found in listed.items()}}
