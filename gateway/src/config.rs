@@ -68,7 +68,7 @@ pub struct ModelConfig {
     /// `auto`, `cpu` or `cuda:N`.
     pub device: String,
     /// How numbers are held while it computes: `auto`, `f32`, `bf16` or `f16`. `auto` is bf16 where the device computes
-    /// it natively, else f32.
+    /// it natively, f16 on other GPUs, and f32 on other processors.
     pub precision: String,
     /// Threads that the model computes with on a processor. More than one only helps large models on free cores:
     /// libtorch's threads spin while they wait for each other.

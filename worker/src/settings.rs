@@ -83,7 +83,7 @@ pub struct ModelSettings {
     /// The devices that a worker computes on, a model on each: `auto` for every CUDA device, or their numbers, `0,1`.
     pub devices: String,
     /// How numbers are held while it computes: `auto`, `f32`, `bf16` or `f16`. `auto` is bf16 where the device computes
-    /// it natively, else f32.
+    /// it natively, f16 on other GPUs, and f32 on other processors.
     pub precision: String,
     /// Threads that it computes with on a processor; 0 leaves it to libtorch.
     pub threads: u16,
