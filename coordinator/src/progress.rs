@@ -27,7 +27,7 @@ pub enum RunState {
     Succeeded,
     /// Every item ended, some failed.
     PartiallySucceeded,
-    /// Stopped by an error that concerns all items.
+    /// Stopped by an error that concerns all items or by too many failed ones, or its mirror was refused.
     Failed,
     /// Stopped by a caller.
     Cancelled,

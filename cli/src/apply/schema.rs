@@ -2,13 +2,18 @@
 
 use super::file::{API_VERSION, KIND, descriptor};
 use crate::error::CliError;
-use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor, Value as ProtoValue};
+use prost_reflect::{Cardinality, EnumValueDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value as ProtoValue};
 use serde_json::{Map, Value, json};
+use sightline_proto::v1::JobKind;
 
 /// The extension that says whether a caller gives a field.
 const BEHAVIOUR: &str = "google.api.field_behavior";
 const REQUIRED: i32 = 2;
 const OUTPUT_ONLY: i32 = 3;
+/// The enumeration of which not every word is served.
+const JOB_KIND: &str = "sightline.v1.JobKind";
+/// What coordinators refuse.
+const REFUSED: [JobKind; 2] = [JobKind::Caption, JobKind::Regions];
 
 /// The schema of a whole file.
 ///
@@ -83,12 +88,17 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Double | Kind::Float => json!({"type": "number"}),
         Kind::Enum(words) => {
             // Zero means "not given".
-            let given = words.values().filter(|value| value.number() != 0);
+            let given = words.values().filter(|value| value.number() != 0 && !is_refused(value));
             json!({"enum": given.map(|value| value.name().to_owned()).collect::<Vec<_>>()})
         }
         Kind::Message(message) => of_message(message),
         _ => json!({"type": "integer", "minimum": 0}),
     }
+}
+
+/// Whether coordinators refuse every run with this word.
+fn is_refused(word: &EnumValueDescriptor) -> bool {
+    word.parent_enum().full_name() == JOB_KIND && REFUSED.iter().any(|kind| kind.as_str_name() == word.name())
 }
 
 fn behaves(field: &FieldDescriptor, behaviour: i32) -> bool {
@@ -123,7 +133,6 @@ mod tests {
         let schema = of_run_files().unwrap();
         let spec = &schema["properties"]["spec"];
         assert_eq!(spec["required"], json!(["kind", "dataset", "collection"]));
-        assert_eq!(spec["properties"]["kind"]["enum"][0], "EMBED");
         assert_eq!(spec["properties"].get("parent_run"), None);
         let text = spec["properties"]["model"]["description"].as_str().unwrap();
         assert!(text.starts_with("The model, as the workers name it."), "{text}");
@@ -133,6 +142,15 @@ mod tests {
             dataset["properties"]["manifest"]["properties"]["columns"]["properties"]["attributes"]["type"],
             "array"
         );
+    }
+
+    #[test]
+    fn kinds_that_coordinators_refuse_are_not_in_the_schema() {
+        let schema = of_run_files().unwrap();
+        let properties = &schema["properties"]["spec"]["properties"];
+        assert_eq!(properties["kind"]["enum"], json!(["EMBED", "IMPORT"]));
+        let previews = &properties["previews"]["properties"];
+        assert_eq!(previews["format"]["enum"], json!(["JPEG", "PNG"]));
     }
 
     #[test]

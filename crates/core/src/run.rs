@@ -18,9 +18,9 @@ pub enum JobKind {
     Embed,
     /// Vectors were made elsewhere and are loaded.
     Import,
-    /// Captions are made by a model.
+    /// Captions are made by a model. Not served yet: coordinators refuse such runs.
     Caption,
-    /// Regions of pictures are found and embedded.
+    /// Regions of pictures are found and embedded. Not served yet: coordinators refuse such runs.
     Regions,
 }
 
@@ -297,10 +297,10 @@ pub struct RunSpec {
     pub shard_items: u32,
     /// Shards of this run that may be in the queue at once, or four for each worker where that is more.
     pub window_shards: u32,
-    /// Failed items after which the run stops itself; never where this is not given.
+    /// Failed items that the run allows: with more, it stops itself. No limit where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<u64>,
-    /// Share of failed items after which the run stops itself; never where this is not given.
+    /// Share of failed items that the run allows: with more, it stops itself. No limit where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failure_share: Option<Share>,
     /// Whether rows of the dataset that it holds no more are deleted at the end; they stay where this is not given.
