@@ -25,7 +25,7 @@ helm test sightline --namespace search
 ```
 
 [docs/kubernetes.md](../../docs/kubernetes.md) says how it works and what to decide. A wrong key or value is refused by
-name. The values files in [tests/chart/values](../../tests/chart/values) are examples that are tested.
+name. The values files in `tests/chart/values` of the repository are examples that are tested.
 
 ## Values
 

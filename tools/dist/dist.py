@@ -17,10 +17,12 @@ from pathlib import Path
 
 import bare
 import licences
+import links
 import versions
 from versions import REPO
 
 PROGRAMS = ["sightline", "sightline-coordinator", "sightline-worker", "sightline-gateway"]
+DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"]
 _LIBTORCH = REPO / ".local/libtorch"
 # Of the year 1980, where other archives begin.
 _TIME = 315532800
@@ -39,10 +41,11 @@ def pack(binaries: Path) -> Path:
         shutil.copy2(library, folder / "lib" / library.name)
     shutil.copytree(_LIBTORCH / "licenses", folder / "licenses/libtorch")
     (folder / "licenses/crates.txt").write_text(licences.of_crates())
-    for file in ("LICENSE", "README.md", "CHANGELOG.md"):
+    for file in ["LICENSE", *DOCUMENTS]:
         shutil.copy2(REPO / file, folder / file)
     for part in ("docs", "helm"):
         shutil.copytree(REPO / part, folder / part)
+    links.check(folder)
     tarball = folder.with_name(name + ".tar.gz")
     _archive(folder, tarball)
     shutil.rmtree(folder)
