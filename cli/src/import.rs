@@ -5,6 +5,7 @@ use crate::error::{CliError, Outcome};
 use crate::index::IndexArg;
 use crate::ingest::dataset::{below, columns, name_of, root_url};
 use crate::ingest::model::Model;
+use crate::ingest::shards::ShardArgs;
 use crate::ingest::{FieldArg, create, created, random_id};
 use crate::servers::Servers;
 use crate::text::resource;
@@ -67,12 +68,12 @@ pub(crate) struct ImportArgs {
     /// A fingerprint that the vectors of a side are declared to have, where the model's folder is not at hand.
     #[arg(long, value_name = "FIELD=HEX")]
     fingerprint: Vec<String>,
-    /// Index of a collection that is created: `IVF_FLAT,nlist=1024`, `HNSW,m=16,ef_construction=200`, `FLAT`, …
+    /// Index of a collection that is created: `IVF_FLAT,nlist=4096`, `HNSW,m=16,ef_construction=200`, `FLAT`, … By default
+    /// IVF_FLAT with 128 lists, which is meant for fewer than 100,000 rows.
     #[arg(long, value_name = "KIND[,NAME=N…]")]
     index: Option<IndexArg>,
-    /// Items in a shard, the unit of work; 256 by default.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    shard_items: Option<i32>,
+    #[command(flatten)]
+    shards: ShardArgs,
     /// End the run when more items failed than this.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..))]
     max_failures: Option<i64>,
@@ -116,7 +117,8 @@ async fn spec(args: &ImportArgs) -> Result<v1::RunSpec, CliError> {
         fingerprints: model.fingerprints,
         fields,
         index: args.index.as_ref().map(IndexArg::to_api),
-        shard_items: args.shard_items.unwrap_or_default(),
+        shard_items: args.shards.shard_items.unwrap_or_default(),
+        window_shards: args.shards.window_shards.unwrap_or_default(),
         max_failures: args.max_failures.unwrap_or_default(),
         ..v1::RunSpec::default()
     })
@@ -204,4 +206,26 @@ fn dataset(args: &ImportArgs) -> Result<v1::Dataset, CliError> {
         source: Some(source),
         root,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: ImportArgs,
+    }
+
+    #[tokio::test]
+    async fn window_and_index_reach_the_specification() {
+        let given = "import --root s3://bucket/a --table t.csv --image-array i.npy --collection a --window-shards 400 \
+                     --index HNSW,m=32";
+        let program = Program::try_parse_from(given.split_whitespace()).unwrap();
+        let asked = spec(&program.args).await.unwrap();
+        assert_eq!(asked.window_shards, 400);
+        assert_eq!(asked.index.unwrap().m, 32);
+    }
 }

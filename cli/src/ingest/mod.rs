@@ -5,9 +5,11 @@ mod limit;
 pub(crate) mod model;
 mod preview;
 mod previews;
+pub(crate) mod shards;
 
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
+use crate::index::IndexArg;
 use crate::servers::Servers;
 use crate::text::{id_of, resource};
 use crate::{json, watch};
@@ -17,6 +19,7 @@ use limit::{FailureLimit, Percent};
 use model::Model;
 use previews::PreviewArgs;
 use rand::RngCore;
+use shards::ShardArgs;
 use sightline_core::VectorField;
 use sightline_model_folder::Decode;
 use sightline_proto::v1;
@@ -49,9 +52,12 @@ pub(crate) struct IngestArgs {
     /// Fill only these vector fields; all that the model has by default.
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     fields: Vec<FieldArg>,
-    /// Items in a shard, the unit of work; 256 by default.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    shard_items: Option<i32>,
+    /// Index of a collection that is created: `IVF_FLAT,nlist=4096`, `HNSW,m=16,ef_construction=200`, `FLAT`, … By default
+    /// IVF_FLAT with 128 lists, which is meant for fewer than 100,000 rows.
+    #[arg(long, value_name = "KIND[,NAME=N…]")]
+    index: Option<IndexArg>,
+    #[command(flatten)]
+    shards: ShardArgs,
     /// End the run when more items failed than this: a number, or a share such as 5%.
     #[arg(long, value_name = "N|P%")]
     max_failures: Option<FailureLimit>,
@@ -154,7 +160,9 @@ async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
         model: name,
         fingerprints,
         fields: args.fields.iter().map(|field| field.name()).collect(),
-        shard_items: args.shard_items.unwrap_or_default(),
+        index: args.index.as_ref().map(IndexArg::to_api),
+        shard_items: args.shards.shard_items.unwrap_or_default(),
+        window_shards: args.shards.window_shards.unwrap_or_default(),
         max_failures,
         max_failure_share,
         previews: args.previews.to_api(),
@@ -168,4 +176,50 @@ pub(crate) fn random_id() -> String {
     let mut bits = [0; 16];
     rand::rng().fill_bytes(&mut bits);
     bits.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: IngestArgs,
+    }
+
+    fn parse(more: &[&str]) -> Result<IngestArgs, clap::Error> {
+        let usual = ["ingest", "--root", "s3://bucket/a", "--collection", "a", "--model", "m"];
+        Program::try_parse_from(usual.iter().chain(more)).map(|program| program.args)
+    }
+
+    #[tokio::test]
+    async fn shards_window_and_index_reach_the_specification_and_are_the_coordinators_choice_where_not_given() {
+        let given = [
+            "--shard-items",
+            "64",
+            "--window-shards",
+            "400",
+            "--index",
+            "ivf_flat,nlist=4096",
+        ];
+        let asked = spec(&parse(&given).unwrap()).await.unwrap();
+        assert_eq!((asked.shard_items, asked.window_shards), (64, 400));
+        let index = asked.index.unwrap();
+        assert_eq!((index.r#type.as_str(), index.nlist), ("IVF_FLAT", 4096));
+        let usual = spec(&parse(&[]).unwrap()).await.unwrap();
+        assert_eq!((usual.shard_items, usual.window_shards, usual.index), (0, 0, None));
+    }
+
+    #[test]
+    fn a_window_or_an_index_that_makes_no_sense_is_refused() {
+        for wrong in [
+            ["--window-shards", "0"],
+            ["--window-shards", "100001"],
+            ["--index", "IVF_FLAT,lists=3"],
+        ] {
+            assert!(parse(&wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

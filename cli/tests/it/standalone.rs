@@ -34,7 +34,11 @@ fn pictures_are_indexed_searched_listed_and_deleted() {
     let model = model();
     let server = Server::start(data.path(), Some(&model));
 
-    let ran = server.run(&ingest(pictures.path(), &model, &["--json"]));
+    let ran = server.run(&ingest(
+        pictures.path(),
+        &model,
+        &["--json", "--window-shards", "2", "--index", "IVF_FLAT,nlist=1024"],
+    ));
     assert_eq!(ran.code, 3, "{}{}", ran.out, ran.err);
     let states = ran.json();
     let last = states.last().unwrap();
@@ -78,6 +82,7 @@ fn pictures_are_indexed_searched_listed_and_deleted() {
         (&30.into(), &30.into()),
         "{collection}"
     );
+    assert_eq!(collection["index"], "IVF_FLAT nlist=1024");
     let status = server.run(&["worker", "status", "--json"]).json().remove(0);
     let top = server
         .run(&["top", "--readings", "2", "--interval", "1", "--json"])
