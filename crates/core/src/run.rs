@@ -290,7 +290,7 @@ pub struct RunSpec {
     /// Vector fields that are filled; the model's all where this is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<VectorField>,
-    /// Index of a collection that this run creates; by size where it is not given.
+    /// Index of a collection that this run creates; that of few rows ([`IndexKind::by_size`]) where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub index: Option<IndexKind>,
     /// Items in a shard, 1 to 10,000.
