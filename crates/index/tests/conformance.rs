@@ -18,6 +18,7 @@ async fn embedded(fields: &[VectorField]) -> Subject {
     let address = format!("sqlite:{}", folder.path().join("new/index.db").display());
     Subject {
         index: open(&address, &OpenOptions::default()).await.unwrap(),
+        elsewhere: open(&address, &OpenOptions::default()).await.unwrap(),
         fields: fields.into(),
         aliases: true,
         line_breaks_in_filters: true,
@@ -31,6 +32,7 @@ async fn server(variable: &str, fields: &[VectorField]) -> Subject {
     });
     Subject {
         index: open(&address, &OpenOptions::default()).await.unwrap(),
+        elsewhere: open(&address, &OpenOptions::default()).await.unwrap(),
         fields: fields.into(),
         aliases: true,
         line_breaks_in_filters: true,

@@ -2,7 +2,7 @@
 
 use super::{Subject, fixture};
 use crate::{FieldSearch, IndexError, Projection};
-use sightline_core::{Canary, IndexKind, Row, VectorField};
+use sightline_core::{Canary, CollectionDescription, IndexKind, Row, VectorField};
 
 pub async fn a_collection_is_created_once_and_the_same_again_changes_nothing(subject: &Subject) {
     let description = subject.create(4).await;
@@ -122,4 +122,94 @@ pub async fn dropping_what_is_not_there_is_no_error(subject: &Subject) {
     subject.index.upsert(&other.name, &[row]).await.unwrap();
     assert_eq!(subject.index.count(&other.name, None).await.unwrap(), 1);
     subject.drop(&other.name).await;
+}
+
+/// What collections of these fields and dimensions there are under one name, one after the other: other dimensions, a
+/// side fewer, a side more.
+fn lives(subject: &Subject) -> Vec<CollectionDescription> {
+    let name = subject.new_name();
+    let fewer = &subject.fields[..1];
+    [
+        (&subject.fields[..], 4),
+        (&subject.fields[..], 6),
+        (fewer, 6),
+        (&subject.fields[..], 6),
+        (fewer, 9),
+    ]
+    .map(|(fields, dimension)| fixture::description(&name, fields, dimension, IndexKind::Flat))
+    .into()
+}
+
+/// Makes the collection anew, as another process does.
+async fn remake(subject: &Subject, life: &CollectionDescription) {
+    subject.elsewhere.drop_collection(&life.name).await.unwrap();
+    subject.elsewhere.create(life).await.unwrap();
+}
+
+/// Rows with all sides that the collection has.
+fn rows_of(life: &CollectionDescription) -> Vec<Row> {
+    let fields: Vec<VectorField> = life.fields.keys().copied().collect();
+    let dimension = life.fields[&VectorField::Image].space.dimension;
+    fixture::rows(3, &fields, dimension)
+}
+
+pub async fn a_collection_made_anew_with_other_fields_by_another_process_takes_its_rows(subject: &Subject) {
+    let lives = lives(subject);
+    let name = lives[0].name.clone();
+    let index = &subject.index;
+    for (number, life) in lives.iter().enumerate() {
+        remake(subject, life).await;
+        let mut rows = rows_of(life);
+        // One that has but the side that all of them have.
+        rows[0].text_embedding = None;
+        for row in &rows {
+            let written = index.upsert(&name, std::slice::from_ref(row)).await;
+            assert!(written.is_ok(), "{number}: {written:?}");
+        }
+        let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+        let found = index.get(&name, &ids, Projection::WithVectors).await.unwrap();
+        assert!(found == rows, "{number}: {} rows", found.len());
+        // What does not fit the collection as it is now is refused all the same, and changes nothing.
+        let misfit = fixture::row(1, &subject.fields, 5);
+        let refused = index.upsert(&name, &[misfit]).await;
+        assert!(
+            matches!(refused, Err(IndexError::Refused { .. })),
+            "{number}: {refused:?}"
+        );
+        assert_eq!(index.count(&name, None).await.unwrap(), 3, "{number}");
+    }
+    subject.drop(&name).await;
+}
+
+pub async fn a_collection_made_anew_with_other_fields_by_another_process_is_read_as_what_it_is(subject: &Subject) {
+    let lives = lives(subject);
+    let name = lives[0].name.clone();
+    let index = &subject.index;
+    for (number, life) in lives.iter().enumerate() {
+        remake(subject, life).await;
+        let rows = rows_of(life);
+        subject.elsewhere.upsert(&name, &rows).await.unwrap();
+        let ids: Vec<_> = rows.iter().map(|row| row.id.clone()).collect();
+        let found = index.get(&name, &ids, Projection::Metadata).await.unwrap();
+        assert_eq!(found.len(), 3, "{number}");
+        let search = FieldSearch {
+            field: VectorField::Image,
+            vector: rows[1].image_embedding.clone().unwrap(),
+            limit: 3,
+            filter: None,
+            effort: None,
+        };
+        let searched = index.search(&name, &search).await;
+        assert!(searched.is_ok(), "{number}: {searched:?}");
+        let found = index.get(&name, &ids, Projection::WithVectors).await.unwrap();
+        assert!(
+            found
+                .iter()
+                .zip(&rows)
+                .all(|(found, row)| found.image_embedding == row.image_embedding),
+            "{number}"
+        );
+        assert_eq!(found.len(), 3, "{number}");
+    }
+    subject.drop(&name).await;
 }

@@ -37,6 +37,8 @@ use std::sync::Arc;
 pub struct Subject {
     /// The index.
     pub index: Arc<dyn VectorIndex>,
+    /// The same index as another process has it open: what the one remembers, the other does not.
+    pub elsewhere: Arc<dyn VectorIndex>,
     /// The vector fields that a collection of it can have at once.
     pub fields: Vec<VectorField>,
     /// Whether a filter's value may hold a line break; where not, such a filter is refused.
@@ -109,6 +111,8 @@ macro_rules! conformance_suite {
                 only_collections_that_exist_are_listed,
                 an_unknown_collection_is_named_by_every_operation,
                 dropping_what_is_not_there_is_no_error,
+                a_collection_made_anew_with_other_fields_by_another_process_takes_its_rows,
+                a_collection_made_anew_with_other_fields_by_another_process_is_read_as_what_it_is,
             ],
             writing: [
                 an_upsert_replaces_every_field,

@@ -92,11 +92,18 @@ fn of_server(code: i32, legacy_code: i32, reason: &str) -> Meaning {
         "invalid",
         "illegal",
         "not support",
-    ]) {
+    ]) || is_no_field(reason)
+    {
         Meaning::Refused
     } else {
         Meaning::Unavailable
     }
+}
+
+/// Whether the words are that a collection lacks a field: Milvus has "field x not exist", milvus-lite "Field x not exist".
+fn is_no_field(reason: &str) -> bool {
+    let behind = reason.split_once("ield ").map(|(_, behind)| behind);
+    behind.is_some_and(|behind| behind.contains(" not exist"))
 }
 
 /// The seam's error for a call about a collection.
@@ -114,5 +121,22 @@ pub(super) fn index_error(action: &'static str, collection: Option<&CollectionNa
             collection: collection.map_or_else(|| "the server".into(), ToString::to_string),
             message,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_is_not_there_is_refused_and_not_waited_for() {
+        for (reason, expected) in [
+            ("field text_embedding not exist", Meaning::Refused),
+            ("Field text_embedding not exist", Meaning::Refused),
+            ("Collection not exist", Meaning::NoCollection),
+            ("channel not exist", Meaning::Unavailable),
+        ] {
+            assert_eq!(of_server(65_535, 1, reason), expected, "{reason}");
+        }
     }
 }

@@ -28,6 +28,7 @@ use client::Client;
 use sightline_core::filter::Filter;
 use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
 use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use trace::traced;
 
@@ -35,8 +36,8 @@ use trace::traced;
 #[derive(Debug)]
 pub struct MilvusIndex {
     client: Client,
-    // What was read of collections, so that an upsert does not fetch tens of kilobytes of canaries. A collection that
-    // another process drops and creates anew with other dimensions is refused by the server itself.
+    // What was read of collections, so that an upsert does not fetch tens of kilobytes of canaries. Another process may
+    // have made a collection anew as something else: see [`MilvusIndex::as_known`].
     known: Mutex<HashMap<CollectionName, Arc<CollectionDescription>>>,
     // Texts that were read, so that a question whose answer is the same as before does not read them again.
     texts: Mutex<HashMap<CollectionName, (String, CollectionDescription)>>,
@@ -85,6 +86,31 @@ impl MilvusIndex {
         {
             *known = Arc::new(description.clone());
         }
+    }
+
+    /// Makes a call with what is remembered of a collection, and once more where that is refused and the collection is
+    /// another by now. What is refused whatever the collection is costs one more description a call.
+    async fn as_known<T, F>(
+        &self,
+        collection: &CollectionName,
+        call: impl Fn(Arc<CollectionDescription>) -> F,
+    ) -> Result<T, IndexError>
+    where
+        F: Future<Output = Result<T, IndexError>>,
+    {
+        let remembered = self.known(collection).await?;
+        let first = call(Arc::clone(&remembered)).await;
+        let refusal = match self.learn(collection, first) {
+            Err(refusal @ IndexError::Refused { .. }) => refusal,
+            other => return other,
+        };
+        // It was forgotten just now, so this is what the server says.
+        let now = self.known(collection).await?;
+        if *now == *remembered {
+            return Err(refusal);
+        }
+        let second = call(now).await;
+        self.learn(collection, second)
     }
 
     /// Forgets what was read of a collection that is no longer what it was.
@@ -141,17 +167,18 @@ impl VectorIndex for MilvusIndex {
     }
 
     async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
-        let description = self.known(collection).await?;
-        let dimensions = check::dimensions(&description);
-        let batch = check::batch(collection, &dimensions, rows)?;
-        for part in rows::parts(&dimensions, &batch) {
-            let columns = rows::columns(&dimensions, part)
-                .map_err(|message| IndexError::refused("write rows", collection, message))?;
-            let write = self.client.upsert(collection, columns);
-            let written = traced("upsert", collection, Some(part.len()), write).await;
-            self.learn(collection, written)?;
-        }
-        Ok(())
+        self.as_known(collection, |description| async move {
+            let dimensions = check::dimensions(&description);
+            let batch = check::batch(collection, &dimensions, rows)?;
+            for part in rows::parts(&dimensions, &batch) {
+                let columns = rows::columns(&dimensions, part)
+                    .map_err(|message| IndexError::refused("write rows", collection, message))?;
+                let write = self.client.upsert(collection, columns);
+                traced("upsert", collection, Some(part.len()), write).await?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn delete(&self, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
@@ -166,10 +193,11 @@ impl VectorIndex for MilvusIndex {
         ids: &[RowId],
         projection: Projection,
     ) -> Result<Vec<Row>, IndexError> {
-        let description = self.known(collection).await?;
-        let get = reads::get(&self.client, &description, ids, projection);
-        let rows = traced("get", collection, Some(ids.len()), get).await;
-        self.learn(collection, rows)
+        self.as_known(collection, |description| async move {
+            let get = reads::get(&self.client, &description, ids, projection);
+            traced("get", collection, Some(ids.len()), get).await
+        })
+        .await
     }
 
     async fn get_found(
@@ -178,9 +206,10 @@ impl VectorIndex for MilvusIndex {
         ids: &[RowId],
         projection: Projection,
     ) -> Result<Vec<Row>, IndexError> {
-        let description = self.known(collection).await?;
-        let rows = reads::get_found(&self.client, &description, ids, projection).await;
-        self.learn(collection, rows)
+        self.as_known(collection, |description| async move {
+            reads::get_found(&self.client, &description, ids, projection).await
+        })
+        .await
     }
 
     async fn scan(
@@ -192,22 +221,19 @@ impl VectorIndex for MilvusIndex {
         projection: Projection,
     ) -> Result<Vec<Row>, IndexError> {
         check::scan(collection, limit)?;
-        let description = self.known(collection).await?;
-        let scan = reads::scan(&self.client, &description, filter, after, limit, projection);
-        let rows = traced("scan", collection, None, scan).await;
-        self.learn(collection, rows)
+        self.as_known(collection, |description| async move {
+            let scan = reads::scan(&self.client, &description, filter, after, limit, projection);
+            traced("scan", collection, None, scan).await
+        })
+        .await
     }
 
     async fn count(&self, collection: &CollectionName, filter: Option<&Filter>) -> Result<u64, IndexError> {
-        let description = self.known(collection).await?;
-        let count = traced(
-            "count",
-            collection,
-            None,
-            reads::count(&self.client, &description, filter),
-        )
-        .await;
-        self.learn(collection, count)
+        self.as_known(collection, |description| async move {
+            let count = reads::count(&self.client, &description, filter);
+            traced("count", collection, None, count).await
+        })
+        .await
     }
 
     async fn set_alias(&self, alias: &CollectionName, collection: &CollectionName) -> Result<(), IndexError> {
@@ -235,15 +261,11 @@ impl VectorIndex for MilvusIndex {
     }
 
     async fn search(&self, collection: &CollectionName, search: &FieldSearch) -> Result<FieldHits, IndexError> {
-        let description = self.known(collection).await?;
-        check::search(collection, &check::dimensions(&description), search)?;
-        let hits = traced(
-            "search",
-            collection,
-            None,
-            reads::search(&self.client, &description, search),
-        )
-        .await;
-        self.learn(collection, hits)
+        self.as_known(collection, |description| async move {
+            check::search(collection, &check::dimensions(&description), search)?;
+            let hits = reads::search(&self.client, &description, search);
+            traced("search", collection, None, hits).await
+        })
+        .await
     }
 }
