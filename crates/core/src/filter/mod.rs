@@ -12,7 +12,7 @@
 //!             | "labels" ( ":" value | "IN" "(" value { "," value } ")" )
 //! field      = "id" | "key" | "image_id" | … | "indexed_at" | "attributes" "." name
 //! name       = part { "." part }                         part: a word, or quoted
-//! value      = "quoted" | 'quoted' | word | number | true | false
+//! value      = "quoted" | 'quoted' | word | number | true | false; as a label or in a list, null only in quotes
 //! ```
 //!
 //! **Logic is two-valued**, the same in memory ([`Filter::matches`]), in SQL and in Milvus: a comparison with an

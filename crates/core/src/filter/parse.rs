@@ -122,7 +122,7 @@ impl Parser<'_> {
         self.cursor.skip_space();
         match subject {
             Subject::Labels if self.cursor.take_keyword("IN") => {
-                let labels = self.list(|parser| parser.text("a label"))?;
+                let labels = self.list(Self::label)?;
                 Ok(sugar::any_of(labels.into_iter().map(Filter::HasLabel)))
             }
             Subject::Labels => {
@@ -130,10 +130,10 @@ impl Parser<'_> {
                     return Err(self.cursor.error("`:` and a label, or IN and labels"));
                 }
                 self.cursor.skip_space();
-                Ok(Filter::HasLabel(self.text("a label")?))
+                Ok(Filter::HasLabel(self.label()?))
             }
             Subject::Field(field) if self.cursor.take_keyword("IN") => {
-                let values = self.list(|parser| parser.value(&field, Comparison::Equal))?;
+                let values = self.list(|parser| parser.member(&field))?;
                 Ok(sugar::any_of(values.into_iter().map(|value| Filter::Compare {
                     field: field.clone(),
                     op: Comparison::Equal,
@@ -217,6 +217,28 @@ impl Parser<'_> {
                 return Err(self.cursor.error("`,` or `)`"));
             }
         }
+    }
+
+    /// A value of a list. There null would be the text of that name, and nothing would be found.
+    fn member(&mut self, field: &Field) -> Result<Literal, FilterError> {
+        let start = self.cursor.position();
+        if let Field::Text(field) = field
+            && self.cursor.take_keyword("null")
+        {
+            let field = field.as_str();
+            let expected = format!("a value (null is compared alone: {field} = null; quote it if the word is meant)");
+            return Err(self.cursor.error_at(start, expected));
+        }
+        self.value(field, Comparison::Equal)
+    }
+
+    fn label(&mut self) -> Result<String, FilterError> {
+        let start = self.cursor.position();
+        if self.cursor.take_keyword("null") {
+            let expected = "a label (no label is null: quote it if the word is meant)";
+            return Err(self.cursor.error_at(start, expected));
+        }
+        self.text("a label")
     }
 
     fn subject(&mut self) -> Result<Subject, FilterError> {

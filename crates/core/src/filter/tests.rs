@@ -109,6 +109,8 @@ fn every_kind_of_condition_is_decided_as_it_reads() {
         ("content_hash = null AND uid != null", true),
         ("content_hash != null", false),
         ("uid = 'null'", false),
+        ("uid IN ('null', 1000)", true),
+        ("labels IN (\"null\", nullable)", false),
         (
             r#"labels:"폐렴" AND attributes.age > 50 AND NOT attributes.view = "LATERAL""#,
             true,
@@ -304,6 +306,12 @@ fn lists_prefixes_and_null_that_cannot_be_read_are_told_with_place_and_expectati
         ("attributes.age < null", 15, "no order"),
         ("uid < null", 4, "no order"),
         ("attributes.age IN (1, null)", 22, "null is compared alone"),
+        ("uid IN (null, x)", 8, "null is compared alone: uid = null"),
+        ("uid IN (x, null)", 11, "quote it"),
+        ("labels IN (x, null)", 14, "no label is null"),
+        ("labels:null", 7, "no label is null"),
+        ("has_image IN (true, null)", 20, "true or false"),
+        ("indexed_at IN (null)", 15, "a number"),
         ("uid:x", 4, "`*` after `:`"),
         ("view = LATERAL", 0, "attributes.view"),
     ] {
