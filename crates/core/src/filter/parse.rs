@@ -285,10 +285,18 @@ impl Parser<'_> {
                 let expected = format!("an attribute's name of at most {MAX_ATTRIBUTE_NAME_BYTES} bytes");
                 return Err(self.cursor.error_at(start, expected));
             }
-            if !self.cursor.take(".") {
+            if self.cursor.take(".") {
+                name.push('.');
+            } else if name.is_empty() {
+                // A column without a name becomes no attribute, and Milvus fails over a place without one.
+                return Err(FilterError {
+                    position: start,
+                    found: "an empty name".into(),
+                    expected: "an attribute's name, a word or quoted".into(),
+                });
+            } else {
                 return Ok(name);
             }
-            name.push('.');
         }
     }
 

@@ -170,6 +170,8 @@ fn a_mistake_is_told_with_its_place() {
         ("labels = a", 7, "`=`", "`:` and a label"),
         ("labels:*", 7, "`*`", "a label"),
         ("attributes = 3", 10, "` `", "`.` and the attribute's name"),
+        ("attributes.\"\" = 5", 11, "an empty name", "an attribute's name"),
+        ("attributes.'':*", 11, "an empty name", "an attribute's name"),
         ("attributes.a : b", 15, "`b`", "`*` after `:`"),
         ("attributes.a < true", 15, "`true`", "no order"),
         ("has_image > true", 10, "`>`", "= or !="),
@@ -216,13 +218,14 @@ fn sizes_and_depths_over_the_limit_are_refused_and_at_the_limit_read() {
 
 fn any_filter() -> impl Strategy<Value = Filter> {
     let text = prop_oneof![any::<String>(), "[\"'\\\\ ()a-c가.:*=-]{0,8}", Just("true".to_owned())];
+    let name = text.clone().prop_filter("a name", |name| !name.is_empty());
     let number = any::<f64>().prop_filter("finite", |number| number.is_finite());
     let op = prop::sample::select(Comparison::ALL.to_vec());
     let same = prop::sample::select(vec![Comparison::Equal, Comparison::NotEqual]);
     let compare = |(field, op, value)| Filter::Compare { field, op, value };
     let leaf = prop_oneof![
         text.clone().prop_map(Filter::HasLabel),
-        text.clone().prop_map(Filter::HasAttribute),
+        name.clone().prop_map(Filter::HasAttribute),
         (prop::sample::select(TextField::ALL.to_vec()), op.clone(), text.clone())
             .prop_map(move |(field, op, text)| compare((Field::Text(field), op, Literal::Text(text)))),
         (any::<bool>(), same.clone(), any::<bool>()).prop_map(move |(image, op, value)| {
@@ -234,17 +237,17 @@ fn any_filter() -> impl Strategy<Value = Filter> {
             op,
             Literal::Number(number)
         ))),
-        (text.clone(), op.clone(), text.clone()).prop_map(move |(name, op, text)| compare((
+        (name.clone(), op.clone(), text).prop_map(move |(name, op, text)| compare((
             Field::Attribute(name),
             op,
             Literal::Text(text)
         ))),
-        (text.clone(), op, number).prop_map(move |(name, op, number)| compare((
+        (name.clone(), op, number).prop_map(move |(name, op, number)| compare((
             Field::Attribute(name),
             op,
             Literal::Number(number)
         ))),
-        (text, same, any::<bool>()).prop_map(move |(name, op, value)| compare((
+        (name, same, any::<bool>()).prop_map(move |(name, op, value)| compare((
             Field::Attribute(name),
             op,
             Literal::Bool(value)
