@@ -206,6 +206,10 @@ pub async fn inverted_lists_and_graphs_are_built_and_find_what_is_there(subject:
             Err(error) => {
                 assert!(matches!(error, IndexError::Refused { .. }), "{kind:?}: {error}");
                 assert!(!matches!(kind, IndexKind::IvfFlat { .. }), "{error}");
+                assert!(
+                    error.to_string().contains("only FLAT and IVF_FLAT: name one of them"),
+                    "{error}"
+                );
                 assert_eq!(subject.index.describe(&description.name).await.unwrap(), None);
                 continue;
             }

@@ -106,6 +106,25 @@ fn is_no_field(reason: &str) -> bool {
     behind.is_some_and(|behind| behind.contains(" not exist"))
 }
 
+/// What a server says that it lacks, with what can be done about it; none for other words.
+fn lacking(message: &str) -> Option<String> {
+    // Milvus 2.3.
+    if message.contains("multiple vector fields is not supported") {
+        let remedy = "use Milvus 2.4 or later, or one field (of a run: `--fields image`)";
+        return Some(format!("this Milvus has one vector field a collection: {remedy}"));
+    }
+    // milvus-lite: "invalid index type: HNSW, local mode only support FLAT IVF_FLAT AUTOINDEX".
+    let (asked, has) = message.split_once(", local mode only support ")?;
+    let (_, asked) = asked.rsplit_once(' ')?;
+    let kinds = has.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    // What AUTOINDEX is differs between servers, and no collection of ours says it.
+    let kinds: Vec<&str> = kinds.filter(|kind| !kind.is_empty() && *kind != "AUTOINDEX").collect();
+    let kinds = kinds.join(" and ");
+    Some(format!(
+        "this server, milvus-lite, has no index {asked}, only {kinds}: name one of them, or use Milvus"
+    ))
+}
+
 /// The seam's error for a call about a collection.
 pub(super) fn index_error(action: &'static str, collection: Option<&CollectionName>, error: &Error) -> IndexError {
     let message = match root(error) {
@@ -113,6 +132,7 @@ pub(super) fn index_error(action: &'static str, collection: Option<&CollectionNa
         Error::Grpc(status) => format!("{:?}: {}", status.code(), status.message()),
         other => other.to_string(),
     };
+    let message = lacking(&message).unwrap_or(message);
     match (meaning(error), collection) {
         (Meaning::NoCollection, Some(collection)) => IndexError::NoCollection(collection.clone()),
         (Meaning::Unavailable | Meaning::NotLoaded, _) => IndexError::Unavailable { action, message },
@@ -138,5 +158,29 @@ mod tests {
         ] {
             assert_eq!(of_server(65_535, 1, reason), expected, "{reason}");
         }
+    }
+
+    #[test]
+    fn what_a_server_lacks_is_told_with_what_to_do() {
+        let two = "Milvus server error (code=65535, message=multiple vector fields is not supported, fields name: \
+                   image_embedding, text_embedding)";
+        let told = lacking(two).unwrap();
+        assert!(
+            told.contains("Milvus 2.4 or later, or one field (of a run: `--fields image`)"),
+            "{told}"
+        );
+        for (asked, end) in [("HNSW", ""), ("IVF_SQ8", ")")] {
+            let said = format!(
+                "Milvus server error (code=1100, message=invalid index type: {asked}, local mode only support FLAT IVF_FLAT \
+                 AUTOINDEX{end}"
+            );
+            assert_eq!(
+                lacking(&said).unwrap(),
+                format!(
+                    "this server, milvus-lite, has no index {asked}, only FLAT and IVF_FLAT: name one of them, or use Milvus"
+                )
+            );
+        }
+        assert_eq!(lacking("field x not exist"), None);
     }
 }
