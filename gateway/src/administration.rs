@@ -47,7 +47,14 @@ pub(crate) async fn create(
     if let Some(existing) = shared.index.describe(&description.name).await?
         && existing != description
     {
-        return Err(GatewayError::CollectionExists(description.name));
+        let name = description.name;
+        return Err(match existing.name == name {
+            true => GatewayError::CollectionExists(name),
+            false => GatewayError::NameOfAlias {
+                alias: name,
+                collection: existing.name,
+            },
+        });
     }
     if !request.validate_only {
         match shared.index.create(&description).await {

@@ -28,6 +28,16 @@ pub enum GatewayError {
     /// There is a collection of that name, and it is another.
     #[error("collection {0} is there already, with other fields or another index: name another, or delete it")]
     CollectionExists(CollectionName),
+    /// There is an alias of that name.
+    #[error(
+        "{alias} is an alias of collection {collection}: give the new collection another name, or delete the alias"
+    )]
+    NameOfAlias {
+        /// The alias.
+        alias: CollectionName,
+        /// What it points at.
+        collection: CollectionName,
+    },
     /// There is no such item.
     #[error("collection {collection} has no item {item}")]
     NoItem {
@@ -139,6 +149,7 @@ impl From<GatewayError> for ServiceError {
             GatewayError::CollectionExists(name) => {
                 Self::already_exists("collection", names::of_collection(&name), message)
             }
+            GatewayError::NameOfAlias { alias, .. } => Self::already_exists("alias", names::of_alias(&alias), message),
             GatewayError::NoItem { collection, item } => Self::not_found("item", names::of_item(&collection, &item)),
             GatewayError::OtherSpace(_) => precondition("MODEL_MISMATCH"),
             GatewayError::OtherVectors { .. } => precondition("MODEL_DAMAGED"),

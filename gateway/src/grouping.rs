@@ -7,7 +7,7 @@ use crate::fusion::{Fused, Proof, Window};
 use crate::query::options::Fusing;
 use crate::retrieval::{Retrieval, Retrieved};
 use serde_json::{Number, Value};
-use sightline_core::filter::{Field, FilterError, TextField, parse_field};
+use sightline_core::filter::{Field, TextField, parse_field};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, MAX_HITS, Projection, VectorIndex};
 use std::collections::{HashMap, HashSet};
@@ -15,6 +15,8 @@ use std::fmt;
 
 /// Rows whose values are read at once: they carry their texts too, which may have 64 KiB each.
 const READ_ROWS: usize = 256;
+/// Characters of a wrong name that are shown.
+const SHOWN_CHARS: usize = 100;
 /// Each ranking is read from its top again.
 const GROWTH: usize = 4;
 
@@ -59,18 +61,16 @@ pub(crate) enum GroupKey {
 impl GroupKey {
     /// Of a field's name; an error says what could be given.
     pub(crate) fn of_name(name: &str) -> Result<Self, String> {
-        let field = parse_field(name).map_err(
-            |FilterError {
-                 position,
-                 found,
-                 expected,
-             }| { format!("is no field's name: found {found} at byte {position}, expected {expected}") },
-        )?;
-        match field {
-            Field::Text(field) => Ok(Self::Text(field)),
-            Field::Attribute(name) => Ok(Self::Attribute(name)),
-            Field::HasImage | Field::HasText | Field::IndexedAt => {
-                Err("makes no groups: give a text field (uid, image_id, …) or attributes.NAME".to_owned())
+        // The parser's own words are of filters, and name fields that make no groups.
+        match parse_field(name) {
+            Ok(Field::Text(field)) => Ok(Self::Text(field)),
+            Ok(Field::Attribute(name)) => Ok(Self::Attribute(name)),
+            Ok(Field::HasImage | Field::HasText | Field::IndexedAt) | Err(_) => {
+                let shown: String = name.chars().take(SHOWN_CHARS).collect();
+                let texts = TextField::ALL.map(TextField::as_str).join(", ");
+                Err(format!(
+                    "{shown:?} makes no groups: give attributes.NAME (an odd name in quotes), or one of {texts}"
+                ))
             }
         }
     }

@@ -73,7 +73,11 @@ impl Resolver<'_> {
             }
         }
         fold(legs).map_err(|cancelled| {
-            GatewayError::invalid("legs", format!("the legs on {} cancel each other out", cancelled.0))
+            let message = format!(
+                "the legs on {} cancel each other out, and every row would score 0: change a weight, or leave an example out",
+                cancelled.0
+            );
+            GatewayError::invalid("legs", message)
         })
     }
 

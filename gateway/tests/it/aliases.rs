@@ -139,6 +139,32 @@ async fn an_alias_that_cannot_be_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_new_collection_takes_no_alias_s_name_and_is_told_what_it_points_at() {
+    let world = world().await;
+    let mut client = world.search().await;
+    client.update_alias(to("old")).await.unwrap();
+    for validate_only in [true, false] {
+        let field = v1::create_collection_request::VectorFieldSpec {
+            field: "image_embedding".into(),
+            dimension: 8,
+            ..v1::create_collection_request::VectorFieldSpec::default()
+        };
+        let request = v1::CreateCollectionRequest {
+            collection_id: "live".into(),
+            fields: vec![field],
+            validate_only,
+            ..v1::CreateCollectionRequest::default()
+        };
+        let status = client.create_collection(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::AlreadyExists, "{status}");
+        let said = status.message();
+        assert!(said.contains("live is an alias of collection old"), "{status}");
+        assert!(said.contains("another name"), "{status}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_collection_is_released_and_loaded_again_by_its_name_or_alias() {
     let world = world().await;
     let mut client = world.search().await;

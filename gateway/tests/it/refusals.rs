@@ -157,6 +157,29 @@ async fn vectors_of_another_length_without_length_or_not_finite_are_refused() {
 }
 
 #[tokio::test]
+async fn legs_that_cancel_each_other_out_are_refused_with_what_to_do() {
+    let world = World::new().await;
+    world.fill(&described("stamps", &VectorField::ALL), &[]).await;
+    let leg = |weight| v1::Leg {
+        field: "text_embedding".into(),
+        weight,
+        query: Some(v1::leg::Query::Vector(v1::Vector { values: vec![1.0; 8] })),
+    };
+    let legs = vec![leg(1.0), leg(-1.0)];
+    let status = refused(
+        &world,
+        v1::SearchRequest {
+            legs,
+            ..request("stamps")
+        },
+    )
+    .await;
+    assert_eq!(violated(&status), ["legs"], "{status}");
+    assert!(status.message().contains("change a weight"), "{status}");
+    world.end().await;
+}
+
+#[tokio::test]
 async fn an_item_without_that_side_and_one_that_is_not_there_are_told_apart() {
     let world = World::new().await;
     world
