@@ -17,6 +17,7 @@ impl Display for Filter {
                 f.write_str("labels:")?;
                 quoted(f, label)
             }
+            Self::Labelled => f.write_str("labels:*"),
             Self::HasAttribute(name) => {
                 f.write_str("attributes.")?;
                 quoted(f, name)?;

@@ -15,6 +15,7 @@ impl Filter {
             Self::Or(parts) => parts.iter().any(|part| part.matches(row)),
             Self::Not(inner) => !inner.matches(row),
             Self::HasLabel(label) => row.labels.contains(label),
+            Self::Labelled => !row.labels.is_empty(),
             Self::HasAttribute(name) => row.attributes.get(name).is_some_and(|value| !value.is_null()),
             Self::Compare { field, op, value } => match (field, value) {
                 (Field::Text(field), Literal::Text(text)) => op.holds(field.of(row).cmp(text.as_str())),

@@ -10,6 +10,7 @@
 //!             | field ":" "*"                           the text is not empty, the attribute is there
 //!             | field ( "=" | "!=" ) "null"             the text is empty, the attribute lacks; not indexed_at
 //!             | "labels" ( ":" value | "IN" "(" value { "," value } ")" )
+//!             | "labels" ":" "*"                        the row has a label
 //! field      = "id" | "key" | "image_id" | … | "indexed_at" | "attributes" "." name
 //! name       = part { "." part }                         part: a word, or quoted
 //! value      = "quoted" | 'quoted' | word | number | true | false; as a label or in a list, null only in quotes
@@ -64,6 +65,8 @@ pub enum Filter {
     },
     /// `labels:"x"`: the row has this label.
     HasLabel(String),
+    /// `labels:*`: the row has a label, whichever.
+    Labelled,
     /// `attributes.name:*`: the row has this attribute.
     HasAttribute(String),
 }

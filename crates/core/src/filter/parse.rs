@@ -127,9 +127,13 @@ impl Parser<'_> {
             }
             Subject::Labels => {
                 if !self.cursor.take(":") {
-                    return Err(self.cursor.error("`:` and a label, or IN and labels"));
+                    let expected = "`:` and a label, `:*` (whether there is one), or IN and labels";
+                    return Err(self.cursor.error(expected));
                 }
                 self.cursor.skip_space();
+                if self.cursor.take("*") {
+                    return Ok(Filter::Labelled);
+                }
                 Ok(Filter::HasLabel(self.label()?))
             }
             Subject::Field(field) if self.cursor.take_keyword("IN") => {

@@ -79,6 +79,9 @@ fn every_kind_of_condition_is_decided_as_it_reads() {
         ("attributes.age = '58'", false),
         ("attributes.smoker = true", true),
         ("attributes.smoker != true", false),
+        ("labels:*", true),
+        ("NOT labels : *", false),
+        ("labels:'*'", false),
         ("attributes.a.b < 2 AND attributes.'a.b' > 1", true),
         ("attributes.codes:*", true),
         ("attributes.codes = a", false),
@@ -132,6 +135,15 @@ fn a_missing_attribute_and_one_of_another_type_compare_false_and_their_negation_
 }
 
 #[test]
+fn a_row_without_labels_is_found_and_one_whose_only_label_is_empty_has_one() {
+    for (labels, expected) in [(vec![], false), (vec![String::new()], true)] {
+        let row = Row { labels, ..row() };
+        assert_eq!(parse("labels:*").unwrap().matches(&row), expected, "{:?}", row.labels);
+        assert_eq!(parse("-labels:*").unwrap().matches(&row), !expected, "{:?}", row.labels);
+    }
+}
+
+#[test]
 fn quotes_and_escapes_stay_in_the_value() {
     let value = |text: &str| match parse(text).unwrap() {
         Filter::Compare {
@@ -168,7 +180,9 @@ fn a_mistake_is_told_with_its_place() {
         ("uid = 가 AND nope = 3", 14, "`nope`", "a field"),
         ("uid = AND", 6, "`AND`", "quote it"),
         ("labels = a", 7, "`=`", "`:` and a label"),
-        ("labels:*", 7, "`*`", "a label"),
+        ("labels:", 7, "the end", "a label"),
+        ("labels = null", 7, "`=`", "`:*` (whether there is one)"),
+        ("labels:*a", 8, "`a`", "AND, OR or the end"),
         ("attributes = 3", 10, "` `", "`.` and the attribute's name"),
         ("attributes.\"\" = 5", 11, "an empty name", "an attribute's name"),
         ("attributes.'':*", 11, "an empty name", "an attribute's name"),
@@ -225,6 +239,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     let compare = |(field, op, value)| Filter::Compare { field, op, value };
     let leaf = prop_oneof![
         text.clone().prop_map(Filter::HasLabel),
+        Just(Filter::Labelled),
         name.clone().prop_map(Filter::HasAttribute),
         (prop::sample::select(TextField::ALL.to_vec()), op.clone(), text.clone())
             .prop_map(move |(field, op, text)| compare((Field::Text(field), op, Literal::Text(text)))),

@@ -1,7 +1,7 @@
 //! Filters of every kind.
 
 /// Each is compared with its meaning in memory over rows of the fixture.
-pub(super) const FILTERS: [&str; 64] = [
+pub(super) const FILTERS: [&str; 67] = [
     "id != x",
     "id > 8",
     "key = folder/000007.png",
@@ -39,6 +39,9 @@ pub(super) const FILTERS: [&str; 64] = [
     "labels:\"' OR '1'='1\"",
     "NOT labels:\"\\\\\"",
     "labels:missing",
+    "labels:*",
+    "NOT labels:*",
+    "NOT (labels:* AND attributes.age > 10)",
     "attributes.age = 20",
     "attributes.age != 20",
     "attributes.age > 10",

@@ -101,6 +101,9 @@ pub(super) fn leaf(filter: &Filter, dialect: Dialect) -> Expression {
     };
     match filter {
         Filter::HasLabel(label) => contains(LABELS, label),
+        // Only where there are labels is there a first one, and no text is below the empty one: a comparison with what is
+        // missing is false, but for `!=`.
+        Filter::Labelled => Expression::new(format!("{LABELS}[\"{LABELS}\"][0] >= \"\"")),
         Filter::HasAttribute(name) => contains(ATTRIBUTE_NAMES, name),
         Filter::Compare { field, op, value } => compare(field, *op, value, dialect),
         Filter::And(_) | Filter::Or(_) | Filter::Not(_) => Expression::nothing(),

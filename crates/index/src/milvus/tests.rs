@@ -118,6 +118,14 @@ fn a_missing_attribute_is_never_asked_for_with_unequal() {
 }
 
 #[test]
+fn a_row_with_a_label_is_one_that_has_a_first() {
+    for dialect in [Dialect::Milvus, Dialect::Lite] {
+        let text = leaf(&parse("labels:*").unwrap(), dialect).text;
+        assert_eq!(text, r#"labels["labels"][0] >= """#);
+    }
+}
+
+#[test]
 fn a_search_without_a_filter_holds_rows_against_nothing_but_their_flag() {
     let having = |filter| super::reads::having(VectorField::Image, filter);
     assert_eq!(having(None), "has_image == true");

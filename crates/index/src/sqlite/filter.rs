@@ -52,6 +52,8 @@ impl<'f> Condition<'_, 'f> {
             Filter::Or(parts) => self.joined(parts, "OR", "FALSE"),
             Filter::Not(inner) => format!("(NOT {})", self.compile(inner)),
             Filter::HasLabel(label) => self.label(vec![label]),
+            // As an empty list is written.
+            Filter::Labelled => "(r.labels <> '[]')".into(),
             Filter::HasAttribute(name) => {
                 let name = self.bind(Bound::Text(name));
                 format!("sightline_has_attribute(r.attributes, {name})")

@@ -56,6 +56,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
     ];
     let leaf = prop_oneof![
         text.prop_map(Filter::HasLabel),
+        Just(Filter::Labelled),
         name.prop_map(Filter::HasAttribute),
         (field, op, literal).prop_map(|(field, op, value)| Filter::Compare { field, op, value }),
     ];
@@ -75,6 +76,7 @@ fn has_line_break(filter: &Filter) -> bool {
         Filter::And(parts) | Filter::Or(parts) => parts.iter().any(has_line_break),
         Filter::Not(part) => has_line_break(part),
         Filter::HasLabel(text) | Filter::HasAttribute(text) => breaks(text),
+        Filter::Labelled => false,
         Filter::Compare { value, .. } => matches!(value, Literal::Text(text) if breaks(text)),
     }
 }
