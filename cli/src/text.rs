@@ -39,12 +39,15 @@ pub(crate) fn items(number: i64) -> String {
 
 /// Bytes in the largest unit that fits: `32.8 MiB`.
 pub(crate) fn bytes(number: i64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let fitting = units.iter().find(|(bits, _)| number >= 1 << bits);
-    let Some((bits, unit)) = fitting else {
+    if number < 1024 {
         return format!("{number} B");
-    };
-    let tenths = number / ((1_i64 << bits) / 10).max(1);
+    }
+    // Rounded before the unit is chosen: what would be 1,024.0 of one is 1.0 of the next.
+    let tenths = |bits: u32| (i128::from(number) * 10 + (1_i128 << (bits - 1))) >> bits;
+    let units = [(10, "KiB"), (20, "MiB"), (30, "GiB")];
+    let fitting = units.into_iter().find(|(bits, _)| tenths(*bits) < 10_240);
+    let (bits, unit) = fitting.unwrap_or((30, "GiB"));
+    let tenths = i64::try_from(tenths(bits)).unwrap_or(i64::MAX);
     format!("{}.{} {unit}", count(tenths / 10), tenths % 10)
 }
 
@@ -125,6 +128,39 @@ mod tests {
         );
         assert_eq!([rate(0.25), rate(99.94), rate(1234.5)], ["0.2/s", "99.9/s", "1,235/s"]);
         assert_eq!([items(1), items(2000)], ["1 item", "2,000 items"]);
+    }
+
+    #[test]
+    fn bytes_are_rounded_to_tenths_of_a_unit_below_1024() {
+        let shown = [
+            0,
+            1023,
+            1024,
+            324_864,
+            1_047_552,
+            1_048_524,
+            1_048_525,
+            1 << 20,
+            1_073_741_823,
+            1 << 30,
+        ];
+        assert_eq!(
+            shown.map(bytes),
+            [
+                "0 B",
+                "1023 B",
+                "1.0 KiB",
+                "317.3 KiB",
+                "1,023.0 KiB",
+                "1,023.9 KiB",
+                "1.0 MiB",
+                "1.0 MiB",
+                "1.0 GiB",
+                "1.0 GiB"
+            ]
+        );
+        assert_eq!(bytes(4096 << 30), "4,096.0 GiB");
+        assert_eq!(bytes(i64::MAX), "8,589,934,592.0 GiB");
     }
 
     #[test]
