@@ -262,7 +262,7 @@ fn text(collection: &v1::Collection) -> String {
         let served = if field.served {
             ""
         } else {
-            "; this gateway has no such model: it can be searched by vector only"
+            "; this gateway has no such model: it can be searched by item and by vector only"
         };
         let print: String = field.fingerprint.chars().take(12).collect();
         lines.push(format!(
@@ -314,5 +314,29 @@ pub(crate) async fn ask(collection: &str, what: &str) -> Result<(), CliError> {
         Ok(())
     } else {
         Err(CliError::Failed("nothing was deleted".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_of_a_model_that_is_not_served_are_searched_by_item_too() {
+        let field = v1::collection::Field {
+            field: "image_embedding".into(),
+            dimension: 8,
+            model: "other".into(),
+            fingerprint: "ab".into(),
+            ..v1::collection::Field::default()
+        };
+        let collection = v1::Collection {
+            name: "collections/xrays".into(),
+            fields: vec![field],
+            loaded: true,
+            ..v1::Collection::default()
+        };
+        let text = text(&collection);
+        assert!(text.contains("it can be searched by item and by vector only"), "{text}");
     }
 }

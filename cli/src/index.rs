@@ -44,7 +44,12 @@ impl FromStr for IndexArg {
                 "ef_construction" => &mut index.ef_construction,
                 _ => return Err(wrong()),
             };
-            *place = number.parse().ok().filter(|number| *number > 0).ok_or_else(wrong)?;
+            // What was given is above 0, and one of two numbers would be a mistake that nobody sees.
+            if *place != 0 {
+                return Err(format!("{name} is given twice: give it once"));
+            }
+            let given = number.parse::<i32>().ok().filter(|number| *number > 0);
+            *place = given.ok_or_else(|| format!("{part:?}: N is a whole number from 1 to {}", i32::MAX))?;
         }
         Ok(index)
     }
@@ -70,5 +75,16 @@ mod tests {
         ] {
             assert!(wrong.parse::<IndexArg>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_number_that_is_none_and_one_that_is_given_twice_are_told_as_what_they_are() {
+        let said = |text: &str| text.parse::<IndexArg>().unwrap_err();
+        for zero in ["IVF_FLAT,nlist=0", "HNSW,m=0", "HNSW,m=99999999999"] {
+            assert!(said(zero).contains("a whole number from 1"), "{zero}: {}", said(zero));
+        }
+        assert_eq!(said("HNSW,m=16,m=8"), "m is given twice: give it once");
+        assert_eq!(said("HNSW,m=16,m=16"), "m is given twice: give it once");
+        assert!(said("HNSW,links=3").contains("none of nlist=N"));
     }
 }

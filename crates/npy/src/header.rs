@@ -95,7 +95,9 @@ pub enum HeaderError {
     #[error("its columns lie together, not its rows: convert it with numpy.ascontiguousarray")]
     Fortran,
     /// It is no matrix.
-    #[error("its shape is {0:?}, not rows x values")]
+    #[error(
+        "its shape is {0:?}, not rows x values: write one vector a row (numpy.stack, or reshape(rows, -1)), with numpy.save"
+    )]
     Shape(Vec<u64>),
 }
 
@@ -204,6 +206,8 @@ mod tests {
         assert_eq!(with("'<f4'", "True", "(2, 2)"), HeaderError::Fortran);
         assert_eq!(with("'<f4'", "False", "(2,)"), HeaderError::Shape(vec![2]));
         assert_eq!(with("'<f4'", "False", "(2, 0)"), HeaderError::Shape(vec![2, 0]));
+        let said = HeaderError::Shape(vec![2]).to_string();
+        assert!(said.contains("[2]") && said.contains("one vector a row"), "{said}");
         assert!(matches!(with("'<f4'", "False", "(2, x)"), HeaderError::Header(_)));
         assert!(matches!(
             with("[('a', '<f4')]", "False", "(2, 2)"),
