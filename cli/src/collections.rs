@@ -1,5 +1,8 @@
 //! `sightline collections`.
 
+mod words;
+
+use crate::ask::ask;
 use crate::console::Console;
 use crate::duplicates::{self, DedupeArgs, DuplicatesArgs};
 use crate::error::{CliError, Exit, Outcome};
@@ -7,11 +10,11 @@ use crate::index::IndexArg;
 use crate::ingest::FieldArg;
 use crate::runs::{align_right, plain_table};
 use crate::servers::Servers;
-use crate::text::{bytes, count, id_of, items, plain, resource};
+use crate::text::{id_of, plain, resource};
 use crate::{aliases, export, json, statistics};
 use clap::{Subcommand, ValueEnum};
 use sightline_proto::v1;
-use std::io::{BufRead, IsTerminal, Write};
+use words::{counted, rows, text};
 
 const PAGE: i32 = 1000;
 
@@ -215,9 +218,9 @@ async fn list(servers: &Servers, console: Console) -> Outcome {
         models.dedup();
         table.add_row([
             plain(id_of(&collection.name, "collections")),
-            count(collection.row_count),
-            count(collection.image_count),
-            count(collection.text_count),
+            counted(collection, collection.row_count),
+            counted(collection, collection.image_count),
+            counted(collection, collection.text_count),
             models.join(", "),
             plain(&collection.index),
         ]);
@@ -229,57 +232,11 @@ async fn list(servers: &Servers, console: Console) -> Outcome {
     Ok(Exit::Success)
 }
 
-fn text(collection: &v1::Collection) -> String {
-    let mut lines = vec![
-        format!(
-            "{}: {}",
-            id_of(&collection.name, "collections"),
-            items(collection.row_count)
-        ),
-        format!(
-            "  with a picture {}, with a text {}",
-            count(collection.image_count),
-            count(collection.text_count)
-        ),
-        format!(
-            "  index {}, {} of vectors",
-            plain(&collection.index),
-            bytes(collection.vector_bytes)
-        ),
-    ];
-    if !collection.loaded {
-        lines = vec![format!(
-            "{}: not in the index's memory, and not counted; index {}",
-            id_of(&collection.name, "collections"),
-            plain(&collection.index)
-        )];
-    }
-    if !collection.aliases.is_empty() {
-        let names = collection.aliases.iter().map(|alias| id_of(alias, "aliases"));
-        lines.push(format!("  alias {}", names.collect::<Vec<_>>().join(", ")));
-    }
-    for field in &collection.fields {
-        let served = if field.served {
-            ""
-        } else {
-            "; this gateway has no such model: it can be searched by item and by vector only"
-        };
-        let print: String = field.fingerprint.chars().take(12).collect();
-        lines.push(format!(
-            "  {}: {} numbers by {} ({print}…){served}",
-            plain(&field.field),
-            field.dimension,
-            plain(&field.model)
-        ));
-    }
-    lines.join("\n")
-}
-
 async fn delete(collection: &str, yes: bool, servers: &Servers, console: Console) -> Outcome {
     if !yes {
         let described = get(collection, servers).await?;
         let name = id_of(&described.name, "collections");
-        ask(name, &format!("{name} with {}", items(described.row_count))).await?;
+        ask(name, &format!("{name} with {}", rows(&described))).await?;
     }
     let request = v1::DeleteCollectionRequest {
         name: resource("collections", collection),
@@ -292,51 +249,4 @@ async fn delete(collection: &str, yes: bool, servers: &Servers, console: Console
         console.say(&format!("deleted {}", id_of(collection, "collections")))?;
     }
     Ok(Exit::Success)
-}
-
-/// Goes on only where a person writes the collection's name.
-pub(crate) async fn ask(collection: &str, what: &str) -> Result<(), CliError> {
-    if !std::io::stdin().is_terminal() {
-        let text = format!("cannot ask whether to delete {what}: give --yes");
-        return Err(CliError::Usage(text));
-    }
-    let mut err = std::io::stderr();
-    write!(err, "This deletes {what}. Write the collection's name to go on: ")?;
-    err.flush()?;
-    let read = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).map(|_| line)
-    });
-    let answer = read
-        .await
-        .map_err(|error| CliError::Failed(format!("cannot read the answer: {error}")))??;
-    if answer.trim() == collection {
-        Ok(())
-    } else {
-        Err(CliError::Failed("nothing was deleted".into()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn vectors_of_a_model_that_is_not_served_are_searched_by_item_too() {
-        let field = v1::collection::Field {
-            field: "image_embedding".into(),
-            dimension: 8,
-            model: "other".into(),
-            fingerprint: "ab".into(),
-            ..v1::collection::Field::default()
-        };
-        let collection = v1::Collection {
-            name: "collections/xrays".into(),
-            fields: vec![field],
-            loaded: true,
-            ..v1::Collection::default()
-        };
-        let text = text(&collection);
-        assert!(text.contains("it can be searched by item and by vector only"), "{text}");
-    }
 }

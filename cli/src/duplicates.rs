@@ -1,6 +1,6 @@
 //! `sightline collections duplicates` and `dedupe`: rows of which the pictures are the same to the byte.
 
-use crate::collections::ask;
+use crate::ask::ask;
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
 use crate::json;

@@ -11,6 +11,7 @@
 mod aliases;
 mod apply;
 mod args;
+mod ask;
 mod audit;
 mod collections;
 mod console;
