@@ -1,10 +1,11 @@
 //! `sightline items`.
 
+use crate::ask::ask;
 use crate::console::Console;
 use crate::error::{CliError, Exit, Outcome};
 use crate::json;
 use crate::servers::Servers;
-use crate::text::{items, plain, resource, time};
+use crate::text::{id_of, items, plain, resource, time};
 use clap::Subcommand;
 use serde_json::Value;
 use sightline_proto::v1;
@@ -24,7 +25,7 @@ pub(crate) enum ItemsCommand {
         #[arg(long, value_name = "FIELD", value_delimiter = ',')]
         fields: Vec<String>,
     },
-    /// Delete items, by id or by filter. Only a new run brings them back.
+    /// Delete items, by id or by filter, which asks first. Only a new run brings them back.
     Delete {
         /// Ids of items.
         #[arg(value_name = "ID", required_unless_present = "filter")]
@@ -38,6 +39,9 @@ pub(crate) enum ItemsCommand {
         /// Only count what would be deleted.
         #[arg(long)]
         dry_run: bool,
+        /// Do not ask, where a filter says what goes.
+        #[arg(long)]
+        yes: bool,
     },
 }
 
@@ -54,6 +58,7 @@ pub(crate) async fn run(command: ItemsCommand, servers: &Servers, console: Conso
             filter,
             collection,
             dry_run,
+            yes,
         } => {
             let request = v1::DeleteItemsRequest {
                 parent: resource("collections", &collection),
@@ -61,16 +66,40 @@ pub(crate) async fn run(command: ItemsCommand, servers: &Servers, console: Conso
                 filter: filter.unwrap_or_default(),
                 validate_only: dry_run,
             };
+            // Ids are named one by one; how much a filter leaves, nobody sees in it.
+            if !request.filter.is_empty() && !dry_run && !yes && !may_go(&request, servers).await? {
+                return deleted(0, false, console);
+            }
             delete(request, servers, console).await
         }
     }
+}
+
+/// Asks whether what a filter leaves is to be deleted, and says how much that is; whether there is any.
+async fn may_go(request: &v1::DeleteItemsRequest, servers: &Servers) -> Result<bool, CliError> {
+    let counting = v1::DeleteItemsRequest {
+        validate_only: true,
+        ..request.clone()
+    };
+    let answer = servers.search().await?.delete_items(counting).await;
+    let answer = answer.map_err(|status| CliError::call("delete items", &status))?;
+    let count = answer.into_inner().item_count;
+    if count == 0 {
+        return Ok(false);
+    }
+    let collection = id_of(&request.parent, "collections");
+    ask(collection, &format!("from {collection} {}", items(count))).await?;
+    Ok(true)
 }
 
 async fn delete(request: v1::DeleteItemsRequest, servers: &Servers, console: Console) -> Outcome {
     let dry_run = request.validate_only;
     let answer = servers.search().await?.delete_items(request).await;
     let answer = answer.map_err(|status| CliError::call("delete items", &status))?;
-    let deleted = answer.into_inner().item_count;
+    deleted(answer.into_inner().item_count, dry_run, console)
+}
+
+fn deleted(deleted: i64, dry_run: bool, console: Console) -> Outcome {
     if console.is_json() {
         let name = if dry_run { "would_be_deleted" } else { "deleted" };
         console.json(&serde_json::json!({ name: deleted }))?;

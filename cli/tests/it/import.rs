@@ -164,7 +164,9 @@ fn vectors_are_imported_counted_exported_imported_again_and_deleted() {
     let delete = "items delete --collection m3 --filter labels:\"Mass\"";
     let counted = succeed(&server, &format!("{delete} --dry-run"));
     assert!(counted.out.contains("200 items would be deleted"), "{}", counted.out);
-    let deleted = succeed(&server, delete);
+    let said = refused(&server, 2, delete);
+    assert!(said.contains("from m3 200 items") && said.contains("--yes"), "{said}");
+    let deleted = succeed(&server, &format!("{delete} --yes"));
     assert!(deleted.out.contains("deleted 200 items"), "{}", deleted.out);
     let left = succeed(&server, "collections get m3 --json").json().remove(0);
     let texts = (0..ROWS)
