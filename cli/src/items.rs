@@ -130,18 +130,29 @@ async fn get(
     let answer = servers
         .search()
         .await?
-        .get_item(v1::GetItemRequest { name, fields })
+        .get_item(v1::GetItemRequest {
+            name,
+            fields: fields.clone(),
+        })
         .await;
     let item = answer
         .map_err(|status| CliError::call("read the item", &status))?
         .into_inner();
-    let value = json::of(&item)?;
+    let value = read(json::of(&item)?, &fields);
     if console.is_json() {
         console.json(&value)?;
     } else {
         console.say(&text(&item, &value))?;
     }
     Ok(Exit::Success)
+}
+
+/// What was read of an item: a field that was not asked for is not empty, but unknown. The id always is read.
+fn read(mut item: Value, fields: &[String]) -> Value {
+    if let (Value::Object(all), false) = (&mut item, fields.is_empty()) {
+        all.retain(|name, _| name == "id" || fields.contains(name));
+    }
+    item
 }
 
 fn text(item: &v1::Item, value: &Value) -> String {
@@ -176,4 +187,22 @@ fn text(item: &v1::Item, value: &Value) -> String {
         .map(|(name, text)| format!("{name:<13} {}", plain(&text)))
         .collect();
     shown.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_asked_for_is_left_out_and_what_was_is_there_though_it_is_empty() {
+        let item = v1::Item {
+            id: "0123".into(),
+            key: "a.png".into(),
+            ..v1::Item::default()
+        };
+        let all = json::of(&item).unwrap();
+        let some = read(all.clone(), &["key".to_owned(), "labels".to_owned()]);
+        assert_eq!(some, serde_json::json!({"id": "0123", "key": "a.png", "labels": []}));
+        assert_eq!(read(all.clone(), &[]), all);
+    }
 }
