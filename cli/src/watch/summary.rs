@@ -48,7 +48,23 @@ pub(crate) fn facts(run: &v1::Run) -> String {
     if !run.plan_complete && matches!(run.state(), State::Failed | State::Cancelled) {
         lines.push("  the dataset was not listed to its end: it may hold more items".into());
     }
+    if ended == 0 && is_of_empty_table(run) {
+        lines.push("  warning: the table holds no rows: check that it is the one that was meant".into());
+    }
     lines.join("\n")
+}
+
+/// Whether a run read a table to its end and found nothing in it: more often a mistake than meant. A run of another's items
+/// has none where there was nothing to mend.
+fn is_of_empty_table(run: &v1::Run) -> bool {
+    use v1::dataset::Source;
+    let Some(spec) = &run.spec else { return false };
+    let source = spec.dataset.as_ref().and_then(|dataset| dataset.source.as_ref());
+    let is_table = matches!(
+        source,
+        Some(Source::Manifest(_) | Source::Embeddings(_) | Source::ClipRetrieval(_))
+    );
+    is_table && run.state() == State::Succeeded && run.planned_items == 0 && spec.parent_run.is_empty()
 }
 
 fn headline(run: &v1::Run, ended: i64) -> String {
@@ -129,6 +145,39 @@ mod tests {
              \x20 of the failed, 1 item keeps its older row\n\
              list the failures with: sightline runs failures ab --server http://h:1"
         );
+    }
+
+    #[test]
+    fn a_table_without_rows_is_warned_of_and_a_folder_without_pictures_or_a_repair_of_nothing_is_not() {
+        use v1::dataset::Source;
+        let of = |source: Source, parent_run: &str| v1::Run {
+            name: "runs/ab".into(),
+            state: State::Succeeded.into(),
+            plan_complete: true,
+            spec: Some(v1::RunSpec {
+                dataset: Some(v1::Dataset {
+                    source: Some(source),
+                    ..v1::Dataset::default()
+                }),
+                parent_run: parent_run.into(),
+                ..v1::RunSpec::default()
+            }),
+            ..v1::Run::default()
+        };
+        let table = || Source::Embeddings(v1::EmbeddingsSource::default());
+        let warned = |run: &v1::Run| facts(run).contains("warning: the table holds no rows");
+        assert!(warned(&of(table(), "")));
+        assert!(!warned(&of(table(), "runs/cd")));
+        assert!(!warned(&of(Source::Prefix(v1::PrefixSource {}), "")));
+        let full = v1::Run {
+            planned_items: 3,
+            counts: Some(v1::run::Counts {
+                unchanged: 3,
+                ..v1::run::Counts::default()
+            }),
+            ..of(table(), "")
+        };
+        assert!(!warned(&full));
     }
 
     #[test]
