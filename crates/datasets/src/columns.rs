@@ -7,7 +7,7 @@ use exported::{ORIGIN, boxes_of, fields_of, hash_of};
 use serde_json::Value;
 use sightline_core::run::Columns;
 use sightline_core::vector::narrow;
-use sightline_core::{Item, ItemKey, StoredVector, ToldPicture, VectorField};
+use sightline_core::{FailureReason, Item, ItemKey, StoredVector, ToldPicture, VectorField};
 use std::collections::BTreeMap;
 
 const KEY: &[&str] = &["key"];
@@ -27,7 +27,7 @@ pub(crate) struct Mapping {
     uid: Option<usize>,
     labels: Option<usize>,
     attributes: Vec<(usize, String)>,
-    vectors: Vec<(VectorField, usize)>,
+    vectors: Vec<(VectorField, usize, String)>,
     /// For a table beside vectors: what stands before the line in the key of a row without a name.
     unnamed: Option<String>,
 }
@@ -39,6 +39,22 @@ pub(crate) struct Imported {
     pub(crate) vectors: BTreeMap<VectorField, String>,
     /// What stands before the line in the key of a row without a name.
     pub(crate) unnamed: String,
+}
+
+/// Why a row makes no item.
+struct Wrong {
+    reason: FailureReason,
+    message: String,
+}
+
+impl From<String> for Wrong {
+    /// Most of what is wrong is the row's own.
+    fn from(message: String) -> Self {
+        Self {
+            reason: FailureReason::InvalidRow,
+            message,
+        }
+    }
 }
 
 impl Mapping {
@@ -66,10 +82,10 @@ impl Mapping {
         let mut vectors = Vec::new();
         for (field, name) in &imported.vectors {
             if let Some(at) = find(header, name, partial)? {
-                vectors.push((*field, at));
+                vectors.push((*field, at, name.clone()));
             }
         }
-        let taken: Vec<usize> = vectors.iter().map(|(_, at)| *at).collect();
+        let taken: Vec<usize> = vectors.iter().map(|(_, at, _)| *at).collect();
         let mapping = Self::found(columns, header, partial, &taken)?;
         Ok(Self {
             vectors,
@@ -120,7 +136,9 @@ impl Mapping {
         let taken = self.key(root, values);
         match self.item(root, line, values, from_text) {
             Ok(wanted) => Draft::Wanted(Box::new(wanted)),
-            Err(message) => Draft::invalid(taken, line, message),
+            Err(Wrong { reason, message }) => {
+                Draft::failed(taken.unwrap_or_else(|| line_key(line)), Some(line), reason, message)
+            }
         }
     }
 
@@ -131,7 +149,7 @@ impl Mapping {
         ItemKey::new(key).ok()
     }
 
-    fn item(&self, root: &str, line: u64, values: &mut [Value], from_text: bool) -> Result<Wanted, String> {
+    fn item(&self, root: &str, line: u64, values: &mut [Value], from_text: bool) -> Result<Wanted, Wrong> {
         let text = |at: Option<usize>, what: &str| match at.and_then(|at| values.get(at)) {
             Some(value) => text_of(value).map_err(|message| format!("its {what} {message}")),
             None => Ok(None),
@@ -146,7 +164,7 @@ impl Mapping {
         let report = text(self.text, "text")?;
         let named = text(self.key, "key")?;
         if image.is_none() && report.is_none() && self.unnamed.is_none() {
-            return Err("it has neither an image nor a text".into());
+            return Err("it has neither an image nor a text".to_owned().into());
         }
         let key = match (named.or_else(|| image.clone()).or_else(|| path.clone()), &self.unnamed) {
             (Some(key), _) => ItemKey::new(key).map_err(|error| error.to_string())?,
@@ -155,8 +173,9 @@ impl Mapping {
             (None, Some(before)) => ItemKey::clamped(&format!("{before}line:{line}")),
         };
         let mut item = Item::new(key);
-        for (field, at) in &self.vectors {
-            if let Some(vector) = values.get(*at).map(numbers_of).transpose()?.flatten() {
+        for (field, at, name) in &self.vectors {
+            let vector = values.get(*at).map(|value| numbers_of(name, value)).transpose()?;
+            if let Some(vector) = vector.flatten() {
                 item.vectors.insert(*field, StoredVector::inline(&vector));
             }
         }
@@ -244,21 +263,20 @@ pub(crate) fn text_of(value: &Value) -> Result<Option<String>, &'static str> {
     }
 }
 
-/// A list of numbers; none where there is none.
-fn numbers_of(value: &Value) -> Result<Option<Vec<f32>>, String> {
+/// The list of numbers in a column of that name; none where there is none.
+fn numbers_of(column: &str, value: &Value) -> Result<Option<Vec<f32>>, Wrong> {
     let list = match value {
         Value::Null => return Ok(None),
         Value::Array(list) if list.is_empty() => return Ok(None),
         Value::Array(list) => list,
-        _ => return Err("its vector is no list of numbers".into()),
+        _ => return Err(format!("its {column:?} is no list of numbers").into()),
     };
     // What JSON cannot write, NaN and infinity, comes as null.
-    let number = |value: &Value| {
-        value
-            .as_f64()
-            .ok_or("its vector holds something else than finite numbers")
-    };
-    let numbers = list.iter().map(number).collect::<Result<Vec<f64>, &str>>()?;
+    let numbers: Option<Vec<f64>> = list.iter().map(Value::as_f64).collect();
+    let numbers = numbers.ok_or_else(|| Wrong {
+        reason: FailureReason::InvalidVector,
+        message: format!("its {column:?} holds something else than finite numbers"),
+    })?;
     Ok(Some(narrow(&numbers)))
 }
 

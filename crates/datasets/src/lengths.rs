@@ -89,7 +89,7 @@ pub(crate) fn settle(embeddings: &Embeddings<'_>, lengths: &Lengths, drafts: &mu
             if found != dimension {
                 let message = format!("its {name:?} has {found} values; those before have {dimension}");
                 let (key, line) = (wanted.item.key.clone(), wanted.item.line);
-                *draft = Draft::failed(key, line, FailureReason::InvalidRow, message);
+                *draft = Draft::failed(key, line, FailureReason::InvalidVector, message);
             }
         }
     }

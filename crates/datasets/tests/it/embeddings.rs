@@ -189,6 +189,7 @@ async fn lists_in_a_column_are_vectors_and_one_of_another_length_is_its_row_s_fa
         {\"key\":\"b\",\"v\":null}\n\
         {\"key\":\"c\",\"v\":[1.0,0.0,0.0]}\n\
         {\"key\":\"d\",\"v\":\"no list\"}\n\
+        {\"key\":\"f\",\"v\":[null,1.0]}\n\
         {\"key\":\"e\",\"v\":[0.0,1.0]}\n";
     let store = Store::with(&[("m.jsonl", rows.as_bytes())]).await;
     let source = source("m.jsonl", ManifestFormat::Jsonl, &[(VectorField::Text, column("v"))]);
@@ -196,7 +197,10 @@ async fn lists_in_a_column_are_vectors_and_one_of_another_length_is_its_row_s_fa
     let ended = |entry: &ManifestEntry| match entry {
         ManifestEntry::Item(item) => Ok(item.vectors[&VectorField::Text].clone()),
         ManifestEntry::Ended(ended) => Err(match &ended.outcome {
-            Outcome::Failed { reason, .. } => *reason,
+            Outcome::Failed { reason, message } => {
+                assert!(message.contains("its \"v\" "), "the column is named: {message}");
+                *reason
+            }
             other => panic!("{other:?}"),
         }),
     };
@@ -206,8 +210,9 @@ async fn lists_in_a_column_are_vectors_and_one_of_another_length_is_its_row_s_fa
         [
             Ok(StoredVector::inline(&[1.0, 0.0])),
             Ok(StoredVector::Missing { dimension: 2 }),
+            Err(FailureReason::InvalidVector),
             Err(FailureReason::InvalidRow),
-            Err(FailureReason::InvalidRow),
+            Err(FailureReason::InvalidVector),
             Ok(StoredVector::inline(&[0.0, 1.0])),
         ]
     );
