@@ -132,7 +132,7 @@ impl CoordinatorService {
             return Ok(());
         }
         self.check_no_other(run, spec).await?;
-        self.check_dimensions(spec).await
+        self.check_collection(spec).await
     }
 
     /// Two runs over one dataset and collection at once would undo each other's work. Where two slip through, side by

@@ -7,6 +7,7 @@
 
 mod answer;
 mod audit;
+mod collection_check;
 mod config;
 mod coordinator;
 mod create;
@@ -15,7 +16,6 @@ mod errors;
 mod failures;
 mod fan_out;
 mod hints;
-mod import_check;
 mod import_request;
 mod lost_links;
 mod metrics;

@@ -1,4 +1,4 @@
-//! Imports that are refused when they are asked for.
+//! Imports, and runs into aliases, that are refused when they are asked for.
 
 use crate::fixture::Fixture;
 use sightline_core::{CollectionDescription, CollectionName, FieldDescription, IndexKind, ModelName, VectorField};
@@ -68,4 +68,28 @@ async fn an_import_that_cannot_be_read_is_taken_and_its_run_says_why() {
         "{}",
         failed.state_message
     );
+}
+
+#[tokio::test]
+async fn a_run_into_an_alias_is_refused_at_once_and_names_the_collection_behind_it() {
+    let fixture = Fixture::new(1).await;
+    collection(&fixture, "behind").await;
+    let [alias, behind] = ["front", "behind"].map(|name| CollectionName::new(name).unwrap());
+    fixture.index.set_alias(&alias, &behind).await.unwrap();
+    for spec in [fixture.spec(), import(&fixture, "absent.jsonl")] {
+        let spec = v1::RunSpec {
+            collection: "collections/front".into(),
+            ..spec
+        };
+        let refused = fixture.create("alias", spec).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        let said = refused.message();
+        assert!(said.contains("front is an alias of collection behind"), "{said}");
+    }
+    // The collection itself takes the run.
+    let spec = v1::RunSpec {
+        collection: "collections/behind".into(),
+        ..fixture.spec()
+    };
+    fixture.create("behind", spec).await.unwrap();
 }
