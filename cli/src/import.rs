@@ -6,7 +6,7 @@ use crate::index::IndexArg;
 use crate::ingest::dataset::{below, columns, name_of, root_url};
 use crate::ingest::model::Model;
 use crate::ingest::shards::ShardArgs;
-use crate::ingest::{FieldArg, create, created, random_id};
+use crate::ingest::{FieldArg, created, random_id, send};
 use crate::servers::Servers;
 use crate::text::resource;
 use clap::Args;
@@ -87,21 +87,25 @@ pub(crate) struct ImportArgs {
 
 /// Creates the run and watches it.
 pub(crate) async fn run(args: &ImportArgs, servers: &Servers, console: Console) -> Outcome {
-    let request_id = args.request_id.clone().unwrap_or_else(random_id);
-    let run = create(servers, spec(args).await?, request_id).await?;
+    let run = send(servers, request(args).await?).await?;
     created(&run, args.no_wait, servers, console).await
 }
 
-async fn spec(args: &ImportArgs) -> Result<v1::RunSpec, CliError> {
+async fn request(args: &ImportArgs) -> Result<v1::CreateRunRequest, CliError> {
     let mut model = match &args.model {
         Some(given) => Model::of(given, None, None).await?,
         None => Model {
             name: String::new(),
             fingerprints: HashMap::new(),
+            dimensions: HashMap::new(),
         },
     };
     for given in &args.fingerprint {
         let (field, print) = declared(given)?;
+        // A fingerprint in place of the folder's is of vectors whose length the folder does not say.
+        if model.fingerprints.get(&field) != Some(&print) {
+            model.dimensions.remove(&field);
+        }
         model.fingerprints.insert(field, print);
     }
     let fields: Vec<String> = args.fields.iter().map(|field| field.name()).collect();
@@ -109,7 +113,8 @@ async fn spec(args: &ImportArgs) -> Result<v1::RunSpec, CliError> {
     // What a side has that is not loaded is not declared.
     let sides = sides(&dataset, &fields);
     model.fingerprints.retain(|field, _| sides.contains(field));
-    Ok(v1::RunSpec {
+    model.dimensions.retain(|field, _| sides.contains(field));
+    let spec = v1::RunSpec {
         kind: v1::JobKind::Import.into(),
         dataset: Some(dataset),
         collection: resource("collections", &args.collection),
@@ -121,6 +126,12 @@ async fn spec(args: &ImportArgs) -> Result<v1::RunSpec, CliError> {
         window_shards: args.shards.window_shards.unwrap_or_default(),
         max_failures: args.max_failures.unwrap_or_default(),
         ..v1::RunSpec::default()
+    };
+    Ok(v1::CreateRunRequest {
+        spec: Some(spec),
+        request_id: args.request_id.clone().unwrap_or_else(random_id),
+        validate_only: false,
+        dimensions: model.dimensions,
     })
 }
 
@@ -224,7 +235,7 @@ mod tests {
         let given = "import --root s3://bucket/a --table t.csv --image-array i.npy --collection a --window-shards 400 \
                      --index HNSW,m=32";
         let program = Program::try_parse_from(given.split_whitespace()).unwrap();
-        let asked = spec(&program.args).await.unwrap();
+        let asked = request(&program.args).await.unwrap().spec.unwrap();
         assert_eq!(asked.window_shards, 400);
         assert_eq!(asked.index.unwrap().m, 32);
     }

@@ -1,6 +1,6 @@
 //! New runs: stored once, published as often as they are asked for.
 
-use crate::answer;
+use crate::collection_check::Lengths;
 use crate::errors::{index_error, queue_error, state_error, violations};
 use crate::mirror::{of_dataset, unless_dropped};
 use crate::planner::describe;
@@ -8,6 +8,7 @@ use crate::publish::{publish_link, publish_watch};
 use crate::request::{self, Violations};
 use crate::service::CoordinatorService;
 use crate::tracker::{CONCURRENT_READS, unless_unreadable};
+use crate::{answer, import_request};
 use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::message::queues;
 use sightline_core::{Link, RunDocument, RunId, RunSpec};
@@ -35,6 +36,7 @@ impl CoordinatorService {
     pub(crate) async fn create(&self, request: v1::CreateRunRequest) -> Result<v1::Run, ServiceError> {
         let mut wrong = Violations::default();
         check_request_id(&request.request_id, &mut wrong);
+        let lengths = import_request::dimensions(&request.dimensions, &mut wrong);
         let spec = match request::run_spec(request.spec.as_ref()) {
             Ok(spec) if wrong.0.is_empty() => spec,
             Ok(_) => return Err(violations(wrong)),
@@ -46,20 +48,26 @@ impl CoordinatorService {
         if request.validate_only {
             self.check_root(&spec).await?;
             let run = RunId::of_request(ANONYMOUS, &request.request_id);
-            self.check_free(&run, &spec).await?;
+            self.check_free(&run, &spec, &lengths).await?;
             return Ok(v1::Run {
                 spec: Some(answer::api_spec(&spec)),
                 ..v1::Run::default()
             });
         }
-        self.store_and_start(spec, request.request_id).await
+        self.store_and_start(spec, request.request_id, &lengths).await
     }
 
-    /// Stores a run and publishes its first link. Doing it twice has the effect of once.
-    pub(crate) async fn store_and_start(&self, spec: RunSpec, request_id: String) -> Result<v1::Run, ServiceError> {
+    /// Stores a run and publishes its first link. Doing it twice has the effect of once. `lengths` are those of the
+    /// model's vectors, as far as the caller said them.
+    pub(crate) async fn store_and_start(
+        &self,
+        spec: RunSpec,
+        request_id: String,
+        lengths: &Lengths,
+    ) -> Result<v1::Run, ServiceError> {
         self.check_root(&spec).await?;
         let run = RunId::of_request(ANONYMOUS, &request_id);
-        self.check_free(&run, &spec).await?;
+        self.check_free(&run, &spec, lengths).await?;
         let document = RunDocument {
             run,
             caller: ANONYMOUS.into(),
@@ -127,11 +135,12 @@ impl CoordinatorService {
     }
 
     /// A request that made its run already finds it, whatever else goes on.
-    async fn check_free(&self, run: &RunId, spec: &RunSpec) -> Result<(), ServiceError> {
+    async fn check_free(&self, run: &RunId, spec: &RunSpec, lengths: &Lengths) -> Result<(), ServiceError> {
         if self.tracker.document(run).await.map_err(state_error)?.is_some() {
             return Ok(());
         }
         self.check_no_other(run, spec).await?;
+        self.check_model(spec, lengths).await?;
         self.check_collection(spec).await
     }
 

@@ -1,10 +1,10 @@
 //! What requests for imports say of their sources.
 
-use crate::request::{Violations, check_path, columns, manifest_format};
+use crate::request::{Violations, check_path, columns, manifest_format, vector_field};
 use sightline_core::{JobKind, ManifestFormat, Source, VectorField, VectorsAt};
 use sightline_proto::v1;
 use sightline_proto::v1::manifest_source::Format;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Imports take vectors that were made elsewhere, and nothing else does.
 pub(crate) fn check_kind(kind: JobKind, source: &Source, wrong: &mut Violations) {
@@ -19,6 +19,22 @@ pub(crate) fn check_kind(kind: JobKind, source: &Source, wrong: &mut Violations)
             "is not IMPORT, and the dataset's vectors were made elsewhere: use IMPORT",
         ),
     }
+}
+
+/// How long the vectors of the model are that a request names, as far as it says.
+pub(crate) fn dimensions(given: &HashMap<String, i32>, wrong: &mut Violations) -> BTreeMap<VectorField, u32> {
+    let mut lengths = BTreeMap::new();
+    for (name, dimension) in given {
+        let field = vector_field(name, "dimensions", wrong);
+        match u32::try_from(*dimension) {
+            Ok(length) if length > 0 => lengths.extend(field.map(|field| (field, length))),
+            _ => wrong.add(
+                "dimensions",
+                format!("{name:?} has {dimension}: give the length of the model's vectors, 1 or more"),
+            ),
+        }
+    }
+    lengths
 }
 
 /// A table beside vectors.
@@ -128,6 +144,21 @@ pub(crate) fn clip_retrieval(clip: &v1::ClipRetrievalSource, fields: &[VectorFie
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_is_of_a_vector_field_and_above_0() {
+        let read = |name: &str, length: i32| {
+            let mut wrong = Violations::default();
+            let lengths = dimensions(&[(name.to_owned(), length)].into(), &mut wrong);
+            (lengths, wrong.0.len())
+        };
+        assert_eq!(
+            read("image_embedding", 384),
+            (BTreeMap::from([(VectorField::Image, 384)]), 0)
+        );
+        assert_eq!(read("image_embedding", 0), (BTreeMap::new(), 1));
+        assert_eq!(read("image", 384), (BTreeMap::new(), 1));
+    }
 
     #[test]
     fn a_folder_holds_tables_of_parquet_and_none_that_an_array_could_belong_to() {

@@ -215,7 +215,7 @@ pub(crate) fn collection_name(resource: &str) -> Result<CollectionName, String> 
     name.and_then(|name| CollectionName::new(name).map_err(|error| error.to_string()))
 }
 
-fn vector_field(name: &str, field: &str, wrong: &mut Violations) -> Option<VectorField> {
+pub(crate) fn vector_field(name: &str, field: &str, wrong: &mut Violations) -> Option<VectorField> {
     let found = VectorField::ALL.into_iter().find(|field| field.as_str() == name);
     if found.is_none() {
         wrong.add(

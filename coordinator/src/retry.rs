@@ -1,5 +1,6 @@
 //! Runs made of other runs: the failed items once more, and every message once more.
 
+use crate::collection_check::Lengths;
 use crate::create::check_request_id;
 use crate::errors::{plan_error, violations};
 use crate::progress::RunSnapshot;
@@ -54,7 +55,8 @@ impl CoordinatorService {
             max_failure_share: None,
             ..parent.document.spec.clone()
         };
-        self.store_and_start(spec, request_id).await
+        // Which model made its vectors was looked at when the first run was asked for.
+        self.store_and_start(spec, request_id, &Lengths::new()).await
     }
 
     /// Publishes again what a run needs to end.

@@ -49,6 +49,7 @@ pub(crate) async fn run(args: &ApplyArgs, servers: &Servers, console: Console) -
         spec: Some(spec),
         request_id: args.request_id.clone().unwrap_or(request_id),
         validate_only: args.dry_run,
+        ..v1::CreateRunRequest::default()
     };
     let action = format!("apply {}", path.display());
     let answer = servers.coordinator().await?.create_run(request).await;

@@ -136,8 +136,13 @@ pub(crate) async fn create(servers: &Servers, spec: v1::RunSpec, request_id: Str
     let request = v1::CreateRunRequest {
         spec: Some(spec),
         request_id,
-        validate_only: false,
+        ..v1::CreateRunRequest::default()
     };
+    send(servers, request).await
+}
+
+/// Creates the run of a request.
+pub(crate) async fn send(servers: &Servers, request: v1::CreateRunRequest) -> Result<v1::Run, CliError> {
     let answer = servers.coordinator().await?.create_run(request).await;
     Ok(answer
         .map_err(|status| CliError::call("create the run", &status))?
@@ -152,7 +157,7 @@ async fn spec(args: &IngestArgs) -> Result<v1::RunSpec, CliError> {
         None => (0, 0.0),
     };
     let max_share = args.mirror_limit.map_or(0.0, |Percent(share)| share);
-    let Model { name, fingerprints } = Model::of(&args.model, args.truncate_dim, args.decode).await?;
+    let Model { name, fingerprints, .. } = Model::of(&args.model, args.truncate_dim, args.decode).await?;
     Ok(v1::RunSpec {
         kind: v1::JobKind::Embed.into(),
         dataset: Some(dataset),

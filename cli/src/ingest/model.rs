@@ -13,6 +13,8 @@ pub(crate) struct Model {
     pub(crate) name: String,
     /// Vector field → fingerprint; empty where only the name is known.
     pub(crate) fingerprints: HashMap<String, String>,
+    /// Vector field → length of its vectors; as empty.
+    pub(crate) dimensions: HashMap<String, i32>,
 }
 
 impl Model {
@@ -53,6 +55,7 @@ impl Model {
         Ok(Self {
             name: given.to_owned(),
             fingerprints: HashMap::new(),
+            dimensions: HashMap::new(),
         })
     }
 
@@ -70,9 +73,16 @@ impl Model {
             .iter()
             .map(|(field, space)| (field.as_str().to_owned(), space.fingerprint().to_string()))
             .collect();
+        let dimension = |length: u32| i32::try_from(length).unwrap_or(i32::MAX);
+        let dimensions = model
+            .spaces
+            .iter()
+            .map(|(field, space)| (field.as_str().to_owned(), dimension(space.dimension)))
+            .collect();
         Ok(Self {
             name: model.name.to_string(),
             fingerprints,
+            dimensions,
         })
     }
 }
@@ -88,6 +98,7 @@ mod tests {
         let nameless = Model {
             name: name.into(),
             fingerprints: HashMap::new(),
+            dimensions: HashMap::new(),
         };
         assert_eq!(model, nameless);
         let of_the_hub = Model::of("hf:google/siglip-base-patch16-224@never-pulled", None, None)

@@ -196,6 +196,22 @@ fn an_import_whose_array_has_other_rows_than_its_table_writes_nothing_and_says_s
 }
 
 #[test]
+fn vectors_that_are_not_as_long_as_those_of_the_model_that_is_named_are_refused_before_anything_is_made() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    files(folder.path());
+    let server = Server::start(data.path(), None);
+    let (root, model) = (folder.path().display(), model());
+    let import = format!(
+        "import --root {root} --table merged_df.csv --image-array i.npy --collection m --model {}",
+        model.display()
+    );
+    let said = refused(&server, 2, &import);
+    assert!(said.contains("have 4 values") && said.contains("have 384"), "{said}");
+    refused(&server, 1, "collections get m");
+    assert_eq!(server.end(), 0);
+}
+
+#[test]
 fn of_a_collection_of_several_datasets_each_is_exported_and_imported_by_itself_in_all_its_parts() {
     let data = tempfile::tempdir().unwrap();
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -145,7 +145,7 @@ impl Fixture {
         let request = v1::CreateRunRequest {
             spec: Some(spec),
             request_id: request_id.into(),
-            validate_only: false,
+            ..v1::CreateRunRequest::default()
         };
         Ok(self.api().create_run(Request::new(request)).await?.into_inner())
     }

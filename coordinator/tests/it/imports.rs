@@ -3,7 +3,8 @@
 use crate::fixture::Fixture;
 use sightline_core::{CollectionDescription, CollectionName, FieldDescription, IndexKind, ModelName, VectorField};
 use sightline_proto::v1;
-use tonic::Code;
+use sightline_proto::v1::coordinator_server::Coordinator as Api;
+use tonic::{Code, Request};
 
 /// An import of pictures' vectors in a column of a table below the dataset's root.
 fn import(fixture: &Fixture, path: &str) -> v1::RunSpec {
@@ -52,6 +53,36 @@ async fn an_import_of_vectors_of_another_length_than_the_collections_is_refused_
     // Into a collection that is not there yet any vectors may go.
     fixture.create("new", into("new", "3.jsonl")).await.unwrap();
     fixture.create("same", into("there", "2.jsonl")).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_import_of_vectors_of_another_length_than_the_named_models_is_refused_at_once_with_both() {
+    let fixture = Fixture::new(0).await;
+    let table = fixture.folder.path().join("dataset/m.jsonl");
+    std::fs::write(table, "{\"key\":\"a\",\"v\":[1,0,0]}\n").unwrap();
+    let create = async |request_id: &str, length: i32, validate_only: bool| {
+        let request = v1::CreateRunRequest {
+            spec: Some(import(&fixture, "m.jsonl")),
+            request_id: request_id.into(),
+            validate_only,
+            dimensions: [("image_embedding".to_owned(), length)].into(),
+        };
+        fixture.api().create_run(Request::new(request)).await
+    };
+    for validate_only in [true, false] {
+        let refused = create("short", 2, validate_only).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        for said in ["have 3 values", "this model have 2"] {
+            assert!(refused.message().contains(said), "{refused}");
+        }
+    }
+    assert_eq!(
+        create("none", 0, false).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+    let made = create("same", 3, false).await.unwrap().into_inner();
+    // Which model it was said to be is no part of the specification: the same request finds its run.
+    assert_eq!(create("same", 2, false).await.unwrap().into_inner().name, made.name);
 }
 
 #[tokio::test]

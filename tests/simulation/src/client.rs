@@ -119,6 +119,7 @@ impl Client {
             spec: Some(spec),
             request_id: request_id.into(),
             validate_only,
+            ..v1::CreateRunRequest::default()
         }
     }
 
