@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sightline_core::run::Columns;
 use sightline_core::{ManifestFormat, VectorField, VectorsAt};
 use std::collections::BTreeMap;
+use std::pin::pin;
 
 /// A place in one of the parts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +155,8 @@ impl Folder<'_> {
         named(&self.tables(), TABLE).after(self.reader, part).await
     }
 
-    /// Sees to it that every array has its table, and every table its arrays with as many rows.
+    /// Sees to it that every array has its table, and every table its arrays with as many rows, which are as long as those
+    /// of the first part.
     async fn compare(&self, fields: &[VectorField]) -> Result<(), DatasetError> {
         // A name for each file of, usually, many thousands of rows.
         let tables = named(&self.tables(), TABLE).all(self.reader).await?;
@@ -170,15 +172,45 @@ impl Folder<'_> {
                 return Err(DatasetError::unreadable(&format!("{before}{name}{ARRAY}"), message));
             }
         }
-        stream::iter(tables)
+        let compared = stream::iter(tables)
             .map(|name| self.compare_part(name, fields))
-            .buffered(self.reader.options.lookups)
-            .try_collect()
-            .await
+            .buffered(self.reader.options.lookups);
+        let mut compared = pin!(compared);
+        let mut first: Option<(String, Lengths)> = None;
+        while let Some((name, lengths)) = compared.try_next().await? {
+            match &first {
+                Some((before, expected)) => self.same_lengths(&name, &lengths, before, expected)?,
+                None => first = Some((name, lengths)),
+            }
+        }
+        Ok(())
     }
 
-    async fn compare_part(&self, name: String, fields: &[VectorField]) -> Result<(), DatasetError> {
-        let part = Part::new(self, &name, fields);
-        embeddings::compare(self.reader, &part.table()).await
+    async fn compare_part(&self, name: String, fields: &[VectorField]) -> Result<(String, Lengths), DatasetError> {
+        let lengths = embeddings::compare(self.reader, &Part::new(self, &name, fields).table()).await?;
+        Ok((name, lengths))
+    }
+
+    /// Rows of another length would fail one by one, when those of the parts before are written already.
+    fn same_lengths(
+        &self,
+        name: &str,
+        lengths: &Lengths,
+        before: &str,
+        expected: &Lengths,
+    ) -> Result<(), DatasetError> {
+        let Some((field, length)) = lengths
+            .iter()
+            .find(|(field, length)| expected.get(*field) != Some(*length))
+        else {
+            return Ok(());
+        };
+        let folder = self.arrays(*field);
+        let message = format!(
+            "its rows have {length} values, those of {folder}{before}{ARRAY} {}: the parts are of different models, so import \
+             each into a collection of its own",
+            expected.get(field).copied().unwrap_or_default()
+        );
+        Err(DatasetError::unreadable(&format!("{folder}{name}{ARRAY}"), message))
     }
 }

@@ -146,12 +146,13 @@ pub(crate) async fn read(
     Ok(drafts)
 }
 
-/// Refuses a table and arrays that do not belong together, without reading their rows.
-pub(crate) async fn compare(reader: &Reader, embeddings: &Embeddings<'_>) -> Result<(), DatasetError> {
+/// Refuses a table and arrays that do not belong together, without reading their rows; how long the arrays' rows are.
+pub(crate) async fn compare(reader: &Reader, embeddings: &Embeddings<'_>) -> Result<Lengths, DatasetError> {
     let arrays = arrays(reader, embeddings, &BTreeMap::new()).await?;
     let imported = imported(embeddings);
     let rows = table(reader, embeddings, &imported).count(embeddings.format).await?;
-    same_rows(embeddings, rows, &arrays)
+    same_rows(embeddings, rows, &arrays)?;
+    Ok(lengths_of(&arrays))
 }
 
 /// Refuses a table that cannot be opened or lacks a column, without reading its rows.
@@ -166,10 +167,7 @@ pub(crate) async fn check_columns(reader: &Reader, embeddings: &Embeddings<'_>) 
 /// How long the vectors of each side are, as far as the arrays' headers and the table's first rows tell.
 pub(crate) async fn dimensions(reader: &Reader, embeddings: &Embeddings<'_>) -> Result<Lengths, DatasetError> {
     let arrays = arrays(reader, embeddings, &BTreeMap::new()).await?;
-    let mut lengths: Lengths = arrays
-        .iter()
-        .map(|(field, array)| (*field, array.dimension()))
-        .collect();
+    let mut lengths = lengths_of(&arrays);
     let imported = imported(embeddings);
     if !imported.vectors.is_empty() {
         let table = table(reader, embeddings, &imported);
@@ -212,6 +210,13 @@ async fn arrays(
         }
     }
     Ok(arrays)
+}
+
+fn lengths_of(arrays: &BTreeMap<VectorField, Array>) -> Lengths {
+    arrays
+        .iter()
+        .map(|(field, array)| (*field, array.dimension()))
+        .collect()
 }
 
 async fn open(reader: &Reader, path: &str, etag: Option<&String>) -> Result<Array, DatasetError> {

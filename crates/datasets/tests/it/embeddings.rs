@@ -335,7 +335,12 @@ async fn parts_of_clip_retrieval_that_lack_a_file_or_rows_fail_by_name_before_th
         fields: VectorField::ALL.to_vec(),
         normalize: false,
     };
-    let changes: [Change<'_>; 5] = [
+    let mut longer = NpyWriter::<_, f32>::new(Cursor::new(Vec::new()), &[3]).unwrap();
+    for _ in 0..2 {
+        longer.push(&[1.0, 0.0, 0.0]).unwrap();
+    }
+    let longer = longer.finish().unwrap().into_inner();
+    let changes: [Change<'_>; 6] = [
         ("", None, &[]),
         (
             "metadata/metadata_1.parquet",
@@ -356,6 +361,11 @@ async fn parts_of_clip_retrieval_that_lack_a_file_or_rows_fail_by_name_before_th
             "text_emb/text_emb_2.npy",
             Some(("text_emb/text_emb_2.npy", &short)),
             &["text_emb/text_emb_2.npy", "1 rows", "has 2"],
+        ),
+        (
+            "text_emb/text_emb_1.npy",
+            Some(("text_emb/text_emb_1.npy", &longer)),
+            &["text_emb/text_emb_1.npy", "3 values", "text_emb/text_emb_0.npy 2"],
         ),
     ];
     for (without, with, said) in changes {
