@@ -1,5 +1,6 @@
 //! `sightline collections export`: a collection's items as files.
 
+mod again;
 mod dataset;
 mod table;
 
@@ -77,17 +78,22 @@ pub(crate) async fn run(args: &ExportArgs, servers: &Servers, console: Console) 
             folder.push(item)?;
         }
     }
+    let written: Vec<&str> = folder.sides.iter().map(|side| side.field).collect();
     let (count, parts) = folder.finish()?;
     if console.is_json() {
         console.json(&serde_json::json!({ "items": count, "dataset": of, "parts": parts, "folder": args.to }))?;
     } else {
         let count = items(i64::try_from(count).unwrap_or(i64::MAX));
+        let again = of.as_ref().map(|of| again::command(args, &written, &plain(of)));
         let of = of.map(|of| format!(" of dataset {}", plain(&of))).unwrap_or_default();
         let to = args.to.display();
         console.say(&match (args.layout, parts) {
             (Layout::Parquet, 2..) => format!("exported {count}{of} to {to}, in {parts} files"),
             _ => format!("exported {count}{of} to {to}"),
         })?;
+        if let Some(again) = again {
+            console.note(&format!("import it with `{again}`"));
+        }
     }
     Ok(Exit::Success)
 }

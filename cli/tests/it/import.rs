@@ -242,7 +242,13 @@ fn of_a_collection_of_several_datasets_each_is_exported_and_imported_by_itself_i
         "collections export m --to {} --layout parquet --part-items 256 --filter dataset=\"one\"",
         parts.display()
     );
-    let said = succeed(&server, &export).out;
+    let ran = succeed(&server, &export);
+    let again = format!(
+        "sightline import --root {} --table . --image-column image_embedding --dataset one",
+        parts.display()
+    );
+    assert!(ran.err.contains(&again), "{}", ran.err);
+    let said = ran.out;
     assert!(
         said.contains("600 items of dataset one") && said.contains("3 files"),
         "{said}"
@@ -259,6 +265,9 @@ fn of_a_collection_of_several_datasets_each_is_exported_and_imported_by_itself_i
         &format!("collections export m --to {arrays} --part-items 256 --filter dataset=\"two\" --json"),
     );
     assert_eq!(exported.json()[0]["dataset"], "two");
+    let import = format!("import --root {arrays} --clip-retrieval . --collection m2 --dataset two");
+    let said = refused(&server, 1, &import);
+    assert!(said.contains("--fields image"), "{said}");
     succeed(
         &server,
         &format!("import --root {arrays} --clip-retrieval . --fields image --collection m2 --dataset two"),

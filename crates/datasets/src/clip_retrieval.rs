@@ -163,6 +163,17 @@ impl Folder<'_> {
         for field in fields {
             let before = self.arrays(*field);
             let arrays = named(&before, ARRAY).all(self.reader).await?;
+            if arrays.is_empty() {
+                let other = match field {
+                    VectorField::Image => "text",
+                    VectorField::Text => "image",
+                };
+                let message = format!(
+                    "there is no such file: where the folder has no vectors for {field}, import the other side alone \
+                     (--fields {other})"
+                );
+                return Err(DatasetError::unreadable(&format!("{before}N{ARRAY}"), message));
+            }
             if let Some(name) = arrays.difference(&tables).next() {
                 let message = format!(
                     "its table {}{name}{TABLE} is not there, so nothing says whose vectors it holds: put the table back, or \

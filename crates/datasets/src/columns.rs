@@ -81,6 +81,15 @@ impl Mapping {
     ) -> Result<Self, String> {
         let mut vectors = Vec::new();
         for (field, name) in &imported.vectors {
+            if !partial && !header.contains(name) {
+                let flag = match field {
+                    VectorField::Image => "--image-column",
+                    VectorField::Text => "--text-column",
+                };
+                return Err(format!(
+                    "has no column {name:?} with vectors: name the one that has them, or leave {flag} out"
+                ));
+            }
             if let Some(at) = find(header, name, partial)? {
                 vectors.push((*field, at, name.clone()));
             }

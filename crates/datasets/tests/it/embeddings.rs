@@ -387,3 +387,38 @@ async fn parts_of_clip_retrieval_that_lack_a_file_or_rows_fail_by_name_before_th
         assert!(!error.is_retryable());
     }
 }
+
+#[tokio::test]
+async fn of_a_side_that_nothing_has_the_error_says_how_to_leave_it_out() {
+    let (metadata, images) = (table(&[("one", [0.1, 0.2])]), array(&[[1.0, 0.0]]));
+    let store = Store::with(&[
+        ("metadata/metadata_0.parquet", &metadata),
+        ("img_emb/img_emb_0.npy", &images),
+        ("items_0.parquet", &metadata),
+    ])
+    .await;
+    let clip = Source::ClipRetrieval {
+        folder: String::new(),
+        fields: VectorField::ALL.to_vec(),
+        normalize: false,
+    };
+    let columns = |path: &str| {
+        let vectors = [
+            (VectorField::Image, column("v")),
+            (VectorField::Text, column("text_embedding")),
+        ];
+        source(path, ManifestFormat::Parquet, &vectors)
+    };
+    for (source, said) in [
+        (clip, ["\"text_emb/text_emb_N.npy\"", "--fields image"]),
+        (
+            columns("items_0.parquet"),
+            ["\"text_embedding\"", "leave --text-column out"],
+        ),
+        (columns("./"), ["\"text_embedding\"", "leave --text-column out"]),
+    ] {
+        let error = all(&store, &source, ReaderOptions::default(), 1).await.unwrap_err();
+        assert!(said.iter().all(|part| error.to_string().contains(part)), "{error}");
+        assert!(!error.is_retryable());
+    }
+}
