@@ -197,7 +197,7 @@ async fn lists_in_a_column_are_vectors_and_one_of_another_length_is_its_row_s_fa
     let ended = |entry: &ManifestEntry| match entry {
         ManifestEntry::Item(item) => Ok(item.vectors[&VectorField::Text].clone()),
         ManifestEntry::Ended(ended) => Err(match &ended.outcome {
-            Outcome::Failed { reason, message } => {
+            Outcome::Failed { reason, message, .. } => {
                 assert!(message.contains("its \"v\" "), "the column is named: {message}");
                 *reason
             }
