@@ -5,9 +5,8 @@
 
 The real worker with a tiny model, so that pictures come as fast as they are decoded; its own sizes. `large`: a few pictures
 of 100 megapixels among small ones, baseline JPEGs, progressive ones and PNGs by turns; the peak has to stay below what the
-worker had after its start and its two limits in bytes (`pipeline.fetched_bytes`, `pipeline.decode_bytes`). `flat`: the last
-quarter of the time holds at most a tenth more than the second one. Writes target/bench/memory.json with the resident set
-over time.
+worker had after its start and its budget for what is in flight (`pipeline.memory_bytes`). `flat`: the last quarter of the
+time holds at most a tenth more than the second one. Writes target/bench/memory.json with the resident set over time.
 """
 
 import argparse
@@ -35,8 +34,7 @@ from sampler import Sampler  # noqa: E402
 
 WORK = REPOSITORY / "target/bench/memory"
 MODEL = "vit-tiny"
-FETCHED_MIB = 256
-DECODE_MIB = 800
+MEMORY_MIB = 1024
 # Of a progressive JPEG all coefficients are in memory, beside its pixels; of a PNG all pixels.
 LARGE = ("jpeg_100_megapixel", "jpeg_100_megapixel_progressive", "png_100_megapixel")
 # Small pictures for each large one.
@@ -58,8 +56,7 @@ def resident(fleet: Fleet, since: float) -> Dict[str, float]:
 
 def measure(processes: Processes, bucket: str, prefix: str, items: int) -> Dict[str, Any]:
     with Fleet(processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"]) as fleet:
-        sizes = {"SIGHTLINE_PIPELINE__FETCHED_BYTES": str(FETCHED_MIB << 20),
-                 "SIGHTLINE_PIPELINE__DECODE_BYTES": str(DECODE_MIB << 20)}
+        sizes = {"SIGHTLINE_PIPELINE__MEMORY_BYTES": str(MEMORY_MIB << 20)}
         fleet.add_worker(inputs.folder_of(MODEL, WORK / "models"), prefix, **sizes)
         fleet.ready()
         began, since = sum(fleet.peaks().values()), time.monotonic()
@@ -71,7 +68,7 @@ def measure(processes: Processes, bucket: str, prefix: str, items: int) -> Dict[
         "images_per_s": round(items / cost.seconds, 1),
         "after_start_mib": round(began, 1),
         "peak_rss_mib": round(sum(cost.peak_mib.values()), 1),
-        "budget_mib": round(began + FETCHED_MIB + DECODE_MIB, 1),
+        "budget_mib": round(began + MEMORY_MIB, 1),
         "over_time": over_time,
     }
 

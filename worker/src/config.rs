@@ -25,6 +25,10 @@ pub struct EngineConfig {
     /// Calls that it answers beside its shards; none where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<SocketConfig>,
+    /// Memory beyond which the engine is killed, where the configuration says so; else the machine and its control group are
+    /// all that limits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_limit: Option<u64>,
 }
 
 /// The engine's logs and traces.
@@ -111,10 +115,10 @@ pub struct PipelineConfig {
     pub max_items: u32,
     /// Objects that are read at once.
     pub fetches: u32,
-    /// Bytes of objects in memory at once that are not decoded yet, and of previews that are not written yet.
-    pub fetched_bytes: u64,
-    /// Bytes that pictures take at once while they are decoded; one that needs more than all of them is decoded alone.
-    pub decode_bytes: u64,
+    /// Bytes of all that is in flight together: objects that were read, previews, pictures that are being decoded and that are
+    /// prepared, batches, rows. 0 for a quarter of the memory that the machine and the control group leave the process, between
+    /// 256 MiB and 1 GiB, and more where batches and rows need it.
+    pub memory_bytes: u64,
     /// Largest object that is read.
     pub max_object_bytes: u64,
     /// Threads that decode; 0 for as many as there are cores.
@@ -144,8 +148,7 @@ impl Default for PipelineConfig {
         Self {
             max_items: 1024,
             fetches: 32,
-            fetched_bytes: 256 << 20,
-            decode_bytes: 800 << 20,
+            memory_bytes: 0,
             max_object_bytes: 256 << 20,
             decode_threads: 0,
             batch_items: 32,
@@ -174,14 +177,9 @@ impl PipelineConfig {
         check((1..=65_536).contains(&self.max_items), "max_items", "give 1 to 65536");
         check((1..=1024).contains(&self.fetches), "fetches", "give 1 to 1024");
         check(
-            (1 << 20..=1 << 40).contains(&self.fetched_bytes),
-            "fetched_bytes",
-            "give at least 1 MiB",
-        );
-        check(
-            (1 << 20..=1 << 40).contains(&self.decode_bytes),
-            "decode_bytes",
-            "give at least 1 MiB",
+            self.memory_bytes == 0 || (64 << 20..=1 << 40).contains(&self.memory_bytes),
+            "memory_bytes",
+            "give at least 64 MiB, or 0 for what suits the machine",
         );
         check(
             (1..=1 << 40).contains(&self.max_object_bytes),
@@ -307,13 +305,14 @@ mod tests {
         let good = PipelineConfig::default();
         assert_eq!(good.problems(), []);
         let bad = PipelineConfig {
+            memory_bytes: 4096,
             batch_items: 0,
             retry_ms: 9999,
             ..good
         };
         assert_eq!(
             bad.problems().iter().map(|(key, _)| *key).collect::<Vec<_>>(),
-            ["batch_items", "retry_ms"]
+            ["memory_bytes", "batch_items", "retry_ms"]
         );
     }
 
@@ -340,6 +339,7 @@ mod tests {
                 ..EngineTelemetry::default()
             },
             embedding: None,
+            memory_limit: None,
         };
         assert!(!format!("{config:?}").contains("hunter2"));
     }

@@ -8,12 +8,17 @@ use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
 use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole, cuda_devices};
-use sightline_pictures::{DecodeLimits, PreparedPicture, picture, preview};
+use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, picture, preview};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+/// Bytes that a value of a batch takes where the device looks up what bytes become: one for the thread that computes, one in
+/// memory that the device copies from.
+const LOOKED_UP_BYTES: u64 = 2;
+/// Where it does not: one for the thread, one until it is written, and an f32.
+const WRITTEN_BYTES: u64 = 6;
 /// Batches that may wait for the model: the engine has one ready while one is computed.
 const WAITING_BATCHES: usize = 2;
 
@@ -98,6 +103,11 @@ impl FolderModel {
         std::iter::once(&self.first).chain(&self.others)
     }
 
+    /// What prepares pictures, each value of the network's input a byte; none where the model takes none.
+    fn preprocessor(&self) -> Option<&Preprocessor> {
+        self.first.model.runner().info().preprocessor.as_deref()
+    }
+
     /// The device with the fewest batches, the first of them; it has one more until the guard is dropped.
     fn least_busy(&self) -> (&Lane, InDevice<'_>) {
         let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,6 +151,22 @@ impl EmbeddingModel for FolderModel {
 
     fn decode_bytes(&self, bytes: &[u8]) -> u64 {
         picture::estimated_bytes(bytes)
+    }
+
+    fn prepared_bytes(&self) -> u64 {
+        self.preprocessor()
+            .map_or(0, |preprocessor| preprocessor.values() as u64)
+    }
+
+    fn batch_bytes(&self) -> u64 {
+        let a_value = self.preprocessor().map_or(0, |preprocessor| {
+            let looked_up = |lane: &Lane| lane.model.runner().info().device.starts_with("cuda");
+            match !preprocessor.pads() && self.lanes().all(looked_up) {
+                true => LOOKED_UP_BYTES,
+                false => WRITTEN_BYTES,
+            }
+        });
+        self.prepared_bytes() * a_value
     }
 
     fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError> {

@@ -13,6 +13,7 @@ mod encoder;
 pub mod engine;
 pub mod ipc;
 pub mod journal;
+mod machine;
 pub mod model;
 mod production;
 mod serve;

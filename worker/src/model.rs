@@ -116,6 +116,16 @@ pub trait EmbeddingModel: Send + Sync + Debug {
         bytes.len() as u64
     }
 
+    /// Bytes of one prepared picture, at most.
+    fn prepared_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Bytes that a picture of a batch takes beside that on its way into the network, at most.
+    fn batch_bytes(&self) -> u64 {
+        0
+    }
+
     /// Decodes and preprocesses one picture. Called on the engine's decode threads; it may take long.
     ///
     /// # Errors

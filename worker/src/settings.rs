@@ -311,6 +311,7 @@ impl WorkerConfig {
                 trace_ratio: self.telemetry.trace_ratio,
             },
             embedding: None,
+            memory_limit: Some(self.engine_memory_bytes).filter(|bytes| *bytes > 0),
         };
         let config = SupervisorConfig::new(worker, engine);
         Ok(SupervisorConfig {
@@ -335,8 +336,12 @@ mod tests {
         let supervisor = config.supervisor("pod/1\n", 7, false).unwrap();
         assert_eq!(supervisor.worker, "pod1-7");
         assert_eq!(supervisor.engine.model.name.as_str(), "sightline-demo");
+        assert_eq!(supervisor.engine.memory_limit, None);
         config.name = Some("w1".into());
-        assert_eq!(config.supervisor("pod", 7, false).unwrap().worker, "w1");
+        config.engine_memory_bytes = 512 << 20;
+        let supervisor = config.supervisor("pod", 7, false).unwrap();
+        assert_eq!(supervisor.worker, "w1");
+        assert_eq!(supervisor.engine.memory_limit, Some(512 << 20));
     }
 
     #[test]

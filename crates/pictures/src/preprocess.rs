@@ -167,6 +167,12 @@ impl Preprocessor {
         &self.table
     }
 
+    /// Whether there may be pictures that are not [full](Self::is_full).
+    #[must_use]
+    pub fn pads(&self) -> bool {
+        self.spec.pad
+    }
+
     /// Whether the picture has a value for every place of the network's input, and is of this preprocessing.
     #[must_use]
     pub fn is_full(&self, picture: &PreparedPicture) -> bool {

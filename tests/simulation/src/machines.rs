@@ -186,6 +186,7 @@ fn worker_config(name: String) -> SupervisorConfig {
         pipeline,
         telemetry: EngineTelemetry::default(),
         embedding: None,
+        memory_limit: None,
     };
     SupervisorConfig {
         max_pause: Duration::from_secs(10),

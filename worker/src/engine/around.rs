@@ -1,5 +1,6 @@
-//! What an engine takes from around it beside its parts: the time of day, chance, and threads.
+//! What an engine takes from around it beside its parts: the time of day, chance, threads, and what machine it runs on.
 
+use crate::machine::Machine;
 use sightline_core::{Clock, SystemClock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ pub(crate) struct Around {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Chance,
     pub(crate) decoding: Decoding,
+    pub(crate) machine: Machine,
 }
 
 impl Around {
@@ -28,6 +30,7 @@ impl Around {
             clock: Arc::new(SystemClock),
             chance: Chance::new(rand::random()),
             decoding: Decoding::Threads,
+            machine: Machine::of_this_process(),
         }
     }
 }

@@ -9,8 +9,10 @@ use tokio::sync::OnceCell;
 
 /// Bytes that are read at once.
 const BLOCK_BYTES: u64 = 2 << 20;
-/// Blocks that are kept: 64 MiB.
+/// Blocks that are kept.
 const MAX_BLOCKS: usize = 32;
+/// Bytes of all that are kept: 64 MiB.
+pub(crate) const MAX_BYTES: u64 = BLOCK_BYTES * MAX_BLOCKS as u64;
 
 /// Which block of which version of which array.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::fail;
 use super::forward::Embedded;
 use super::lookup::{Existing, LookedUp};
-use super::pipeline::{Pipeline, kept};
+use super::pipeline::Pipeline;
 use super::spans::Span;
 use super::stages::{ItemTimes, Waiting};
 use super::upsert::UpsertError;
@@ -163,7 +163,7 @@ impl Passage<'_> {
         self.took(JournalStage::Decode, decoded.took_us);
         let prepared = decoded.prepared.map_err(|error| failed(error.reason, error.message))?;
         let Prepared { pixels, tags, preview } = prepared;
-        let room = room.and_then(|room| kept(room, preview.as_ref().map_or(0, Vec::len)));
+        let room = room.map(|room| room.kept(preview.as_ref().map_or(0, Vec::len)));
         fail::point(&item.key, JournalStage::Forward, &self.slot);
         let embedding = async {
             let embedded = self.pipeline.images.embed(pixels, self.urgent, &self.slot).await;

@@ -4,6 +4,7 @@ use super::around::Around;
 use super::lease::Lease;
 use super::outbox::{Note, Outbox};
 use super::pipeline::Pipeline;
+use super::sizes::Sizes;
 use super::work::Work;
 use super::{EngineParts, OpenParts};
 use crate::config::EngineConfig;
@@ -48,8 +49,14 @@ impl Life<'_> {
         mut inbox: mpsc::Receiver<ToEngine>,
     ) -> Result<Ending, String> {
         let outbox = self.outbox;
-        let parts = match open.open(self.config).await {
-            Ok(parts) => parts,
+        let pipeline = &self.config.pipeline;
+        let machine = self.around.machine.limited_to(self.config.memory_limit);
+        let opened = open.open(self.config).await.and_then(|parts| {
+            let sizes = Sizes::of(pipeline, parts.model.as_ref(), machine)?;
+            Ok((parts, sizes))
+        });
+        let (parts, sizes) = match opened {
+            Ok(opened) => opened,
             Err(message) => {
                 tracing::error!(message, "the engine cannot start");
                 outbox.send(Note::Frame(FromEngine::Refused { message })).await;
@@ -60,10 +67,9 @@ impl Life<'_> {
             serve_socket(socket, Arc::clone(encoder))?;
         }
         let hello = hello(&parts);
-        let pipeline = &self.config.pipeline;
         let journal = Journal::create(self.journal, pipeline.max_items).map_err(|error| format!("journal: {error}"))?;
         let (fatal, mut died) = mpsc::channel(1);
-        let pipeline = Pipeline::start(parts, pipeline.clone(), journal, self.lease, self.around, fatal);
+        let pipeline = Pipeline::start(parts, pipeline.clone(), sizes, journal, self.lease, self.around, fatal);
         let pipeline = Arc::new(pipeline.map_err(|error| format!("threads: {error}"))?);
         outbox.send(Note::Frame(hello)).await;
         let mut works: HashMap<WorkId, Arc<Work>> = HashMap::new();

@@ -7,6 +7,7 @@
 mod around;
 mod batcher;
 mod blocks;
+mod budget;
 mod decode;
 mod fail;
 mod fit;
@@ -22,6 +23,7 @@ mod preview;
 mod process;
 mod retry;
 mod room;
+mod sizes;
 mod spans;
 mod stages;
 mod stored;

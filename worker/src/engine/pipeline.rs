@@ -3,13 +3,15 @@
 use super::around::Around;
 use super::batcher::BatchLimits;
 use super::blocks::Blocks;
+use super::budget::Budget;
 use super::decode::DecodePool;
 use super::forward::{Forward, ImageSide, TextSide};
 use super::item::{Passage, Stopped};
 use super::lease::Lease;
 use super::lookup::{Existing, LOOKUP_ROWS, LookedUp, look_up};
 use super::retry::RetryPolicy;
-use super::room::Room;
+use super::room::{Fetched, Room};
+use super::sizes::{Sizes, count};
 use super::spans::{Group, Span, SpanLimits, grouped};
 use super::stages::{ItemTimes, Stages};
 use super::upsert::{UpsertOptions, Upserts};
@@ -24,11 +26,8 @@ use sightline_core::{Clock, VectorField};
 use sightline_index::VectorIndex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tracing::Instrument;
-
-/// Bytes are counted in blocks, since a semaphore's permits are few.
-const BLOCK_BYTES: u64 = 4096;
 
 /// All stages.
 #[derive(Debug)]
@@ -48,29 +47,12 @@ pub(crate) struct Pipeline {
     pub(crate) blocks: Blocks,
     model: Arc<dyn EmbeddingModel>,
     journal: Arc<Journal>,
-    bytes: Arc<Semaphore>,
-    byte_blocks: u32,
-    decode_room: Arc<Room>,
+    budget: Budget,
+    room: Arc<Room>,
     spans: SpanLimits,
     /// Held by who takes places for several items that enter together: two such would wait for each other's.
     together: Mutex<()>,
     fatal: mpsc::Sender<String>,
-}
-
-/// Gives back what is too much of the room for some bytes.
-pub(crate) fn kept(mut room: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
-    let blocks = (bytes as u64).div_ceil(BLOCK_BYTES);
-    room.split(usize::try_from(blocks).unwrap_or(usize::MAX).min(room.num_permits()))
-}
-
-/// Batches that a device has at once: one that is computed, one that is ready when it ends; before a device of its own one
-/// more, which is prepared while it computes.
-fn batches_at_once(device: &str) -> usize {
-    if device.starts_with("cuda") { 3 } else { 2 }
-}
-
-fn count(number: u32) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 impl Pipeline {
@@ -78,6 +60,7 @@ impl Pipeline {
     pub(crate) fn start(
         parts: EngineParts,
         config: PipelineConfig,
+        sizes: Sizes,
         journal: Arc<Journal>,
         lease: Lease,
         around: Around,
@@ -102,47 +85,35 @@ impl Pipeline {
             retry: retry.clone(),
             lease,
         };
-        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-        let decode_threads = if config.decode_threads == 0 {
-            cores
-        } else {
-            config.decode_threads
-        };
         stages.set_places(JournalStage::Fetch, count(config.fetches));
-        stages.set_places(JournalStage::Decode, count(decode_threads));
-        let decode_room = Arc::new(Room::new(config.decode_bytes));
-        let at_once = model
-            .devices()
-            .iter()
-            .map(|device| batches_at_once(device))
-            .sum::<usize>()
-            .max(1);
-        let byte_blocks = u32::try_from(config.fetched_bytes.div_ceil(BLOCK_BYTES))
-            .unwrap_or(u32::MAX)
-            .max(1);
+        stages.set_places(JournalStage::Decode, count(sizes.decode_threads));
+        let room = Arc::new(Room::new(sizes.budget.shared()));
+        tracing::info!(
+            bytes = sizes.budget.bytes(),
+            set_aside = sizes.budget.set_aside(),
+            "memory for what is in flight"
+        );
         Ok(Self {
             decode: DecodePool::start(
                 around.decoding,
-                decode_threads,
+                sizes.decode_threads,
                 config.max_items,
                 &model,
                 &stages,
-                &decode_room,
+                &room,
             )?,
-            images: Forward::start(ImageSide(Arc::clone(&model)), batches, at_once, &stages),
-            texts: Forward::start(TextSide(Arc::clone(&model)), batches, at_once, &stages),
+            images: Forward::start(ImageSide(Arc::clone(&model)), batches, sizes.batches, &stages),
+            texts: Forward::start(TextSide(Arc::clone(&model)), batches, sizes.batches, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
             index: parts.index,
             datasets: parts.datasets,
             retry,
             clock: around.clock,
             fetches: Semaphore::new(count(config.fetches)),
-            // Beside the batches that devices have one is being filled, and the threads decode.
-            tensors: Semaphore::new(count(config.batch_items) * (at_once + 1) + count(decode_threads)),
-            bytes: Arc::new(Semaphore::new(count(byte_blocks))),
-            byte_blocks,
-            decode_room,
-            spans: SpanLimits::new(config.fetched_bytes, count(config.max_items)),
+            tensors: Semaphore::new(sizes.prepared),
+            spans: SpanLimits::new(room.fetched_limit(), count(config.max_items)),
+            budget: sizes.budget,
+            room,
             together: Mutex::new(()),
             blocks: Blocks::default(),
             model,
@@ -153,23 +124,19 @@ impl Pipeline {
         })
     }
 
-    /// Waits for room for an object's bytes. One larger than all the room takes all of it.
-    pub(crate) async fn room_for(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let blocks = u32::try_from(bytes.div_ceil(BLOCK_BYTES))
-            .unwrap_or(u32::MAX)
-            .clamp(1, self.byte_blocks);
-        Arc::clone(&self.bytes).acquire_many_owned(blocks).await.ok()
+    /// Waits for room for an object's bytes.
+    pub(crate) async fn room_for(&self, bytes: u64) -> Option<Fetched> {
+        self.room.fetch(bytes).await
     }
 
     /// What all stages share.
     pub(crate) fn load(&self) -> EngineLoad {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let free = self.bytes.available_permits() as u64;
         EngineLoad {
             elapsed_us: self.stages.elapsed_us(),
             device_busy_us: self.model.device_busy().into_iter().map(micros).collect(),
-            bytes_in_flight: u64::from(self.byte_blocks).saturating_sub(free) * BLOCK_BYTES + self.decode_room.taken(),
-            bytes_limit: u64::from(self.byte_blocks) * BLOCK_BYTES + self.decode_room.limit(),
+            bytes_in_flight: self.budget.set_aside() + self.room.taken(),
+            bytes_limit: self.budget.bytes(),
         }
     }
 

@@ -6,14 +6,14 @@
 
 use super::item::{Passage, Stopped, ending, failed, unread};
 use super::lookup::LookedUp;
-use super::{fail, pipeline::Pipeline};
+use super::{fail, pipeline::Pipeline, room::Fetched};
 use crate::journal::JournalStage;
 use bytes::Bytes;
 use sightline_core::{FailureReason, Item, ObjectRef, PreviewSpec, TarMember};
 use sightline_objects::ObjectError;
 use std::ops::Range;
 use std::sync::Arc;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit};
+use tokio::sync::OnceCell;
 
 /// Most bytes of a span.
 const MAX_BYTES: u64 = 8 << 20;
@@ -29,7 +29,7 @@ pub(crate) struct SpanLimits {
 }
 
 impl SpanLimits {
-    /// Limits that leave room for several spans in the budget and in the pipeline.
+    /// Limits that leave room for several spans in what may be read at once, and in the pipeline.
     pub(crate) fn new(fetched_bytes: u64, max_items: usize) -> Self {
         Self {
             bytes: (fetched_bytes / 8).clamp(1, MAX_BYTES),
@@ -50,7 +50,7 @@ pub(crate) struct Span {
 #[derive(Debug)]
 struct Held {
     bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: Fetched,
 }
 
 /// Items that enter the pipeline together.
@@ -178,8 +178,10 @@ fn whole(span: &Span, bytes: Bytes) -> Result<Bytes, ObjectError> {
 #[cfg(test)]
 mod tests {
     use super::super::lookup::Existing;
+    use super::super::room::Room;
     use super::*;
     use crate::ipc::WorkItem;
+    use futures::FutureExt as _;
     use sightline_core::ItemKey;
 
     fn looked_up(index: u32, tar: &str, offset: u64, size: u64) -> LookedUp {
@@ -262,7 +264,7 @@ mod tests {
                     proptest::prop_assert!(group.items.len() == 1 || span.bytes.end - span.bytes.start <= bytes);
                     let held = Held {
                         bytes: Bytes::from(vec![0; usize::try_from(span.bytes.end - span.bytes.start).unwrap()]),
-                        _room: Arc::new(tokio::sync::Semaphore::new(1)).try_acquire_owned().unwrap(),
+                        _room: Arc::new(Room::new(1)).fetch(1).now_or_never().flatten().unwrap(),
                     };
                     proptest::prop_assert_eq!(span.part(&held, member).unwrap().len() as u64, member.size);
                 }

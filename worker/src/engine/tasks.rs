@@ -7,6 +7,7 @@ use super::lease::lease;
 use super::life::{Ending, Life};
 use super::outbox::{Outbox, pass_notes};
 use crate::ipc::{FromEngine, PROTOCOL_VERSION, ToEngine};
+use crate::machine::Machine;
 use sightline_core::Clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +75,7 @@ pub async fn run_on_tasks(
             clock: options.clock,
             chance: Chance::new(options.seed),
             decoding: Decoding::Tasks,
+            machine: Machine::SIMULATED,
         },
     };
     let tell = pass_notes(notes, to_supervisor);

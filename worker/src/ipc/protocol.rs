@@ -130,9 +130,10 @@ pub struct EngineLoad {
     /// Microseconds that each device had something to compute, in the order of the greeting; empty where the model
     /// does not tell.
     pub device_busy_us: Vec<u64>,
-    /// Bytes of objects and of pictures that are being decoded, in memory now.
+    /// Bytes of objects and of pictures that are being decoded, in memory now, and those that are set aside for what later
+    /// stages hold.
     pub bytes_in_flight: u64,
-    /// Most bytes of them.
+    /// Most bytes of them: the budget.
     pub bytes_limit: u64,
 }
 

@@ -44,7 +44,7 @@ impl LoadMeters {
             )?,
             bytes: metrics.gauge(
                 "worker_bytes_in_flight",
-                "Bytes of objects and of pictures that are being decoded, in memory",
+                "Bytes of objects and of pictures that are being decoded, and those set aside for later stages",
             )?,
             bytes_limit: metrics.gauge("worker_bytes_limit", "Most bytes of them")?,
         })

@@ -192,6 +192,7 @@ impl Bench {
             pipeline,
             telemetry: EngineTelemetry::default(),
             embedding: None,
+            memory_limit: None,
         };
         SupervisorConfig {
             grace: Duration::from_secs(20),

@@ -175,6 +175,21 @@ async fn an_engine_that_can_never_start_ends_the_worker_with_the_reason() {
 }
 
 #[tokio::test]
+async fn memory_that_is_too_little_for_the_other_sizes_ends_the_worker_with_the_numbers() {
+    let bench = Bench::new().await;
+    let mut config = bench.config();
+    config.engine.pipeline.memory_bytes = 100 << 20;
+    let error = bench.start_with(config).ended().await.unwrap_err().to_string();
+    for part in [
+        "pipeline.memory_bytes is 104857600",
+        "rows 80",
+        "give at least 218103808",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn an_engine_ends_when_its_supervisor_is_gone() {
     let bench = Bench::new().await;
     let picture = bench.picture("p", "BLOCK").await;

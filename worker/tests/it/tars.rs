@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, ends, entries};
 use bytes::Bytes;
-use sightline_core::{Item, ItemKey, ObjectRef, TarMember};
+use sightline_core::{Item, ItemKey, ObjectRef, PreviewFormat, PreviewSpec, RunSpec, TarMember};
 use sightline_objects::ObjectStore;
 
 const BLOCK: usize = 512;
@@ -109,11 +109,21 @@ async fn many_shards_of_spans_share_a_small_pipeline_and_a_small_budget() {
     let mut messages = Vec::new();
     for shard in 0..6 {
         let items = tar(&bench, &format!("{shard}.tar"), &pictures(40)).await;
-        messages.push(bench.plan(&format!("run {shard}"), entries(items)).await);
+        let previewed = |spec: &mut RunSpec| {
+            spec.previews = Some(PreviewSpec {
+                width: 1024,
+                height: 1024,
+                format: PreviewFormat::Png,
+                root: None,
+            });
+        };
+        let request = format!("run {shard}");
+        messages.push(bench.plan_as(&request, entries(items), previewed).await);
     }
     let mut config = bench.config();
-    // Room for a few spans of two pictures: whoever holds it has to be able to end.
-    config.engine.pipeline.fetched_bytes = 16 << 10;
+    // Beside what is set aside for rows and arrays 16 MiB may be read, which a span of four pictures may need for their
+    // previews: whoever holds it has to be able to end.
+    config.engine.pipeline.memory_bytes = 208 << 20;
     let worker = bench.start_with(config);
     for message in &messages {
         bench.publish(message).await;

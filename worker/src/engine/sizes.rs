@@ -1,0 +1,106 @@
+//! How many of each there may be at once, and how many bytes: from configuration, cores, memory and devices.
+
+use super::blocks;
+use super::budget::{Budget, Later};
+use crate::config::PipelineConfig;
+use crate::machine::Machine;
+use crate::model::EmbeddingModel;
+
+/// What the pipeline is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// Threads that decode.
+    pub(crate) decode_threads: u32,
+    /// Batches that the devices have.
+    pub(crate) batches: usize,
+    /// Prepared pictures, and those that become one.
+    pub(crate) prepared: usize,
+    /// Bytes of all that is in flight.
+    pub(crate) budget: Budget,
+}
+
+/// Batches that a device has at once: one that is computed, one that is ready when it ends; before a device of its own one
+/// more, which is prepared while it computes.
+fn batches_at_once(device: &str) -> usize {
+    if device.starts_with("cuda") { 3 } else { 2 }
+}
+
+pub(crate) fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl Sizes {
+    /// # Errors
+    /// In words, where the configured memory is too little for the other sizes.
+    pub(crate) fn of(config: &PipelineConfig, model: &dyn EmbeddingModel, machine: Machine) -> Result<Self, String> {
+        let decode_threads = if config.decode_threads == 0 {
+            machine.cores
+        } else {
+            config.decode_threads
+        };
+        let batches: usize = model.devices().iter().map(|device| batches_at_once(device)).sum();
+        let batches = batches.max(1);
+        // Beside the batches that devices have one is being filled, and the threads decode.
+        let prepared = count(config.batch_items) * (batches + 1) + count(decode_threads);
+        let of_batches = u64::from(config.batch_items).saturating_mul(batches as u64);
+        let later = Later {
+            pictures: model.prepared_bytes().saturating_mul(prepared as u64),
+            batches: model.batch_bytes().saturating_mul(of_batches),
+            // Beside those that are written one batch is being filled.
+            rows: config.upsert_bytes.saturating_mul(u64::from(config.upserts) + 1),
+            arrays: blocks::MAX_BYTES,
+        };
+        Ok(Self {
+            decode_threads,
+            batches,
+            prepared,
+            budget: Budget::of(config.memory_bytes, machine.memory, later)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::NoModel;
+    use sightline_core::ModelName;
+
+    const MACHINE: Machine = Machine {
+        cores: 6,
+        memory: Some(64 << 30),
+    };
+
+    fn of(config: &PipelineConfig) -> Result<Sizes, String> {
+        Sizes::of(config, &NoModel(ModelName::new("none").unwrap()), MACHINE)
+    }
+
+    #[test]
+    fn sizes_follow_from_cores_and_memory_where_none_are_given() {
+        let sizes = of(&PipelineConfig::default()).unwrap();
+        assert_eq!(
+            (sizes.decode_threads, sizes.batches, sizes.prepared),
+            (6, 1, 32 * 2 + 6)
+        );
+        assert_eq!(sizes.budget.bytes(), 1 << 30);
+        // Five writes of 16 MiB, and blocks of arrays.
+        assert_eq!(sizes.budget.set_aside(), (80 + 64) << 20);
+    }
+
+    #[test]
+    fn what_is_given_counts_and_too_little_memory_for_it_is_an_error() {
+        let given = PipelineConfig {
+            decode_threads: 3,
+            memory_bytes: 208 << 20,
+            ..PipelineConfig::default()
+        };
+        let sizes = of(&given).unwrap();
+        assert_eq!((sizes.decode_threads, sizes.budget.shared()), (3, 64 << 20));
+        let more = PipelineConfig { upserts: 5, ..given };
+        assert!(of(&more).unwrap_err().contains("rows 96"));
+    }
+
+    #[test]
+    fn a_device_of_its_own_has_a_batch_more() {
+        assert_eq!((batches_at_once("cpu"), batches_at_once("cuda:1")), (2, 3));
+    }
+}
