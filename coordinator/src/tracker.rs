@@ -229,9 +229,9 @@ impl Tracker {
         let kept = self.runs.lock().await.get(&report.run).cloned();
         let Some(kept) = kept else { return };
         kept.told.add(report.shard);
-        // Who reads the run at this moment looks by itself when it waits again.
+        // While somebody reads the run it cannot be seen whether these are all: whoever waits looks when that is done.
         let tracked = kept.tracked.try_lock();
-        if tracked.is_ok_and(|tracked| kept.told.is_all(&tracked.progress)) {
+        if tracked.map_or(true, |tracked| kept.told.is_all(&tracked.progress)) {
             kept.told.all.notify_waiters();
         }
     }
@@ -291,8 +291,8 @@ pub(crate) fn unless_unreadable<T>(run: &RunId, read: Result<Option<T>, StateErr
     }
 }
 
-/// A run is read again no sooner than after ten times what reading it took, but within seconds: a node that leaves no
-/// shards is told by nobody, and a store that was slow once would else hide a run's end for minutes.
+/// Unless all that it misses was told, a run is read again no sooner than after ten times what reading it took, but within
+/// seconds: a node that leaves no shards is told by nobody, and a store that was slow once would else hide a run's end for minutes.
 fn reading_interval(took: Duration) -> Duration {
     MIN_INTERVAL.max((took * 10).min(USUAL_MAX_INTERVAL.max(took)))
 }

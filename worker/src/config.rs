@@ -177,9 +177,10 @@ impl PipelineConfig {
         check((1..=65_536).contains(&self.max_items), "max_items", "give 1 to 65536");
         check((1..=1024).contains(&self.fetches), "fetches", "give 1 to 1024");
         check(
-            self.memory_bytes == 0 || (64 << 20..=1 << 40).contains(&self.memory_bytes),
+            // What arrays, and reading and decoding, need by themselves; the model's pictures come on top.
+            self.memory_bytes == 0 || (128 << 20..=1 << 40).contains(&self.memory_bytes),
             "memory_bytes",
-            "give at least 64 MiB, or 0 for what suits the machine",
+            "give at least 128 MiB, or 0 for what suits the machine",
         );
         check(
             (1..=1 << 40).contains(&self.max_object_bytes),

@@ -8,7 +8,7 @@ const LEAST: u64 = 256 << 20;
 /// And most of one, unless later stages need more.
 const MOST: u64 = 1 << 30;
 
-/// Bytes that stages after decoding hold at most, and what is kept beside the stages.
+/// Bytes that stages after decoding hold, rows counted once, and what is kept beside the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Later {
     /// Prepared pictures.
@@ -64,7 +64,7 @@ impl Budget {
         self.bytes
     }
 
-    /// What later stages hold at most.
+    /// What later stages hold.
     pub(crate) fn set_aside(&self) -> u64 {
         self.set_aside
     }

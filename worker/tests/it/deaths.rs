@@ -178,10 +178,10 @@ async fn an_engine_that_can_never_start_ends_the_worker_with_the_reason() {
 async fn memory_that_is_too_little_for_the_other_sizes_ends_the_worker_with_the_numbers() {
     let bench = Bench::new().await;
     let mut config = bench.config();
-    config.engine.pipeline.memory_bytes = 100 << 20;
+    config.engine.pipeline.memory_bytes = 140 << 20;
     let error = bench.start_with(config).ended().await.unwrap_err().to_string();
     for part in [
-        "pipeline.memory_bytes is 104857600",
+        "pipeline.memory_bytes is 146800640",
         "rows 80",
         "give at least 218103808",
     ] {
