@@ -172,7 +172,7 @@ fn field_spec(given: &str) -> Result<v1::create_collection_request::VectorFieldS
     })
 }
 
-async fn get(collection: &str, servers: &Servers) -> Result<v1::Collection, CliError> {
+pub(crate) async fn get(collection: &str, servers: &Servers) -> Result<v1::Collection, CliError> {
     let request = v1::GetCollectionRequest {
         name: resource("collections", collection),
     };

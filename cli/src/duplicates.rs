@@ -53,7 +53,9 @@ pub(crate) async fn dedupe(args: &DedupeArgs, servers: &Servers, console: Consol
         if summary.surplus_rows == 0 {
             return ended(&summary, console);
         }
-        let collection = id_of(&args.rows.collection, "collections");
+        // An alias does not say what is lost.
+        let described = crate::collections::get(&args.rows.collection, servers).await?;
+        let collection = id_of(&described.name, "collections");
         ask(collection, &format!("from {collection} {}", surplus(&summary))).await?;
     }
     let request = v1::DropDuplicatesRequest {

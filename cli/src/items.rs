@@ -75,7 +75,7 @@ pub(crate) async fn run(command: ItemsCommand, servers: &Servers, console: Conso
     }
 }
 
-/// Asks whether what a filter leaves is to be deleted, and says how much that is; whether there is any.
+/// Asks whether the items that a filter takes are to be deleted, and says how many they are; whether there is any.
 async fn may_go(request: &v1::DeleteItemsRequest, servers: &Servers) -> Result<bool, CliError> {
     let counting = v1::DeleteItemsRequest {
         validate_only: true,
@@ -87,7 +87,9 @@ async fn may_go(request: &v1::DeleteItemsRequest, servers: &Servers) -> Result<b
     if count == 0 {
         return Ok(false);
     }
-    let collection = id_of(&request.parent, "collections");
+    // An alias does not say what is lost.
+    let described = crate::collections::get(id_of(&request.parent, "collections"), servers).await?;
+    let collection = id_of(&described.name, "collections");
     ask(collection, &format!("from {collection} {}", items(count))).await?;
     Ok(true)
 }

@@ -1,4 +1,5 @@
-"""Links between the documents that are packed: a relative one that leads out of the tarball, or nowhere, is dead."""
+"""Links between the documents that are packed: a relative one to a file that is not in the tarball is dead. Headings are not
+looked at."""
 
 import re
 from pathlib import Path

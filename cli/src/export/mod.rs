@@ -84,7 +84,9 @@ pub(crate) async fn run(args: &ExportArgs, servers: &Servers, console: Console) 
         console.json(&serde_json::json!({ "items": count, "dataset": of, "parts": parts, "folder": args.to }))?;
     } else {
         let count = items(i64::try_from(count).unwrap_or(i64::MAX));
-        let again = of.as_ref().map(|of| again::command(args, &written, &plain(of)));
+        let again = of
+            .as_ref()
+            .map(|of| again::command(args, &written, &described.fields, &plain(of)));
         let of = of.map(|of| format!(" of dataset {}", plain(&of))).unwrap_or_default();
         let to = args.to.display();
         console.say(&match (args.layout, parts) {

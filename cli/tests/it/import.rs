@@ -244,10 +244,14 @@ fn of_a_collection_of_several_datasets_each_is_exported_and_imported_by_itself_i
     );
     let ran = succeed(&server, &export);
     let again = format!(
-        "sightline import --root {} --table . --image-column image_embedding --dataset one",
+        "sightline import --root={} --table . --image-column image_embedding --model ",
         parts.display()
     );
-    assert!(ran.err.contains(&again), "{}", ran.err);
+    assert!(
+        ran.err.contains(&again) && ran.err.contains(" --fingerprint image="),
+        "{}",
+        ran.err
+    );
     let said = ran.out;
     assert!(
         said.contains("600 items of dataset one") && said.contains("3 files"),

@@ -14,7 +14,7 @@ pub(crate) struct EncodedLeg {
     pub(crate) weight: f64,
 }
 
-/// The legs on this field cancel each other out: every row would score 0.
+/// The legs on this field cancel each other out: they would add 0 to every score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cancelled(pub(crate) VectorField);
 

@@ -74,7 +74,7 @@ impl Resolver<'_> {
         }
         fold(legs).map_err(|cancelled| {
             let message = format!(
-                "the legs on {} cancel each other out, and every row would score 0: change a weight, or leave an example out",
+                "the legs on {} cancel each other out, and would add 0 to every score: change a weight, or leave them out",
                 cancelled.0
             );
             GatewayError::invalid("legs", message)

@@ -102,8 +102,11 @@ fn of_server(code: i32, legacy_code: i32, reason: &str) -> Meaning {
 
 /// Whether the words are that a collection lacks a field: Milvus has "field x not exist", milvus-lite "Field x not exist".
 fn is_no_field(reason: &str) -> bool {
-    let behind = reason.split_once("ield ").map(|(_, behind)| behind);
-    behind.is_some_and(|behind| behind.contains(" not exist"))
+    // With one word between, the field's name: an object that storage lacks for a moment does not exist, either.
+    reason.split("ield ").skip(1).any(|behind| {
+        let mut words = behind.split_whitespace().skip(1);
+        words.next() == Some("not") && words.next().is_some_and(|word| word.starts_with("exist"))
+    })
 }
 
 /// What a server says that it lacks, with what can be done about it; none for other words.
@@ -155,6 +158,10 @@ mod tests {
             ("Field text_embedding not exist", Meaning::Refused),
             ("Collection not exist", Meaning::NoCollection),
             ("channel not exist", Meaning::Unavailable),
+            (
+                "failed to load field data 100: The specified key does not exist.",
+                Meaning::Unavailable,
+            ),
         ] {
             assert_eq!(of_server(65_535, 1, reason), expected, "{reason}");
         }

@@ -65,6 +65,10 @@ impl MilvusIndex {
         if let Some(description) = cached {
             return Ok(description);
         }
+        self.known_anew(collection).await
+    }
+
+    async fn known_anew(&self, collection: &CollectionName) -> Result<Arc<CollectionDescription>, IndexError> {
         let described = collections::describe(&self.client, collection).await?;
         // What an alias points at changes, and is not kept.
         let Some(description) = described.filter(|found| found.name == *collection) else {
@@ -104,8 +108,13 @@ impl MilvusIndex {
             Err(refusal @ IndexError::Refused { .. }) => refusal,
             other => return other,
         };
-        // It was forgotten just now, so this is what the server says.
-        let now = self.known(collection).await?;
+        // Not what is remembered: a call beside this one may have put back what it read before.
+        let now = self
+            .describe(collection)
+            .await?
+            .filter(|found| found.name == *collection);
+        let now = Arc::new(now.ok_or_else(|| IndexError::NoCollection(collection.clone()))?);
+        self.lock().insert(collection.clone(), Arc::clone(&now));
         if *now == *remembered {
             return Err(refusal);
         }

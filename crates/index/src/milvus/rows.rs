@@ -159,9 +159,13 @@ fn row(
         text_embedding: None,
     };
     if projection == Projection::WithVectors {
-        for field in dimensions.keys() {
+        for field in &VectorField::ALL {
             if !*at(column!(results, flag(*field), Bool)?, position)? {
                 continue;
+            }
+            // Another process made the collection anew, with this side: refused, so that it is described again.
+            if !dimensions.contains_key(field) {
+                return Err(format!("a row has a vector of {field}, which the collection had not"));
             }
             let vector = at(column!(results, field.as_str(), FloatVector)?, position)?.clone();
             match field {
