@@ -15,42 +15,22 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub(crate) type Lengths = BTreeMap<VectorField, u32>;
 
 impl CoordinatorService {
-    /// Refuses an import of vectors that are not as long as those of the model that is said to have made them: a collection
-    /// made of them could be used by nobody. What is not said of the model, or cannot be seen now, is not compared.
-    pub(crate) async fn check_model(&self, spec: &RunSpec, model: &Lengths) -> Result<(), ServiceError> {
-        if model.is_empty() {
-            return Ok(());
-        }
-        let Ok(Some(lengths)) = tokio::time::timeout(LIMIT, self.lengths(spec)).await else {
-            return Ok(());
-        };
-        let differs = |(field, ours): (VectorField, u32)| {
-            let theirs = *model.get(&field)?;
-            (ours != theirs).then_some((field, ours, theirs))
-        };
-        match lengths.into_iter().find_map(differs) {
-            None => Ok(()),
-            Some((field, ours, theirs)) => Err(ServiceError::invalid_argument(
-                "spec.model",
-                format!(
-                    "the vectors for {field} have {ours} values, those of this model have {theirs}: it did not make them; name \
-                     the model that did, or none"
-                ),
-            )),
-        }
-    }
-
-    /// Refuses a run into an alias, and an import whose vectors are of another length than the collection's, where that
-    /// can be seen now. What is away or cannot be read is waited for, or told, by planner and workers.
-    pub(crate) async fn check_collection(&self, spec: &RunSpec) -> Result<(), ServiceError> {
-        match tokio::time::timeout(LIMIT, self.unusable(spec)).await {
+    /// Refuses what can be seen now: vectors that are not as long as those of the model that is said to have made them, since
+    /// a collection of them could be used by nobody; a run into an alias; vectors of another length than the collection's.
+    /// What is not said of the model is not compared. What is away or cannot be read is waited for, or told, by planner and
+    /// workers.
+    pub(crate) async fn check_vectors(&self, spec: &RunSpec, model: &Lengths) -> Result<(), ServiceError> {
+        let lengths = tokio::time::timeout(LIMIT, self.lengths(spec)).await;
+        let lengths = lengths.ok().flatten().unwrap_or_default();
+        check_model(&lengths, model)?;
+        match tokio::time::timeout(LIMIT, self.unusable(spec, &lengths)).await {
             Ok(Some(message)) => Err(ServiceError::failed_precondition("COLLECTION_MISMATCH", message)),
             Ok(None) | Err(_) => Ok(()),
         }
     }
 
     /// Why the run could not write into its collection.
-    async fn unusable(&self, spec: &RunSpec) -> Option<String> {
+    async fn unusable(&self, spec: &RunSpec, lengths: &Lengths) -> Option<String> {
         let index = self.index.as_ref()?.get().await.ok()?;
         let collection = index.describe(&spec.collection).await.ok()??;
         if collection.name != spec.collection {
@@ -60,22 +40,7 @@ impl CoordinatorService {
                  to point the alias at when the run has ended"
             ));
         }
-        self.other_dimension(spec, &collection).await
-    }
-
-    /// What is to be said of a side whose lengths differ.
-    async fn other_dimension(&self, spec: &RunSpec, collection: &CollectionDescription) -> Option<String> {
-        let lengths = self.lengths(spec).await?;
-        lengths.iter().find_map(|(field, ours)| {
-            let theirs = collection.fields.get(field)?.space.dimension;
-            (theirs != *ours).then(|| {
-                format!(
-                    "the vectors for {field} have {ours} values, those of collection {} have {theirs}: they are of another \
-                     model, so import them into another collection",
-                    collection.name
-                )
-            })
-        })
+        other_dimension(lengths, &collection)
     }
 
     /// How long the vectors are that a run imports; none where it imports none, or where that cannot be seen now.
@@ -88,4 +53,33 @@ impl CoordinatorService {
         let reader = Reader::new(store, spec.dataset.source.clone(), ReaderOptions::default());
         reader.dimensions().await.ok()
     }
+}
+
+fn check_model(lengths: &Lengths, model: &Lengths) -> Result<(), ServiceError> {
+    let differs = lengths.iter().find_map(|(field, ours)| {
+        let theirs = model.get(field)?;
+        (ours != theirs).then_some((field, ours, theirs))
+    });
+    let Some((field, ours, theirs)) = differs else {
+        return Ok(());
+    };
+    let message = format!(
+        "the vectors for {field} have {ours} values, those of this model have {theirs}: it did not make them; name the model \
+         that did, or none"
+    );
+    Err(ServiceError::invalid_argument("spec.model", message))
+}
+
+/// What is to be said of a side whose lengths differ.
+fn other_dimension(lengths: &Lengths, collection: &CollectionDescription) -> Option<String> {
+    lengths.iter().find_map(|(field, ours)| {
+        let theirs = collection.fields.get(field)?.space.dimension;
+        (theirs != *ours).then(|| {
+            format!(
+                "the vectors for {field} have {ours} values, those of collection {} have {theirs}: they are of another \
+                 model, so import them into another collection",
+                collection.name
+            )
+        })
+    })
 }

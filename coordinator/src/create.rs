@@ -140,8 +140,7 @@ impl CoordinatorService {
             return Ok(());
         }
         self.check_no_other(run, spec).await?;
-        self.check_model(spec, lengths).await?;
-        self.check_collection(spec).await
+        self.check_vectors(spec, lengths).await
     }
 
     /// Two runs over one dataset and collection at once would undo each other's work. Where two slip through, side by
