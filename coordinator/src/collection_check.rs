@@ -7,6 +7,7 @@ use sightline_datasets::{Reader, ReaderOptions};
 use sightline_service::ServiceError;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// How long it may take to see. Whoever works on the run sees it in any case.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -20,27 +21,19 @@ impl CoordinatorService {
     /// What is not said of the model is not compared. What is away or cannot be read is waited for, or told, by planner and
     /// workers.
     pub(crate) async fn check_vectors(&self, spec: &RunSpec, model: &Lengths) -> Result<(), ServiceError> {
-        let lengths = tokio::time::timeout(LIMIT, self.lengths(spec)).await;
-        let lengths = lengths.ok().flatten().unwrap_or_default();
+        let (lengths, collection) = side_by_side(self.lengths(spec), self.collection(spec)).await;
+        let lengths = lengths.unwrap_or_default();
         check_model(&lengths, model)?;
-        match tokio::time::timeout(LIMIT, self.unusable(spec, &lengths)).await {
-            Ok(Some(message)) => Err(ServiceError::failed_precondition("COLLECTION_MISMATCH", message)),
-            Ok(None) | Err(_) => Ok(()),
+        match collection.and_then(|collection| unusable(spec, &lengths, &collection)) {
+            Some(message) => Err(ServiceError::failed_precondition("COLLECTION_MISMATCH", message)),
+            None => Ok(()),
         }
     }
 
-    /// Why the run could not write into its collection.
-    async fn unusable(&self, spec: &RunSpec, lengths: &Lengths) -> Option<String> {
+    /// The collection that is there under the name that the run writes to.
+    async fn collection(&self, spec: &RunSpec) -> Option<CollectionDescription> {
         let index = self.index.as_ref()?.get().await.ok()?;
-        let collection = index.describe(&spec.collection).await.ok()??;
-        if collection.name != spec.collection {
-            let (name, behind) = (&spec.collection, &collection.name);
-            return Some(format!(
-                "{name} is an alias of collection {behind}, and a run writes through none: name {behind}, or a new collection \
-                 to point the alias at when the run has ended"
-            ));
-        }
-        other_dimension(lengths, &collection)
+        index.describe(&spec.collection).await.ok()?
     }
 
     /// How long the vectors are that a run imports; none where it imports none, or where that cannot be seen now.
@@ -53,6 +46,16 @@ impl CoordinatorService {
         let reader = Reader::new(store, spec.dataset.source.clone(), ReaderOptions::default());
         reader.dimensions().await.ok()
     }
+}
+
+/// What two readings find, each as far as it ends in time: whoever asks for a run waits for one limit, also where index
+/// and dataset hang both.
+async fn side_by_side<A, B>(
+    one: impl Future<Output = Option<A>>,
+    other: impl Future<Output = Option<B>>,
+) -> (Option<A>, Option<B>) {
+    let (one, other) = tokio::join!(timeout(LIMIT, one), timeout(LIMIT, other));
+    (one.ok().flatten(), other.ok().flatten())
 }
 
 fn check_model(lengths: &Lengths, model: &Lengths) -> Result<(), ServiceError> {
@@ -70,6 +73,18 @@ fn check_model(lengths: &Lengths, model: &Lengths) -> Result<(), ServiceError> {
     Err(ServiceError::invalid_argument("spec.model", message))
 }
 
+/// Why the run could not write into the collection that is there.
+fn unusable(spec: &RunSpec, lengths: &Lengths, collection: &CollectionDescription) -> Option<String> {
+    let (name, behind) = (&spec.collection, &collection.name);
+    if behind != name {
+        return Some(format!(
+            "{name} is an alias of collection {behind}, and a run writes through none: name {behind}, or a new collection \
+             to point the alias at when the run has ended"
+        ));
+    }
+    other_dimension(lengths, collection)
+}
+
 /// What is to be said of a side whose lengths differ.
 fn other_dimension(lengths: &Lengths, collection: &CollectionDescription) -> Option<String> {
     lengths.iter().find_map(|(field, ours)| {
@@ -82,4 +97,26 @@ fn other_dimension(lengths: &Lengths, collection: &CollectionDescription) -> Opt
             )
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::{pending, ready};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_and_a_dataset_that_both_hang_are_waited_for_at_once() {
+        let both = side_by_side(pending::<Option<u8>>(), pending::<Option<u8>>());
+        // One after the other they would take two limits.
+        let found = timeout(LIMIT * 3 / 2, both).await.unwrap();
+        assert_eq!(found, (None, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_one_of_them_tells_counts_while_the_other_hangs() {
+        let found = side_by_side(ready(Some(1)), pending::<Option<u8>>()).await;
+        assert_eq!(found, (Some(1), None));
+        let found = side_by_side(pending::<Option<u8>>(), ready(Some(1))).await;
+        assert_eq!(found, (None, Some(1)));
+    }
 }
