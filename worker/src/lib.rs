@@ -7,6 +7,7 @@
 
 mod busy;
 pub mod config;
+mod control_groups;
 mod devices;
 pub mod embedding;
 mod encoder;

@@ -1,6 +1,7 @@
 //! The machine that a process runs on: how many cores and how much memory the kernel leaves it.
 
-use std::path::{Path, PathBuf};
+use crate::control_groups::memory_limit;
+use std::path::Path;
 
 /// What a machine has for this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,13 +35,9 @@ impl Machine {
 
 /// The smallest of the machine's memory and the limits of the control groups that this process is in.
 fn memory(root: &Path) -> Option<u64> {
-    let read = |path: &Path| std::fs::read_to_string(root.join(path)).ok();
-    let whole = read(Path::new("proc/meminfo")).and_then(|text| total(&text));
-    let groups = read(Path::new("proc/self/cgroup")).unwrap_or_default();
-    let limits = groups.lines().flat_map(limit_files);
-    // `max` of version 2 is no number; version 1 writes more bytes than any machine has.
-    let limits = limits.filter_map(|file| read(&file)?.trim().parse::<u64>().ok());
-    limits.chain(whole).min()
+    let meminfo = std::fs::read_to_string(root.join("proc/meminfo")).ok();
+    let whole = meminfo.and_then(|text| total(&text));
+    whole.into_iter().chain(memory_limit(root)).min()
 }
 
 fn total(meminfo: &str) -> Option<u64> {
@@ -49,63 +46,23 @@ fn total(meminfo: &str) -> Option<u64> {
     Some(kib << 10)
 }
 
-/// The files with the limits of a control group and of all that it is in, by a line of `/proc/self/cgroup`; none for the
-/// groups of other controllers. In a container version 1 tells a path of the host, of which only the end is there: its own
-/// group is what is mounted.
-fn limit_files(line: &str) -> Vec<PathBuf> {
-    let mut parts = line.splitn(3, ':').skip(1);
-    let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else {
-        return Vec::new();
-    };
-    let (mounted, file) = if controllers.is_empty() {
-        ("sys/fs/cgroup", "memory.max")
-    } else if controllers.split(',').any(|name| name == "memory") {
-        ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
-    } else {
-        return Vec::new();
-    };
-    let group = Path::new(group.trim_start_matches('/'));
-    let within = group.ancestors().map(|group| Path::new(mounted).join(group).join(file));
-    within.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The memory where these files are.
-    fn with(files: &[(&str, &str)]) -> Option<u64> {
-        let root = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = root.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
-        memory(root.path())
-    }
+    use crate::control_groups::testing::root_with;
 
     const EIGHT_GIB: (&str, &str) = ("proc/meminfo", "MemTotal:        8388608 kB\nMemFree:   1 kB\n");
 
     #[test]
-    fn the_smallest_limit_counts_of_the_machine_s_and_those_of_all_groups_around() {
+    fn the_smaller_counts_of_the_machine_s_memory_and_the_control_groups_limit() {
+        let with = |files: &[(&str, &str)]| memory(root_with(files).path());
+        let own = ("proc/self/cgroup", "0::/a/b\n");
+        let around = |limit| ("sys/fs/cgroup/a/memory.max", limit);
         assert_eq!(with(&[]), None);
         assert_eq!(with(&[EIGHT_GIB]), Some(8 << 30));
-        let own = ("proc/self/cgroup", "0::/a/b\n");
-        let unlimited = ("sys/fs/cgroup/a/b/memory.max", "max\n");
-        assert_eq!(with(&[EIGHT_GIB, own, unlimited]), Some(8 << 30));
-        let around = ("sys/fs/cgroup/a/memory.max", "1073741824\n");
-        assert_eq!(with(&[EIGHT_GIB, own, unlimited, around]), Some(1 << 30));
-        let more = ("sys/fs/cgroup/memory.max", "99999999999\n");
-        assert_eq!(with(&[EIGHT_GIB, own, more]), Some(8 << 30));
-    }
-
-    #[test]
-    fn a_container_of_version_1_finds_its_own_group_where_its_path_is_not() {
-        let own = ("proc/self/cgroup", "5:cpu:/pods/x\n4:memory,hugetlb:/pods/x\n0::/\n");
-        let limit = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "536870912\n");
-        assert_eq!(with(&[EIGHT_GIB, own, limit]), Some(512 << 20));
-        let none = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-        assert_eq!(with(&[EIGHT_GIB, own, none]), Some(8 << 30));
+        assert_eq!(with(&[EIGHT_GIB, own, around("1073741824\n")]), Some(1 << 30));
+        assert_eq!(with(&[EIGHT_GIB, own, around("99999999999\n")]), Some(8 << 30));
+        assert_eq!(with(&[own, around("1073741824\n")]), Some(1 << 30));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use crate::journal::JournalStage;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -85,28 +84,6 @@ impl Death {
     }
 }
 
-/// How often the kernel killed a process of this process's control group for memory; none where that is not known.
-pub(crate) fn oom_kills() -> Option<u64> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let events = std::fs::read_to_string(own_group(&groups)?.join("memory.events")).ok()?;
-    count_of_kills(&events)
-}
-
-/// The folder of this process's control group (version 2), as `/proc/self/cgroup` names it.
-pub(crate) fn own_group(groups: &str) -> Option<PathBuf> {
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    Some(PathBuf::from(format!("/sys/fs/cgroup{}", own.trim_end_matches('/'))))
-}
-
-fn count_of_kills(events: &str) -> Option<u64> {
-    events
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill "))?
-        .trim()
-        .parse()
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,13 +122,5 @@ mod tests {
         assert!(death.own);
         assert_eq!(death.cause, "the memory limit (SIGKILL)");
         assert!(!Death::of(killed_by(15), true).own);
-    }
-
-    #[test]
-    fn kills_for_memory_are_read_as_the_kernel_writes_them() {
-        assert_eq!(own_group("0::/\n"), Some("/sys/fs/cgroup".into()));
-        assert_eq!(own_group("1:cpu:/x\n0::/a/b\n"), Some("/sys/fs/cgroup/a/b".into()));
-        assert_eq!(own_group("1:cpu:/x\n"), None);
-        assert_eq!(count_of_kills("low 0\noom 3\noom_kill 2\noom_group_kill 0\n"), Some(2));
     }
 }

@@ -1,25 +1,24 @@
 //! The engine's own limit of memory: it dies of it, and not the supervisor beside it. At a control group's limit the
 //! kernel may kill the whole group, as kubelets ask it to; then nobody is left to say which picture it was.
 
-use super::death::own_group;
+use crate::control_groups::memory_limit;
+use std::path::Path;
 use std::time::Duration;
 
 /// How often it is looked at. Pictures in decoding, and batches, are bounded: in this time the rest of the group's
 /// memory is not filled.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// What the engine may take where nobody says otherwise: nine tenths of its control group's memory, if that is limited.
-/// The rest is for the supervisor, and for what the kernel counts and can give back only slowly.
+/// What the engine may take where nobody says otherwise: nine tenths of the least limit of its control group and of those
+/// around it, if one of them is limited. The rest is for the supervisor, and for what the kernel counts and can give back
+/// only slowly.
 #[must_use]
 pub fn usual_engine_memory() -> Option<u64> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    let limit = std::fs::read_to_string(own_group(&groups)?.join("memory.max")).ok()?;
-    share(&limit)
+    usual_below(Path::new("/"))
 }
 
-fn share(limit: &str) -> Option<u64> {
-    let limit: u64 = limit.trim().parse().ok()?;
-    Some(limit / 10 * 9)
+fn usual_below(root: &Path) -> Option<u64> {
+    memory_limit(root).map(|limit| limit / 10 * 9)
 }
 
 /// What a process has of its own, in bytes: memory that no file backs. None where that cannot be told.
@@ -38,11 +37,34 @@ fn own_bytes(status: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control_groups::testing::root_with;
+
+    fn usual(files: &[(&str, &str)]) -> Option<u64> {
+        usual_below(root_with(files).path())
+    }
 
     #[test]
     fn a_group_without_limit_limits_no_engine_and_one_with_a_limit_leaves_the_supervisor_a_tenth() {
-        assert_eq!(share("max\n"), None);
-        assert_eq!(share("1073741824\n"), Some(966_367_638));
+        let own = ("proc/self/cgroup", "0::/a/b\n");
+        let limit = |limit| ("sys/fs/cgroup/a/b/memory.max", limit);
+        assert_eq!(usual(&[own, limit("max\n")]), None);
+        assert_eq!(usual(&[own, limit("1073741824\n")]), Some(966_367_638));
+    }
+
+    #[test]
+    fn an_engine_is_limited_too_where_a_group_around_is_and_where_groups_are_of_version_1() {
+        let around = [
+            ("proc/self/cgroup", "0::/a/b\n"),
+            ("sys/fs/cgroup/a/b/memory.max", "max\n"),
+            ("sys/fs/cgroup/a/memory.max", "1073741824\n"),
+        ];
+        assert_eq!(usual(&around), Some(966_367_638));
+        let older = |limit| {
+            let own = ("proc/self/cgroup", "4:memory:/pods/x\n");
+            usual(&[own, ("sys/fs/cgroup/memory/memory.limit_in_bytes", limit)])
+        };
+        assert_eq!(older("1073741824\n"), Some(966_367_638));
+        assert_eq!(older("9223372036854771712\n"), None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The engine's process: started, listened to, waited for by a thread of its own. A thread of its own, since the
 //! kernel tells a child of its parent's death when the *thread* dies that started it.
 
-use super::death::{Death, oom_kills};
+use super::death::Death;
 use super::memory::{LOOK_EVERY, own_memory};
 use super::start::{EngineEvents, StartEngine, StartedEngine};
+use crate::control_groups::oom_kills;
 use crate::ipc::{ToEngine, read_frame, write_frame};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,9 +48,10 @@ impl StartEngine for EngineCommand {
         std::thread::Builder::new()
             .name(format!("engine-{}", events.generation))
             .spawn(move || {
-                let kills = oom_kills();
+                let root = Path::new("/");
+                let kills = oom_kills(root);
                 let death = match keep(&command, queue, &place, &events) {
-                    Ok((status, too_large)) => Death::of(status, too_large || oom_kills() > kills),
+                    Ok((status, too_large)) => Death::of(status, too_large || oom_kills(root) > kills),
                     Err(error) => Death::not_started(&error),
                 };
                 events.died_blocking(death);
