@@ -1,6 +1,9 @@
 use super::*;
+use crate::hints;
 use crate::progress::RunState;
 use crate::tracker::Tracker;
+use bytes::Bytes;
+use sightline_core::message::queues;
 use sightline_core::{
     CollectionName, DatasetName, DatasetSpec, DoneReport, JobKind, Link, OutcomeCounts, PlanNode, PlannedShard,
     RunDocument, RunId, RunSpec, ShardResult, Source, SystemClock, Timestamp,
@@ -10,6 +13,7 @@ use sightline_queue::QueueOptions;
 use sightline_state::State;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// A run of two shards. The tests' time stands still: but for what is told, nobody has a reason to read it again.
 struct Run {
@@ -62,12 +66,15 @@ impl Run {
         }
     }
 
-    async fn tell(&self, shard: &ShardId) {
-        let report = DoneReport {
+    fn report(&self, shard: &ShardId) -> DoneReport {
+        DoneReport {
             run: self.id.clone(),
             shard: shard.clone(),
-        };
-        self.tracker.heard(report).await;
+        }
+    }
+
+    async fn tell(&self, shard: &ShardId) {
+        self.tracker.heard(self.report(shard)).await;
     }
 
     async fn done(&self) -> (u64, RunState) {
@@ -154,6 +161,28 @@ async fn who_watches_is_woken_when_all_was_told_also_before_they_wait() {
     tokio::time::timeout(limit, run.tracker.all_told(&run.id))
         .await
         .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_watches_is_woken_by_what_workers_broadcast_behind_a_report_that_cannot_be_read() {
+    let run = Run::planned().await;
+    run.done().await;
+    let (tracker, shutdown) = (&run.tracker, CancellationToken::new());
+    let queue = tracker.queue.as_ref();
+    let hear = move |report: DoneReport| tracker.heard(report);
+    let listening = hints::listen(queue, queues::TOPIC_DONE, &shutdown, hear);
+    let waiting = tracker.all_told(&run.id);
+    tokio::pin!(listening, waiting);
+    assert!(futures::poll!(listening.as_mut()).is_pending());
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    let reports = run.shards.iter().map(|shard| serde_json::to_vec(&run.report(shard)));
+    let reports = reports.map(Result::unwrap).map(Bytes::from);
+    for body in std::iter::once(Bytes::from("no report")).chain(reports) {
+        queue.broadcast(queues::TOPIC_DONE, body).await.unwrap();
+    }
+    // Once each: no time passes, and whoever had to listen again would wait for that.
+    assert!(futures::poll!(listening.as_mut()).is_pending());
+    assert!(futures::poll!(waiting.as_mut()).is_ready());
 }
 
 #[test]
