@@ -3,10 +3,10 @@ use crate::hints;
 use crate::progress::RunState;
 use crate::tracker::Tracker;
 use bytes::Bytes;
+use sightline_core::document::Document;
 use sightline_core::message::queues;
 use sightline_core::{
-    CollectionName, DatasetName, DatasetSpec, DoneReport, JobKind, Link, OutcomeCounts, PlanNode, PlannedShard,
-    RunDocument, RunId, RunSpec, ShardResult, Source, SystemClock, Timestamp,
+    DoneReport, Link, OutcomeCounts, PlanNode, PlannedShard, RunDocument, RunId, ShardResult, SystemClock, Timestamp,
 };
 use sightline_objects::LocalStore;
 use sightline_queue::QueueOptions;
@@ -84,36 +84,8 @@ impl Run {
 }
 
 fn document() -> RunDocument {
-    let dataset = DatasetSpec {
-        name: DatasetName::new("pictures").unwrap(),
-        root: "file:///pictures".into(),
-        source: Source::Prefix {},
-        dicom: None,
-    };
-    RunDocument {
-        run: RunId::of_request("caller", "request"),
-        caller: "caller".into(),
-        request_id: "request".into(),
-        spec: RunSpec {
-            kind: JobKind::Embed,
-            dataset,
-            collection: CollectionName::new("pictures").unwrap(),
-            model: None,
-            fingerprints: Default::default(),
-            fields: Vec::new(),
-            index: None,
-            shard_items: 1,
-            window_shards: 16,
-            max_failures: None,
-            max_failure_share: None,
-            mirror: None,
-            previews: None,
-            selection: None,
-        },
-        rows_before: None,
-        created_at: Timestamp(1),
-        traceparent: None,
-    }
+    let frozen = include_bytes!("../../../crates/core/tests/frozen/run-v1.json");
+    RunDocument::from_bytes(frozen).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
