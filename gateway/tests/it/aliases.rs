@@ -1,9 +1,11 @@
 //! Second names of collections, and collections that are not in memory.
 
 use crate::rows::{collection, described, row};
+use crate::search::{by_legs, leg};
 use crate::world::World;
 use sightline_core::VectorField;
 use sightline_proto::v1;
+use sightline_proto::v1::leg::Query;
 use tonic::Code;
 
 fn to(collection: &str) -> v1::UpdateAliasRequest {
@@ -15,18 +17,11 @@ fn to(collection: &str) -> v1::UpdateAliasRequest {
 }
 
 fn by_item() -> v1::SearchRequest {
-    let leg = v1::Leg {
-        field: "image_embedding".into(),
-        weight: 1.0,
-        query: Some(v1::leg::Query::Vector(v1::Vector {
-            values: vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
-        })),
-    };
+    let values = vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+    let leg = leg("image_embedding", 1.0, Query::Vector(v1::Vector { values }));
     v1::SearchRequest {
-        collection: "collections/live".into(),
-        legs: vec![leg],
         top_k: Some(10),
-        ..v1::SearchRequest::default()
+        ..by_legs("live", vec![leg])
     }
 }
 

@@ -5,7 +5,7 @@ use crate::between::Between;
 use crate::counting_index::{Calls, Counting, Together};
 use crate::encoder::{CountingEncoder, vector_of};
 use crate::rows::{described, row};
-use crate::search::{picture, request};
+use crate::search::{leg, picture, request};
 use crate::world::World;
 use sightline_core::{CollectionDescription, IndexKind, Row, VectorField};
 use sightline_gateway::config::GatewayConfig;
@@ -107,11 +107,6 @@ async fn no_search_reads_rows_in_a_way_that_waits_for_the_writes_of_others() {
     let (world, calls, _) = world().await;
     let mut client = world.search().await;
     let id = crate::rows::row_id("abb").to_string();
-    let leg = |query| v1::Leg {
-        field: "image_embedding".into(),
-        weight: 1.0,
-        query: Some(query),
-    };
     let searches = [
         by_image(&["key"]),
         v1::SearchRequest {
@@ -131,7 +126,7 @@ async fn no_search_reads_rows_in_a_way_that_waits_for_the_writes_of_others() {
         },
         v1::SearchRequest {
             image: None,
-            legs: vec![leg(v1::leg::Query::Item(id))],
+            legs: vec![leg("image_embedding", 1.0, v1::leg::Query::Item(id))],
             ..by_image(&["key"])
         },
     ];

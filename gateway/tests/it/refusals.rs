@@ -1,9 +1,10 @@
 use crate::encoder::{CountingEncoder, field};
 use crate::rows::{described, row, row_id};
-use crate::search::{picture, request};
+use crate::search::{by_legs, leg, picture, request};
 use crate::world::World;
 use sightline_core::VectorField;
 use sightline_proto::v1;
+use sightline_proto::v1::leg::Query;
 use sightline_service::reason;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -112,20 +113,9 @@ async fn mistakes_reach_the_caller_as_field_violations() {
 async fn a_file_that_is_no_picture_is_the_caller_s_mistake_at_its_leg() {
     let world = World::new().await;
     world.fill(&described("stamps", &VectorField::ALL), &[]).await;
-    let image = |content: &[u8]| v1::Leg {
-        field: "image_embedding".into(),
-        weight: 1.0,
-        query: Some(v1::leg::Query::Image(content.to_vec())),
-    };
+    let image = |content: &[u8]| leg("image_embedding", 1.0, Query::Image(content.to_vec()));
     let legs = vec![image(b"picture:a"), image(b"no picture")];
-    let status = refused(
-        &world,
-        v1::SearchRequest {
-            legs,
-            ..request("stamps")
-        },
-    )
-    .await;
+    let status = refused(&world, by_legs("stamps", legs)).await;
     assert_eq!(
         (status.code(), violated(&status)),
         (Code::InvalidArgument, vec!["legs[1].image".to_owned()])
@@ -138,19 +128,8 @@ async fn vectors_of_another_length_without_length_or_not_finite_are_refused() {
     let world = World::new().await;
     world.fill(&described("stamps", &VectorField::ALL), &[]).await;
     for values in [vec![1.0; 7], vec![0.0; 8], vec![f32::NAN; 8], vec![f32::INFINITY; 8]] {
-        let leg = v1::Leg {
-            field: "text_embedding".into(),
-            weight: 1.0,
-            query: Some(v1::leg::Query::Vector(v1::Vector { values })),
-        };
-        let status = refused(
-            &world,
-            v1::SearchRequest {
-                legs: vec![leg],
-                ..request("stamps")
-            },
-        )
-        .await;
+        let leg = leg("text_embedding", 1.0, Query::Vector(v1::Vector { values }));
+        let status = refused(&world, by_legs("stamps", vec![leg])).await;
         assert_eq!(violated(&status), ["legs[0].vector"], "{status}");
     }
     world.end().await;
@@ -160,20 +139,9 @@ async fn vectors_of_another_length_without_length_or_not_finite_are_refused() {
 async fn legs_that_cancel_each_other_out_are_refused_with_what_to_do() {
     let world = World::new().await;
     world.fill(&described("stamps", &VectorField::ALL), &[]).await;
-    let leg = |weight| v1::Leg {
-        field: "text_embedding".into(),
-        weight,
-        query: Some(v1::leg::Query::Vector(v1::Vector { values: vec![1.0; 8] })),
-    };
-    let legs = vec![leg(1.0), leg(-1.0)];
-    let status = refused(
-        &world,
-        v1::SearchRequest {
-            legs,
-            ..request("stamps")
-        },
-    )
-    .await;
+    let vector = Query::Vector(v1::Vector { values: vec![1.0; 8] });
+    let legs = [1.0, -1.0].map(|weight| leg("text_embedding", weight, vector.clone()));
+    let status = refused(&world, by_legs("stamps", legs.into())).await;
     assert_eq!(violated(&status), ["legs"], "{status}");
     assert!(status.message().contains("change a weight"), "{status}");
     world.end().await;

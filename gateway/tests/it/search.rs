@@ -4,6 +4,7 @@ use crate::world::World;
 use sightline_core::VectorField;
 use sightline_core::vector::dot;
 use sightline_proto::v1;
+use sightline_proto::v1::leg::Query;
 use sightline_proto::v1::search_response::Ranking;
 
 pub(crate) fn picture(content: &str) -> Option<v1::ImageQuery> {
@@ -18,6 +19,21 @@ pub(crate) fn request(collection: &str) -> v1::SearchRequest {
     v1::SearchRequest {
         collection: format!("collections/{collection}"),
         ..v1::SearchRequest::default()
+    }
+}
+
+pub(crate) fn leg(field: &str, weight: f64, query: Query) -> v1::Leg {
+    v1::Leg {
+        field: field.into(),
+        weight,
+        query: Some(query),
+    }
+}
+
+pub(crate) fn by_legs(collection: &str, legs: Vec<v1::Leg>) -> v1::SearchRequest {
+    v1::SearchRequest {
+        legs,
+        ..request(collection)
     }
 }
 
@@ -86,24 +102,15 @@ async fn at_alpha_0_and_1_rows_without_that_side_are_no_hits() {
 #[tokio::test]
 async fn an_item_finds_itself_first_and_a_negative_weight_turns_the_order_round() {
     let world = world().await;
-    let leg = |weight| v1::Leg {
-        field: "image_embedding".into(),
-        weight,
-        query: Some(v1::leg::Query::Item(row_id("far").to_string())),
+    let by_far = |weight| {
+        let item = Query::Item(row_id("far").to_string());
+        by_legs("stamps", vec![leg("image_embedding", weight, item)])
     };
     let mut client = world.search().await;
-    let like = v1::SearchRequest {
-        legs: vec![leg(2.0)],
-        ..request("stamps")
-    };
-    let like = client.search(like).await.unwrap().into_inner();
+    let like = client.search(by_far(2.0)).await.unwrap().into_inner();
     assert_eq!(keys(&like)[0], "far");
     assert!((like.hits[0].score - 2.0).abs() < 1e-5);
-    let unlike = v1::SearchRequest {
-        legs: vec![leg(-2.0)],
-        ..request("stamps")
-    };
-    let unlike = client.search(unlike).await.unwrap().into_inner();
+    let unlike = client.search(by_far(-2.0)).await.unwrap().into_inner();
     assert_eq!(keys(&unlike)[2], "far");
     let last = &unlike.hits[2];
     assert!(
@@ -124,22 +131,9 @@ async fn without_a_model_items_and_vectors_are_searched_with_and_texts_are_refus
     let vector = v1::Vector {
         values: vector_of(b"aab").iter().map(|value| value * 40.0).collect(),
     };
-    for query in [
-        v1::leg::Query::Vector(vector),
-        v1::leg::Query::Item(row_id("a").to_string()),
-    ] {
-        let leg = v1::Leg {
-            field: "image_embedding".into(),
-            weight: 1.0,
-            query: Some(query),
-        };
-        let answer = client
-            .search(v1::SearchRequest {
-                legs: vec![leg],
-                ..request("stamps")
-            })
-            .await;
-        let answer = answer.unwrap().into_inner();
+    for query in [Query::Vector(vector), Query::Item(row_id("a").to_string())] {
+        let legs = vec![leg("image_embedding", 1.0, query)];
+        let answer = client.search(by_legs("stamps", legs)).await.unwrap().into_inner();
         assert!((answer.hits[0].score - 1.0).abs() < 1e-5, "{answer:?}");
     }
     let status = client
@@ -185,14 +179,7 @@ async fn words_alone_find_pictures_until_the_collection_holds_a_text() {
         text: "ddd".into(),
         ..request("pictures")
     };
-    let by_leg = || v1::SearchRequest {
-        legs: vec![v1::Leg {
-            field: String::new(),
-            weight: 1.0,
-            query: Some(v1::leg::Query::Text("ddd".into())),
-        }],
-        ..request("pictures")
-    };
+    let by_leg = || by_legs("pictures", vec![leg("", 1.0, Query::Text("ddd".into()))]);
     let mut client = world.search().await;
     for asked in [asked(), by_leg()] {
         let answer = client.search(asked).await.unwrap().into_inner();
