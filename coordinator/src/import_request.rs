@@ -92,10 +92,11 @@ pub(crate) fn embeddings(
         true => folder_format(field, embeddings.format(), &vectors, wrong)?,
         false => manifest_format(field, &embeddings.path, embeddings.format(), wrong)?,
     };
+    let named = embeddings.columns.as_ref();
     Some(Source::Embeddings {
         path: embeddings.path.clone(),
         format,
-        columns: embeddings.columns.as_ref().map(columns).unwrap_or_default(),
+        columns: named.map(|named| columns(field, named, wrong)).unwrap_or_default(),
         vectors,
         normalize: embeddings.normalize,
     })
@@ -180,5 +181,22 @@ mod tests {
         assert!(wrong[0].1.contains("an array belongs to one table"), "{wrong:?}");
         let (_, wrong) = read(&|source| source.format = Format::Csv.into());
         assert_eq!(wrong[0].0, "spec.dataset.embeddings.format");
+    }
+
+    #[test]
+    fn an_attribute_that_is_asked_for_has_a_name() {
+        let source = v1::EmbeddingsSource {
+            path: "x.parquet".into(),
+            image_column: "v".into(),
+            columns: Some(v1::manifest_source::Columns {
+                attributes: vec!["age".into(), String::new()],
+                ..v1::manifest_source::Columns::default()
+            }),
+            ..v1::EmbeddingsSource::default()
+        };
+        let mut wrong = Violations::default();
+        embeddings(&source, &[], &mut wrong);
+        assert_eq!(wrong.0.len(), 1, "{wrong:?}");
+        assert_eq!(wrong.0[0].0, "spec.dataset.embeddings.columns.attributes");
     }
 }

@@ -321,11 +321,11 @@ fn source(source: Option<&v1::dataset::Source>, fields: &[VectorField], wrong: &
             let field = "spec.dataset.manifest";
             check_path("spec.dataset.manifest.path", &manifest.path, wrong);
             let format = manifest_format(field, &manifest.path, manifest.format(), wrong)?;
-            let columns = manifest.columns.as_ref().map(columns).unwrap_or_default();
+            let named = manifest.columns.as_ref();
             Some(Source::Manifest {
                 path: manifest.path.clone(),
                 format,
-                columns,
+                columns: named.map(|named| columns(field, named, wrong)).unwrap_or_default(),
             })
         }
     }
@@ -365,7 +365,14 @@ pub(crate) fn manifest_format(
     }
 }
 
-pub(crate) fn columns(columns: &v1::manifest_source::Columns) -> Columns {
+/// Which column means what. `field` is the message that names the table.
+pub(crate) fn columns(field: &str, columns: &v1::manifest_source::Columns, wrong: &mut Violations) -> Columns {
+    if columns.attributes.iter().any(String::is_empty) {
+        wrong.add(
+            &format!("{field}.columns.attributes"),
+            "has an empty name: no filter could ask for such an attribute; name a column, or leave it out",
+        );
+    }
     let given = |name: &String| (!name.is_empty()).then(|| name.clone());
     Columns {
         key: given(&columns.key),

@@ -4,7 +4,7 @@ mod exported;
 
 use crate::entry::{Draft, Wanted, line_key};
 use exported::{ORIGIN, boxes_of, fields_of, hash_of};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sightline_core::run::Columns;
 use sightline_core::vector::narrow;
 use sightline_core::{FailureReason, Item, ItemKey, StoredVector, ToldPicture, VectorField};
@@ -222,9 +222,7 @@ impl Mapping {
             }
             let value = match fields_of(name, value) {
                 Ok(fields) => {
-                    let fields = fields.into_iter();
-                    let fields = fields.filter_map(|(name, value)| Some((name, attribute(value, false)?)));
-                    item.attributes.extend(fields);
+                    item.attributes.extend(attributes_of(fields));
                     continue;
                 }
                 Err(value) => value,
@@ -315,8 +313,15 @@ pub(crate) fn labels_of(value: &Value) -> Result<Vec<String>, String> {
     Ok(labels)
 }
 
+/// The attributes in an object. A field without a name becomes none, as a column without one does not: filters cannot name
+/// it.
+pub(crate) fn attributes_of(fields: Map<String, Value>) -> impl Iterator<Item = (String, Value)> {
+    let named = fields.into_iter().filter(|(name, _)| !name.is_empty());
+    named.filter_map(|(name, value)| Some((name, attribute(value, false)?)))
+}
+
 /// A value as an attribute keeps it.
-pub(crate) fn attribute(value: Value, from_text: bool) -> Option<Value> {
+fn attribute(value: Value, from_text: bool) -> Option<Value> {
     let flat = |value: &Value| !matches!(value, Value::Array(_) | Value::Object(_));
     match value {
         Value::Null => None,

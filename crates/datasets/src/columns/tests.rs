@@ -62,6 +62,20 @@ fn a_column_of_attributes_is_taken_apart_as_an_export_wrote_it() {
 }
 
 #[test]
+fn what_has_no_name_becomes_no_attribute_be_it_a_column_or_a_field() {
+    let names = ["image", "", "attributes"];
+    let fields = json!({"": "lost to filters", "view": "PA"});
+    for fields in [json!(fields.to_string()), fields] {
+        let row = json!(["a.png", 3, fields]);
+        let wanted = wanted(&names, &Columns::default(), row, false).unwrap();
+        assert_eq!(
+            serde_json::to_value(&wanted.item.attributes).unwrap(),
+            json!({"view": "PA"})
+        );
+    }
+}
+
+#[test]
 fn a_column_of_boxes_gives_boxes_as_an_export_wrote_them() {
     let wanted = |boxes, from_text| {
         let item = wanted(

@@ -1,7 +1,7 @@
 //! Samples: the files of a tar whose paths are the same up to the first dot of the name, and the items that they are.
 
 use super::walk::{Broken, Member, Tar, Walk, What};
-use crate::columns::{IMAGE_ID, LABELS, TEXT, UID, attribute, labels_of, text_of};
+use crate::columns::{IMAGE_ID, LABELS, TEXT, UID, attributes_of, labels_of, text_of};
 use crate::kind::{extension, is_picture, other_type};
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -264,10 +264,7 @@ impl Sample {
         if item.uid.is_none() && self.name.len() <= MAX_ID_BYTES {
             item.uid = Some(self.name.clone());
         }
-        let attributes = fields
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, attribute(value, false)?)));
-        item.attributes = attributes.collect();
+        item.attributes = attributes_of(fields).collect();
         Ok(Said(item))
     }
 }
