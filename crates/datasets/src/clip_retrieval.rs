@@ -164,15 +164,7 @@ impl Folder<'_> {
             let before = self.arrays(*field);
             let arrays = named(&before, ARRAY).all(self.reader).await?;
             if arrays.is_empty() {
-                let other = match field {
-                    VectorField::Image => "text",
-                    VectorField::Text => "image",
-                };
-                let message = format!(
-                    "there is no such file: where the folder has no vectors for {field}, import the other side alone \
-                     (--fields {other})"
-                );
-                return Err(DatasetError::unreadable(&format!("{before}N{ARRAY}"), message));
+                return Err(self.without(*field).await?);
             }
             if let Some(name) = arrays.difference(&tables).next() {
                 let message = format!(
@@ -195,6 +187,30 @@ impl Folder<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is to be said of a side that has no arrays: whether the other has some is looked at, so that nobody is sent from
+    /// one to the other and back.
+    async fn without(&self, field: VectorField) -> Result<DatasetError, DatasetError> {
+        let (other, flag) = match field {
+            VectorField::Image => (VectorField::Text, "text"),
+            VectorField::Text => (VectorField::Image, "image"),
+        };
+        let of_other = self.arrays(other);
+        let message = match named(&of_other, ARRAY).after(self.reader, None).await? {
+            Some(_) => format!(
+                "there is no such file: where the folder has no vectors for {field}, import the other side alone \
+                 (--fields {flag})"
+            ),
+            None => format!(
+                "there is no such file, and no {of_other}N{ARRAY} either, so the folder holds no vectors: name the one that \
+                 clip-retrieval inference wrote, or bring its arrays there"
+            ),
+        };
+        Ok(DatasetError::unreadable(
+            &format!("{}N{ARRAY}", self.arrays(field)),
+            message,
+        ))
     }
 
     async fn compare_part(&self, name: String, fields: &[VectorField]) -> Result<(String, Lengths), DatasetError> {

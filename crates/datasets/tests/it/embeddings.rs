@@ -422,3 +422,23 @@ async fn of_a_side_that_nothing_has_the_error_says_how_to_leave_it_out() {
         assert!(!error.is_retryable());
     }
 }
+
+#[tokio::test]
+async fn a_folder_of_tables_without_arrays_is_told_that_it_has_none_and_not_to_try_the_other_side() {
+    let metadata = table(&[("one", [0.1, 0.2])]);
+    let store = Store::with(&[("out/metadata/metadata_0.parquet", &metadata)]).await;
+    for fields in [&VectorField::ALL[..], &[VectorField::Image], &[VectorField::Text]] {
+        let clip = Source::ClipRetrieval {
+            folder: "out".into(),
+            fields: fields.to_vec(),
+            normalize: false,
+        };
+        let error = all(&store, &clip, ReaderOptions::default(), 1).await.unwrap_err();
+        let said = error.to_string();
+        for name in ["out/img_emb/img_emb_N.npy", "out/text_emb/text_emb_N.npy"] {
+            assert!(said.contains(name), "{said}");
+        }
+        assert!(!said.contains("--fields"), "{said}");
+        assert!(!error.is_retryable());
+    }
+}
