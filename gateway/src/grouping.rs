@@ -61,18 +61,19 @@ pub(crate) enum GroupKey {
 impl GroupKey {
     /// Of a field's name; an error says what could be given.
     pub(crate) fn of_name(name: &str) -> Result<Self, String> {
-        // The parser's own words are of filters, and name fields that make no groups.
-        match parse_field(name) {
-            Ok(Field::Text(field)) => Ok(Self::Text(field)),
-            Ok(Field::Attribute(name)) => Ok(Self::Attribute(name)),
-            Ok(Field::HasImage | Field::HasText | Field::IndexedAt) | Err(_) => {
-                let shown: String = name.chars().take(SHOWN_CHARS).collect();
-                let texts = TextField::ALL.map(TextField::as_str).join(", ");
-                Err(format!(
-                    "{shown:?} makes no groups: give attributes.NAME (an odd name in quotes), or one of {texts}"
-                ))
-            }
-        }
+        let why = match parse_field(name) {
+            Ok(Field::Text(field)) => return Ok(Self::Text(field)),
+            Ok(Field::Attribute(name)) => return Ok(Self::Attribute(name)),
+            Ok(Field::HasImage | Field::HasText | Field::IndexedAt) => String::new(),
+            // Of a name that is wrong from its beginning the parser lists the fields of filters, of which some make no groups.
+            Err(wrong) if wrong.position == 0 => String::new(),
+            Err(wrong) => format!(", since at byte {} it should have {}", wrong.position, wrong.expected),
+        };
+        let shown: String = name.chars().take(SHOWN_CHARS).collect();
+        let texts = TextField::ALL.map(TextField::as_str).join(", ");
+        Err(format!(
+            "{shown:?} makes no groups{why}: give attributes.NAME (an odd name in quotes), or one of {texts}"
+        ))
     }
 
     /// The value of a row; none where it has none, and is a group of its own.
@@ -191,4 +192,33 @@ fn best_of_groups(
     }
     best.truncate(retrieval.wanted);
     best.into_iter().unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_written_wrong_is_refused_with_the_place_and_what_should_stand_there() {
+        for (name, why) in [
+            (
+                r#"attributes."View Position"#,
+                "at byte 25 it should have \" at the end of the text that begins at byte 11",
+            ),
+            (r#"attributes."a\q""#, "at byte 13 it should have one of the escapes"),
+            ("attributes.\"\"", "at byte 11 it should have an attribute's name"),
+            (
+                "attributes.View Position",
+                "at byte 15 it should have the end of the field's name",
+            ),
+            ("attributes", "at byte 10 it should have `.` and the attribute's name"),
+        ] {
+            let said = GroupKey::of_name(name).unwrap_err();
+            assert!(said.contains(why) && said.contains("give attributes.NAME"), "{said}");
+        }
+        for name in ["nothing", "labels", "has_text", ""] {
+            let said = GroupKey::of_name(name).unwrap_err();
+            assert!(said.contains("makes no groups: give attributes.NAME"), "{said}");
+        }
+    }
 }
