@@ -36,7 +36,7 @@ struct Flags {
     #[arg(long, value_name = "ID")]
     item: Vec<String>,
     /// Words to search with.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = words)]
     text: Vec<String>,
     /// "But not like this picture".
     #[arg(long, value_name = "FILE")]
@@ -45,11 +45,19 @@ struct Flags {
     #[arg(long, value_name = "ID")]
     not_item: Vec<String>,
     /// "But not like these words".
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = words)]
     not_text: Vec<String>,
     /// The weight of the example before it, above 0; 1 by default. Weights count beside each other.
     #[arg(long, value_name = "W", allow_negative_numbers = true, value_parser = weight)]
     weight: Vec<f64>,
+}
+
+/// Refused here and not by the gateway, which takes an empty text beside a picture for none.
+fn words(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("it is blank: give a text".into()),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 /// Far more than any example can count beside another, and no sum of such overflows.
@@ -209,6 +217,16 @@ mod tests {
         ] {
             let error = parse(&args.split(' ').collect::<Vec<_>>()).unwrap_err();
             assert!(error.to_string().contains(told), "{args}: {error}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_blank_are_refused_though_a_picture_is_given_too() {
+        for flag in ["--text", "--not-text"] {
+            for blank in ["", " ", "\n\u{3000}"] {
+                let error = parse(&["--image", "a.png", flag, blank]).unwrap_err().to_string();
+                assert!(error.contains(flag) && error.contains("blank"), "{error}");
+            }
         }
     }
 

@@ -126,7 +126,8 @@ fn legs(request: v1::SearchRequest, max_image_bytes: usize, violations: &mut Vio
     let everyday = request.image.is_some() || !request.text.is_empty();
     let legs = if request.legs.is_empty() {
         if !everyday {
-            violations.add("image", "there is nothing to search for: give image, text or legs");
+            // An empty text that was given cannot be told from one that was not: the words fit both.
+            violations.add("text", "is empty, and there is no image: give image, text or legs");
         }
         everyday_legs(&inputs, request, violations)
     } else {

@@ -113,10 +113,19 @@ fn a_top_k_outside_its_range_is_refused() {
 #[test]
 fn queries_that_are_empty_blank_or_too_long_are_refused() {
     let text = |text: String| parse(v1::SearchRequest { text, ..text_request() });
-    assert_eq!(fields(text(String::new())), ["image"]);
+    assert_eq!(fields(text(String::new())), ["text"]);
     assert_eq!(fields(text(" \n\u{3000}".into())), ["text"]);
     assert_eq!(fields(text("x".repeat(1 << 20))), ["text"]);
     assert!(text("x".repeat(64 << 10)).is_ok());
+    for blank in ["", " \n\u{3000}"] {
+        let legs = vec![leg("", 1.0, Some(v1::leg::Query::Text(blank.into())))];
+        let request = v1::SearchRequest {
+            text: String::new(),
+            legs,
+            ..text_request()
+        };
+        assert_eq!(fields(parse(request)), ["legs[0].text"], "{blank:?}");
+    }
     let picture = |image| {
         parse(v1::SearchRequest {
             image,
