@@ -1,5 +1,6 @@
 //! A run that is only planned and counted: what the dataset holds, told as it is read. Nothing is stored or queued.
 
+use crate::collection_check::Lengths;
 use crate::errors::{plan_error, violations};
 use crate::mirror::{danger, of_dataset};
 use crate::planner::PlanError;
@@ -40,6 +41,8 @@ impl CoordinatorService {
     pub(crate) async fn preview(&self, spec: Option<&v1::RunSpec>) -> Result<ReceiverStream<Told>, ServiceError> {
         let spec = request::run_spec(spec).map_err(violations)?;
         self.check_root(&spec).await?;
+        // Which model the vectors of an import are said to be of is not known here.
+        self.check_vectors(&spec, &Lengths::new()).await?;
         let index = match &self.index {
             Some(_) => Some(self.open_index().await?),
             None => None,

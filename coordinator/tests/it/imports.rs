@@ -23,7 +23,7 @@ fn import(fixture: &Fixture, path: &str) -> v1::RunSpec {
 }
 
 /// A collection of pictures' vectors of two values.
-async fn collection(fixture: &Fixture, name: &str) {
+pub(crate) async fn collection(fixture: &Fixture, name: &str) {
     let field = FieldDescription::imported(ModelName::new("medsiglip").unwrap(), 2, None);
     let description = CollectionDescription {
         name: CollectionName::new(name).unwrap(),

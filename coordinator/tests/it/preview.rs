@@ -1,6 +1,8 @@
 //! Runs that are only planned and counted.
 
 use crate::fixture::Fixture;
+use crate::imports::collection;
+use sightline_core::CollectionName;
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
 use tokio_stream::StreamExt;
@@ -58,4 +60,22 @@ async fn a_preview_of_what_cannot_be_is_refused_like_the_run() {
     let refused = preview(&fixture, absent).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("absent.csv"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_preview_into_an_alias_is_refused_in_the_words_that_refuse_the_run() {
+    let fixture = Fixture::new(1).await;
+    collection(&fixture, "behind").await;
+    let [alias, behind] = ["front", "behind"].map(|name| CollectionName::new(name).unwrap());
+    fixture.index.set_alias(&alias, &behind).await.unwrap();
+    let into = |name: &str| v1::RunSpec {
+        collection: format!("collections/{name}"),
+        ..fixture.spec()
+    };
+    let refused = preview(&fixture, into("front")).await.unwrap_err();
+    let run = fixture.create("alias", into("front")).await.unwrap_err();
+    let said = refused.message();
+    assert!(said.contains("front is an alias of collection behind"), "{said}");
+    assert_eq!((refused.code(), refused.message()), (run.code(), run.message()));
+    assert!(preview(&fixture, into("behind")).await.unwrap().complete);
 }
