@@ -7,9 +7,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct IndexArg {
     kind: String,
-    nlist: i32,
-    m: i32,
-    ef_construction: i32,
+    nlist: Option<i32>,
+    m: Option<i32>,
+    ef_construction: Option<i32>,
 }
 
 impl IndexArg {
@@ -31,9 +31,9 @@ impl FromStr for IndexArg {
         let mut parts = text.split(',').map(str::trim);
         let mut index = Self {
             kind: parts.next().unwrap_or_default().to_ascii_uppercase(),
-            nlist: 0,
-            m: 0,
-            ef_construction: 0,
+            nlist: None,
+            m: None,
+            ef_construction: None,
         };
         for part in parts {
             let wrong = || format!("{part:?} is none of nlist=N, m=N, ef_construction=N");
@@ -44,12 +44,14 @@ impl FromStr for IndexArg {
                 "ef_construction" => &mut index.ef_construction,
                 _ => return Err(wrong()),
             };
-            // What was given is above 0, and one of two numbers would be a mistake that nobody sees.
-            if *place != 0 {
+            // One of two numbers would be a mistake that nobody sees.
+            if place.is_some() {
                 return Err(format!("{name} is given twice: give it once"));
             }
-            let given = number.parse::<i32>().ok().filter(|number| *number > 0);
-            *place = given.ok_or_else(|| format!("{part:?}: N is a whole number from 1 to {}", i32::MAX))?;
+            *place = number.parse::<i32>().ok().filter(|number| *number > 0);
+            if place.is_none() {
+                return Err(format!("{part:?}: N is a whole number from 1 to {}", i32::MAX));
+            }
         }
         Ok(index)
     }
@@ -65,7 +67,7 @@ mod tests {
         let api = index.to_api();
         assert_eq!(
             (api.r#type.as_str(), api.m, api.ef_construction, api.nlist),
-            ("HNSW", 32, 100, 0)
+            ("HNSW", Some(32), Some(100), None)
         );
         for wrong in [
             "IVF_FLAT,nlist",

@@ -172,19 +172,19 @@ fn int32(value: u32) -> i32 {
 }
 
 fn api_index(index: IndexKind) -> v1::IndexSpec {
-    let spec = |name: &str, nlist, m, ef_construction| v1::IndexSpec {
+    let spec = |name: &str, nlist: Option<u32>, m: Option<u32>, ef_construction: Option<u32>| v1::IndexSpec {
         r#type: name.into(),
-        nlist: int32(nlist),
-        m: int32(m),
-        ef_construction: int32(ef_construction),
+        nlist: nlist.map(int32),
+        m: m.map(int32),
+        ef_construction: ef_construction.map(int32),
     };
     match index {
-        IndexKind::Flat => spec("FLAT", 0, 0, 0),
-        IndexKind::IvfFlat { nlist } => spec("IVF_FLAT", nlist, 0, 0),
-        IndexKind::IvfSq8 { nlist } => spec("IVF_SQ8", nlist, 0, 0),
-        IndexKind::IvfPq { nlist, m } => spec("IVF_PQ", nlist, m, 0),
-        IndexKind::Hnsw { m, ef_construction } => spec("HNSW", 0, m, ef_construction),
-        IndexKind::Diskann => spec("DISKANN", 0, 0, 0),
+        IndexKind::Flat => spec("FLAT", None, None, None),
+        IndexKind::IvfFlat { nlist } => spec("IVF_FLAT", Some(nlist), None, None),
+        IndexKind::IvfSq8 { nlist } => spec("IVF_SQ8", Some(nlist), None, None),
+        IndexKind::IvfPq { nlist, m } => spec("IVF_PQ", Some(nlist), Some(m), None),
+        IndexKind::Hnsw { m, ef_construction } => spec("HNSW", None, Some(m), Some(ef_construction)),
+        IndexKind::Diskann => spec("DISKANN", None, None, None),
     }
 }
 

@@ -56,8 +56,10 @@ fn of_message(message: &MessageDescriptor) -> Value {
     if !required.is_empty() {
         schema["required"] = required.into();
     }
+    // A number that may be left out is the one choice of a oneof that nobody wrote.
     let choices: Vec<Value> = message
         .oneofs()
+        .filter(|one| !one.is_synthetic())
         .flat_map(|one| {
             one.fields()
                 .map(|field| json!({"required": [field.name()]}))

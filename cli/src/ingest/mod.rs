@@ -212,7 +212,7 @@ mod tests {
         let asked = spec(&parse(&given).unwrap()).await.unwrap();
         assert_eq!((asked.shard_items, asked.window_shards), (64, 400));
         let index = asked.index.unwrap();
-        assert_eq!((index.r#type.as_str(), index.nlist), ("IVF_FLAT", 4096));
+        assert_eq!((index.r#type.as_str(), index.nlist), ("IVF_FLAT", Some(4096)));
         let usual = spec(&parse(&[]).unwrap()).await.unwrap();
         assert_eq!((usual.shard_items, usual.window_shards, usual.index), (0, 0, None));
     }

@@ -321,7 +321,7 @@ async fn paths_that_leave_the_root_and_indexes_that_no_engine_takes_are_refused(
     spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Manifest(manifest));
     spec.index = Some(v1::IndexSpec {
         r#type: "HNSW".into(),
-        m: 1_000_000,
+        m: Some(1_000_000),
         ..v1::IndexSpec::default()
     });
     let status = fixture.create("r", spec).await.unwrap_err();

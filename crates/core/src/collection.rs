@@ -102,17 +102,17 @@ impl IndexKind {
     }
 }
 
-/// An index as a caller names it; numbers that are 0 are the usual ones.
+/// An index as a caller names it; numbers that are not given are the usual ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexChoice<'a> {
     /// `FLAT`, `IVF_FLAT`, `IVF_SQ8`, `IVF_PQ`, `HNSW` or `DISKANN`.
     pub kind: &'a str,
     /// Lists of the IVF kinds, 1 to 65,536; 128.
-    pub nlist: i32,
+    pub nlist: Option<i32>,
     /// Links a node of HNSW, 2 to 2048 (16), or parts of a vector of IVF_PQ, 1 to 65,536 (8).
-    pub m: i32,
+    pub m: Option<i32>,
     /// Candidates while building HNSW, 1 to 65,535; 200.
-    pub ef_construction: i32,
+    pub ef_construction: Option<i32>,
 }
 
 impl IndexChoice<'_> {
@@ -121,23 +121,6 @@ impl IndexChoice<'_> {
     /// # Errors
     /// Each wrong field, and what is wrong with it.
     pub fn check(self) -> Result<IndexKind, Vec<(&'static str, String)>> {
-        let mut wrong = Vec::new();
-        let mut within = |field, value: i32, usual: u32, range: RangeInclusive<u32>| match u32::try_from(value) {
-            Ok(0) => usual,
-            Ok(value) if range.contains(&value) => value,
-            _ => {
-                wrong.push((field, format!("{value} is not in {} to {}", range.start(), range.end())));
-                usual
-            }
-        };
-        let nlist = within("nlist", self.nlist, 128, 1..=65_536);
-        let ef_construction = within("ef_construction", self.ef_construction, 200, 1..=65_535);
-        let (m, range) = match self.kind {
-            "IVF_PQ" => (8, 1..=65_536),
-            // One link a node is no graph.
-            _ => (16, 2..=2048),
-        };
-        let m = within("m", self.m, m, range);
         let of_kind: &[&str] = match self.kind {
             "FLAT" | "DISKANN" => &[],
             "IVF_FLAT" | "IVF_SQ8" => &["nlist"],
@@ -146,16 +129,29 @@ impl IndexChoice<'_> {
             // It is the kind that is wrong.
             _ => &["nlist", "m", "ef_construction"],
         };
-        let given = [
-            ("nlist", self.nlist),
-            ("m", self.m),
-            ("ef_construction", self.ef_construction),
-        ];
-        for (field, value) in given {
-            if value != 0 && !of_kind.contains(&field) {
+        let mut wrong = Vec::new();
+        let mut within = |field: &'static str, given: Option<i32>, usual: u32, range: RangeInclusive<u32>| {
+            let Some(given) = given else { return usual };
+            if !of_kind.contains(&field) {
                 wrong.push((field, format!("is nothing that {} has: leave it out", self.kind)));
+                return usual;
             }
-        }
+            match u32::try_from(given) {
+                Ok(value) if range.contains(&value) => value,
+                _ => {
+                    wrong.push((field, format!("{given} is not in {} to {}", range.start(), range.end())));
+                    usual
+                }
+            }
+        };
+        let nlist = within("nlist", self.nlist, 128, 1..=65_536);
+        let ef_construction = within("ef_construction", self.ef_construction, 200, 1..=65_535);
+        let (usual, range) = match self.kind {
+            "IVF_PQ" => (8, 1..=65_536),
+            // One link a node is no graph.
+            _ => (16, 2..=2048),
+        };
+        let m = within("m", self.m, usual, range);
         let kind = match self.kind {
             "FLAT" => IndexKind::Flat,
             "IVF_FLAT" => IndexKind::IvfFlat { nlist },
@@ -323,28 +319,55 @@ mod tests {
     fn an_index_is_chosen_in_the_ranges_that_an_engine_takes() {
         let choice = |kind, m| IndexChoice {
             kind,
-            nlist: 0,
+            nlist: None,
             m,
-            ef_construction: 0,
+            ef_construction: None,
         };
         for m in [2, 2048] {
-            assert!(choice("HNSW", m).check().is_ok(), "{m}");
+            assert!(choice("HNSW", Some(m)).check().is_ok(), "{m}");
         }
         for (kind, m, told) in [
+            ("HNSW", 0, "0 is not in 2 to 2048"),
             ("HNSW", 1, "1 is not in 2 to 2048"),
             ("HNSW", 2049, "2049 is not in 2 to 2048"),
             ("IVF_PQ", -1, "-1 is not in 1 to 65536"),
             ("FLAT", 8, "is nothing that FLAT has: leave it out"),
+            ("FLAT", 0, "is nothing that FLAT has: leave it out"),
             ("IVF_FLAT", 8, "is nothing that IVF_FLAT has: leave it out"),
         ] {
-            assert_eq!(choice(kind, m).check(), Err(vec![("m", told.to_owned())]));
+            assert_eq!(choice(kind, Some(m)).check(), Err(vec![("m", told.to_owned())]));
         }
         let usual = IndexKind::Hnsw {
             m: 16,
             ef_construction: 200,
         };
-        assert_eq!(choice("HNSW", 0).check(), Ok(usual));
-        assert_eq!(choice("IVF_PQ", 1).check(), Ok(IndexKind::IvfPq { nlist: 128, m: 1 }));
+        assert_eq!(choice("HNSW", None).check(), Ok(usual));
+        let parts = IndexKind::IvfPq { nlist: 128, m: 1 };
+        assert_eq!(choice("IVF_PQ", Some(1)).check(), Ok(parts));
+    }
+
+    #[test]
+    fn every_number_of_an_index_that_is_out_of_its_range_is_named_with_the_range() {
+        for number in [0, -1, i32::MAX] {
+            let lists = IndexChoice {
+                kind: "IVF_SQ8",
+                nlist: Some(number),
+                m: None,
+                ef_construction: None,
+            };
+            let told = format!("{number} is not in 1 to 65536");
+            assert_eq!(lists.check(), Err(vec![("nlist", told)]));
+            let graph = IndexChoice {
+                kind: "HNSW",
+                nlist: None,
+                m: Some(number),
+                ef_construction: Some(number),
+            };
+            let wrong = graph.check().unwrap_err();
+            let told = ["1 to 65535", "2 to 2048"].map(|range| format!("{number} is not in {range}"));
+            let [ef_construction, m] = told;
+            assert_eq!(wrong, [("ef_construction", ef_construction), ("m", m)]);
+        }
     }
 
     #[test]

@@ -106,7 +106,7 @@ async fn every_mistake_of_a_new_collection_is_told_with_its_field() {
         ],
         index: Some(v1::IndexSpec {
             r#type: "BEST".into(),
-            nlist: -1,
+            nlist: Some(-1),
             ..v1::IndexSpec::default()
         }),
         ..create("1c")
@@ -127,7 +127,7 @@ async fn every_mistake_of_a_new_collection_is_told_with_its_field() {
         fields: vec![field("image_embedding", 16)],
         index: Some(v1::IndexSpec {
             r#type: "IVF_PQ".into(),
-            m: 7,
+            m: Some(7),
             ..v1::IndexSpec::default()
         }),
         validate_only: true,
@@ -138,6 +138,40 @@ async fn every_mistake_of_a_new_collection_is_told_with_its_field() {
     assert!(status.message().contains("index.m"), "{status}");
     let status = world.search().await.create_collection(create("c")).await.unwrap_err();
     assert!(status.message().contains("no model is served"), "{status}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_number_of_the_index_that_is_0_or_beyond_its_range_is_refused_at_its_field_with_the_range() {
+    let world = World::with_encoder(None).await;
+    let graph = |m, ef_construction| v1::IndexSpec {
+        r#type: "HNSW".into(),
+        m,
+        ef_construction,
+        ..v1::IndexSpec::default()
+    };
+    let lists = |nlist| v1::IndexSpec {
+        r#type: "IVF_FLAT".into(),
+        nlist: Some(nlist),
+        ..v1::IndexSpec::default()
+    };
+    for (index, path, range) in [
+        (lists(0), "index.nlist", "1 to 65536"),
+        (lists(65_537), "index.nlist", "1 to 65536"),
+        (graph(Some(0), None), "index.m", "2 to 2048"),
+        (graph(None, Some(0)), "index.ef_construction", "1 to 65535"),
+        (graph(None, Some(i32::MAX)), "index.ef_construction", "1 to 65535"),
+    ] {
+        let asked = v1::CreateCollectionRequest {
+            fields: vec![field("image_embedding", 16)],
+            index: Some(index),
+            ..create("c")
+        };
+        let status = world.search().await.create_collection(asked).await.unwrap_err();
+        assert_eq!(violated(&status), [path], "{status}");
+        assert!(status.message().contains(range), "{status}");
+    }
+    assert!(world.index.list().await.unwrap().is_empty());
     world.end().await;
 }
 
