@@ -44,21 +44,16 @@ pub(crate) async fn create(
         fields,
         index: index.ok_or_else(GatewayError::nothing)?,
     };
-    if let Some(existing) = shared.index.describe(&description.name).await?
-        && existing != description
-    {
-        let name = description.name;
-        return Err(match existing.name == name {
-            true => GatewayError::CollectionExists(name),
-            false => GatewayError::NameOfAlias {
-                alias: name,
-                collection: existing.name,
-            },
-        });
+    if let Some(taken) = taken(shared, &description).await? {
+        return Err(taken);
     }
     if !request.validate_only {
         match shared.index.create(&description).await {
-            Err(IndexError::Conflict { .. }) => return Err(GatewayError::CollectionExists(description.name)),
+            // Something came in between, and what it is decides what is to be done.
+            Err(IndexError::Conflict { .. }) => {
+                let taken = taken(shared, &description).await?;
+                return Err(taken.unwrap_or(GatewayError::CollectionExists(description.name)));
+            }
             created => created?,
         }
         tracing::info!(collection = %description.name, index = ?description.index, "collection created");
@@ -70,6 +65,19 @@ pub(crate) async fn create(
         fields: collections::fields(shared, &description),
         ..v1::Collection::default()
     })
+}
+
+/// What has the name of a new collection and is another.
+async fn taken(shared: &Shared, wanted: &CollectionDescription) -> Result<Option<GatewayError>, GatewayError> {
+    let existing = shared.index.describe(&wanted.name).await?;
+    let other = existing.filter(|existing| existing != wanted);
+    Ok(other.map(|other| match other.name == wanted.name {
+        true => GatewayError::CollectionExists(other.name),
+        false => GatewayError::NameOfAlias {
+            alias: wanted.name.clone(),
+            collection: other.name,
+        },
+    }))
 }
 
 /// The fields as they were asked for; those of the served model where none is.

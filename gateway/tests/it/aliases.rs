@@ -1,11 +1,16 @@
 //! Second names of collections, and collections that are not in memory.
 
+use crate::between::{Between, OnTheWay};
 use crate::rows::{collection, described, row};
 use crate::search::{by_legs, leg};
 use crate::world::World;
+use async_trait::async_trait;
 use sightline_core::VectorField;
+use sightline_gateway::config::GatewayConfig;
+use sightline_index::{IndexError, VectorIndex};
 use sightline_proto::v1;
 use sightline_proto::v1::leg::Query;
+use std::sync::Arc;
 use tonic::Code;
 
 fn to(collection: &str) -> v1::UpdateAliasRequest {
@@ -139,16 +144,9 @@ async fn a_new_collection_takes_no_alias_s_name_and_is_told_what_it_points_at() 
     let mut client = world.search().await;
     client.update_alias(to("old")).await.unwrap();
     for validate_only in [true, false] {
-        let field = v1::create_collection_request::VectorFieldSpec {
-            field: "image_embedding".into(),
-            dimension: 8,
-            ..v1::create_collection_request::VectorFieldSpec::default()
-        };
         let request = v1::CreateCollectionRequest {
-            collection_id: "live".into(),
-            fields: vec![field],
             validate_only,
-            ..v1::CreateCollectionRequest::default()
+            ..named_live()
         };
         let status = client.create_collection(request).await.unwrap_err();
         assert_eq!(status.code(), Code::AlreadyExists, "{status}");
@@ -156,6 +154,49 @@ async fn a_new_collection_takes_no_alias_s_name_and_is_told_what_it_points_at() 
         assert!(said.contains("live is an alias of collection old"), "{status}");
         assert!(said.contains("another name"), "{status}");
     }
+    world.end().await;
+}
+
+/// A new collection with the alias's name.
+fn named_live() -> v1::CreateCollectionRequest {
+    let field = v1::create_collection_request::VectorFieldSpec {
+        field: "image_embedding".into(),
+        dimension: 8,
+        ..v1::create_collection_request::VectorFieldSpec::default()
+    };
+    v1::CreateCollectionRequest {
+        collection_id: "live".into(),
+        fields: vec![field],
+        ..v1::CreateCollectionRequest::default()
+    }
+}
+
+/// Points the alias at a collection when a new one is about to be made.
+#[derive(Debug)]
+struct Faster(Arc<dyn VectorIndex>);
+
+#[async_trait]
+impl OnTheWay for Faster {
+    async fn before(&self, call: &'static str) -> Result<(), IndexError> {
+        match call {
+            "create" => self.0.set_alias(&collection("live"), &collection("old")).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_alias_that_appears_while_a_collection_of_its_name_is_made_is_told_as_the_alias_that_it_is() {
+    let wrap = |index: Arc<dyn VectorIndex>| -> Arc<dyn VectorIndex> {
+        let way = Faster(Arc::clone(&index));
+        Arc::new(Between { index, way })
+    };
+    let world = World::start(None, GatewayConfig::default(), wrap).await;
+    world.fill(&described("old", &VectorField::ALL), &[]).await;
+    let status = world.search().await.create_collection(named_live()).await.unwrap_err();
+    assert_eq!(status.code(), Code::AlreadyExists, "{status}");
+    let said = status.message();
+    assert!(said.contains("live is an alias of collection old"), "{status}");
     world.end().await;
 }
 
