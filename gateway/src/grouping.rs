@@ -2,11 +2,15 @@
 //!
 //! The ranking is read from its top, deeper until it has shown enough groups. Its rows come in order, so that the first
 //! row of a group is the group's best, and a group that it has not shown scores at most what its last row does.
+//!
+//! A later page knows which groups were shown: where a page ended does not say it, since the row that stood for a group may be
+//! gone by now, and another may have come before the end.
 
 use crate::fusion::{Fused, Proof, Window};
 use crate::query::options::Fusing;
 use crate::retrieval::{Retrieval, Retrieved};
 use serde_json::{Number, Value};
+use sightline_core::digest::PartsDigest;
 use sightline_core::filter::{Field, TextField, parse_field};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, MAX_HITS, Projection, VectorIndex};
@@ -37,6 +41,19 @@ impl GroupValue {
             Some(value) => Self::Number((value + 0.0).to_string()),
             None => Self::Number(number.to_string()),
         }
+    }
+
+    /// What a page's token keeps of it: the same on every gateway.
+    fn digest(&self) -> u128 {
+        let (kind, value) = match self {
+            Self::Text(text) => ("text", text.as_str()),
+            Self::Number(number) => ("number", number.as_str()),
+            Self::Bool(true) => ("bool", "true"),
+            Self::Bool(false) => ("bool", "false"),
+        };
+        let digest = PartsDigest::new("sightline search group");
+        let digest = digest.part(kind.as_bytes()).part(value.as_bytes()).short_hex();
+        u128::from_str_radix(&digest, 16).unwrap_or_default()
     }
 }
 
@@ -93,13 +110,31 @@ impl GroupKey {
     }
 }
 
+/// What a row of the answer stands for.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    /// Its value, where it has one.
+    pub(crate) name: Option<String>,
+    /// The value's digest; 0 of a row without one, which is a group of its own.
+    pub(crate) digest: u128,
+}
+
+impl Group {
+    fn of(value: &GroupValue) -> Self {
+        Self {
+            name: Some(value.to_string()),
+            digest: value.digest(),
+        }
+    }
+}
+
 /// A ranking of groups.
 #[derive(Debug)]
 pub(crate) struct Grouped {
     /// The best row of each group.
     pub(crate) retrieved: Retrieved,
-    /// The groups' values, where they have one.
-    pub(crate) groups: Vec<Option<String>>,
+    /// The groups, in the order of the rows; empty where none were asked for.
+    pub(crate) groups: Vec<Group>,
 }
 
 /// Retrieves the best row of each of the best groups, in the retrieval's window.
@@ -124,8 +159,7 @@ pub(crate) async fn retrieve_groups(
             ..retrieval.clone()
         };
         let retrieved = fusing.retrieve(index, collection, &from_top).await?;
-        let ranked = retrieved.rows.iter().map(|row| &row.id);
-        let ids = ranked.chain(retrieval.window.shown.iter());
+        let ids = retrieved.rows.iter().map(|row| &row.id);
         read_values(index, collection, ids, key, &mut values).await?;
         let all_shown = retrieved.rows.len() < rows;
         let last = retrieved.rows.last().map(|row| row.score);
@@ -172,22 +206,31 @@ async fn read_values(
     Ok(())
 }
 
-/// The first row of each group, as many as are wanted, of those in the window.
+/// The first row in the window of each group that no page before has shown, as many as are wanted.
 fn best_of_groups(
     rows: Vec<Fused>,
     values: &HashMap<RowId, Option<GroupValue>>,
     retrieval: &Retrieval,
-) -> (Vec<Fused>, Vec<Option<String>>) {
-    // Another row of a group than the one that a page before has shown may be its best by now.
-    let before = retrieval.window.shown.iter();
-    let mut shown: HashSet<&GroupValue> = before.filter_map(|id| values.get(id)?.as_ref()).collect();
+) -> (Vec<Fused>, Vec<Group>) {
+    let window = &retrieval.window;
+    let mut here: HashSet<&GroupValue> = HashSet::new();
     let mut best = Vec::new();
     for row in rows {
         // A row that is not there was deleted since it was found.
         let Some(value) = values.get(&row.id) else { continue };
-        let is_first = value.as_ref().is_none_or(|value| shown.insert(value));
-        if is_first && retrieval.window.holds(row.score, &row.id) {
-            best.push((row, value.as_ref().map(GroupValue::to_string)));
+        // One that came before the page's end takes no place from its group's next row, which was there all the while.
+        if !window.holds(row.score, &row.id) {
+            continue;
+        }
+        match value {
+            None => best.push((row, Group::default())),
+            Some(value) if here.insert(value) => {
+                let group = Group::of(value);
+                if !window.groups.contains(&group.digest) {
+                    best.push((row, group));
+                }
+            }
+            Some(_) => {}
         }
     }
     best.truncate(retrieval.wanted);

@@ -3,6 +3,7 @@
 use crate::error::GatewayError;
 use crate::fusion::Fused;
 use crate::gateway::Shared;
+use crate::grouping::Group;
 use crate::items::{item, projection};
 use crate::query::request::Query;
 use crate::retrieval::FieldQuery;
@@ -125,10 +126,10 @@ async fn add_thumbnail(shared: &Shared, row: &Row, pixels: u32, hit: &mut v1::Hi
 }
 
 /// Writes the groups' values into their hits. A row may have gone since it was found, and has no hit.
-pub(crate) fn name_groups(hits: &mut [v1::Hit], rows: Vec<Fused>, groups: Vec<Option<String>>) {
+pub(crate) fn name_groups(hits: &mut [v1::Hit], rows: Vec<Fused>, groups: Vec<Group>) {
     let named = rows.into_iter().zip(groups);
     let mut names: HashMap<String, String> = named
-        .filter_map(|(row, group)| Some((row.id.to_string(), group?)))
+        .filter_map(|(row, group)| Some((row.id.to_string(), group.name?)))
         .collect();
     for hit in hits {
         let name = hit.item.as_ref().and_then(|item| names.remove(&item.id));

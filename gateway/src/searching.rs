@@ -109,10 +109,11 @@ async fn answer(
     // A page that is not full is the last.
     let full = query.options.page.as_ref().filter(|_| rows.len() >= retrieval.wanted);
     let fusing = query.options.fusing;
-    let token = full.and_then(|page| PageToken::after(page, fusing, &rows, &retrieval.queries, description));
+    let queries = &retrieval.queries;
+    let token = full.and_then(|page| PageToken::after(page, fusing, &rows, &groups, queries, description));
     let next_page_token = token.map_or_else(String::new, |token| token.text());
     let span = tracing::info_span!("read hits", hits = rows.len());
-    let hits = read_hits(shared, query, &description.name, &retrieval.queries, &rows).instrument(span);
+    let hits = read_hits(shared, query, &description.name, queries, &rows).instrument(span);
     let mut hits = hits.await?;
     name_groups(&mut hits, rows, groups);
     let (ranking, unseen_bound) = match proof {

@@ -51,6 +51,8 @@ pub struct Window {
     pub after: Option<(f64, RowId)>,
     /// Not these: a later page of a ranking in which a row's score follows from what other rows there are.
     pub shown: Arc<HashSet<RowId>>,
+    /// Digests of the groups that the pages before have shown, where rows are grouped: none comes again.
+    pub groups: Arc<HashSet<u128>>,
     /// How many rows come before: the lists begin that much deeper.
     pub seen: usize,
     /// Whether it is a page of several: then scores have to have the same bits in all of them, and are computed.

@@ -133,6 +133,8 @@ fn page(request: &v1::SearchRequest, fusing: Fusing, checks: &mut Violations) ->
     }
     let digest = PageToken::digest(request);
     let token = Some(request.page_token.as_str()).filter(|token| !token.is_empty());
-    let after = token.and_then(|token| checks.take("page_token", PageToken::read(token, &digest, fusing)));
+    let is_grouped = !request.group_by.is_empty();
+    let read = |token: &str| PageToken::read(token, &digest, fusing, is_grouped);
+    let after = token.and_then(|token| checks.take("page_token", read(token)));
     Some(Page { request: digest, after })
 }

@@ -1,9 +1,10 @@
-//! Where a page ended: behind a score, or, where ranks make the scores, behind the rows that were shown. The token holds
-//! the folded query too, so that the next page is scored with the same bits, which gateway ever answers and whatever else
-//! its model encodes meanwhile.
+//! Where a page ended: behind a score, or, where ranks make the scores, behind the rows that were shown; and which groups
+//! were shown, where rows are grouped. The token holds the folded query too, so that the next page is scored with the same
+//! bits, which gateway ever answers and whatever else its model encodes meanwhile.
 
 use super::options::{Fusing, Page};
 use crate::fusion::{Fused, Window};
+use crate::grouping::Group;
 use crate::retrieval::FieldQuery;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,6 +18,8 @@ use std::sync::Arc;
 
 const VERSION: u32 = 1;
 const WRONG: &str = "is no token of this gateway: pass next_page_token of the page before, or nothing";
+/// Of a gateway before this one, which wrote less.
+const UNTOLD: &str = "does not tell what was shown: begin again";
 
 /// Where a page ended, and what was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,9 @@ pub(crate) struct PageToken {
     /// Hits of all pages so far, 16 bytes each in base64, where a row's score changes with other rows; else "".
     #[serde(default, skip_serializing_if = "String::is_empty")]
     shown: String,
+    /// Digests of the groups of all pages so far, one a hit, in the same way; "" where rows are not grouped.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    groups: String,
     /// The collection itself, whatever alias named it; "" in tokens of older gateways.
     #[serde(default)]
     collection: String,
@@ -67,6 +73,7 @@ impl PageToken {
         page: &Page,
         fusing: Fusing,
         hits: &[Fused],
+        groups: &[Group],
         queries: &[FieldQuery],
         description: &CollectionDescription,
     ) -> Option<Self> {
@@ -82,6 +89,8 @@ impl PageToken {
                     .collect()
             }
         };
+        let groups_before = before.and_then(Self::groups).unwrap_or_default();
+        let groups = groups.iter().map(|group| group.digest);
         let query = |query: &FieldQuery| {
             let bytes: Vec<u8> = query.vector.iter().flat_map(|value| value.to_le_bytes()).collect();
             TokenQuery {
@@ -97,7 +106,8 @@ impl PageToken {
             seen: before.map_or(0, |token| token.seen).saturating_add(hits.len()),
             score: last.score.to_bits(),
             id: last.id.clone(),
-            shown: URL_SAFE_NO_PAD.encode(shown.iter().flat_map(id_bytes).collect::<Vec<u8>>()),
+            shown: packed(shown.iter().map(id_bits)),
+            groups: packed(groups_before.into_iter().chain(groups)),
             collection: description.name.to_string(),
             queries: queries.iter().map(query).collect(),
         })
@@ -110,7 +120,7 @@ impl PageToken {
     }
 
     /// Reads one, which has to belong to this request.
-    pub(crate) fn read(text: &str, request: &str, fusing: Fusing) -> Result<Self, &'static str> {
+    pub(crate) fn read(text: &str, request: &str, fusing: Fusing, is_grouped: bool) -> Result<Self, &'static str> {
         let json = URL_SAFE_NO_PAD.decode(text).map_err(|_| WRONG)?;
         let token: Self = serde_json::from_slice(&json).map_err(|_| WRONG)?;
         if token.version != VERSION || f64::from_bits(token.score).is_nan() {
@@ -120,10 +130,11 @@ impl PageToken {
             return Err("belongs to another search: only page_size may differ between pages");
         }
         let shown = token.shown().ok_or(WRONG)?.len();
+        let groups = token.groups().ok_or(WRONG)?.len();
         match fusing {
             Fusing::WeightedSum if shown > 0 => Err(WRONG),
-            // A gateway before this one wrote only where the page ended.
-            Fusing::ReciprocalRank if shown != token.seen => Err("does not tell what was shown: begin again"),
+            Fusing::ReciprocalRank if shown != token.seen => Err(UNTOLD),
+            _ if is_grouped && groups != token.seen => Err(UNTOLD),
             _ => Ok(token),
         }
     }
@@ -136,6 +147,7 @@ impl PageToken {
             floor: None,
             after: Some(end).filter(|_| shown.is_empty()),
             shown: Arc::new(shown),
+            groups: Arc::new(self.groups().into_iter().flatten().collect()),
             seen: self.seen,
             is_page: true,
         }
@@ -143,13 +155,13 @@ impl PageToken {
 
     /// Rows that were shown, where the token tells them; none where they cannot be read.
     fn shown(&self) -> Option<Vec<RowId>> {
-        let bytes = URL_SAFE_NO_PAD.decode(&self.shown).ok()?;
-        let (ids, rest) = bytes.as_chunks::<16>();
-        let id = |bytes: &[u8; 16]| RowId::new(format!("{:032x}", u128::from_be_bytes(*bytes))).ok();
-        ids.iter()
-            .map(id)
-            .collect::<Option<Vec<RowId>>>()
-            .filter(|_| rest.is_empty())
+        let id = |bits: u128| RowId::new(format!("{bits:032x}")).ok();
+        unpacked(&self.shown)?.into_iter().map(id).collect()
+    }
+
+    /// Digests of the groups that were shown; none where they cannot be read.
+    fn groups(&self) -> Option<Vec<u128>> {
+        unpacked(&self.groups)
     }
 
     /// The query that was asked; an error where the collection is not the one that it was asked of.
@@ -180,8 +192,21 @@ impl PageToken {
 }
 
 /// The 128 bits that an id's digits stand for.
-fn id_bytes(id: &RowId) -> [u8; 16] {
-    u128::from_str_radix(id.as_str(), 16).unwrap_or_default().to_be_bytes()
+fn id_bits(id: &RowId) -> u128 {
+    u128::from_str_radix(id.as_str(), 16).unwrap_or_default()
+}
+
+/// Ids or digests as a token holds them.
+fn packed(all: impl Iterator<Item = u128>) -> String {
+    let bytes: Vec<u8> = all.flat_map(u128::to_be_bytes).collect();
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn unpacked(text: &str) -> Option<Vec<u128>> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let (all, rest) = bytes.as_chunks::<16>();
+    let all = all.iter().map(|bytes| u128::from_be_bytes(*bytes));
+    rest.is_empty().then(|| all.collect())
 }
 
 fn fingerprint(description: &CollectionDescription, field: VectorField) -> String {

@@ -184,6 +184,37 @@ async fn pages_neither_repeat_nor_lose_a_row_that_stays_while_others_come_and_go
 }
 
 #[tokio::test]
+async fn pages_of_groups_neither_repeat_a_group_whose_row_went_nor_lose_one_whose_better_row_came() {
+    let world = World::new().await;
+    let of = |key: &str, word: &str, uid: &str| Row {
+        uid: uid.into(),
+        ..row(key, Some(word), None)
+    };
+    let rows = [
+        of("aaab", "aaab", "p1"),
+        of("aabb", "aabb", "p1"),
+        of("abbb", "abbb", "p2"),
+        of("bbbb", "bbbb", "p3"),
+    ];
+    world.fill(&described("stamps", &VectorField::ALL), &rows).await;
+    let grouped = |size, token: &str| v1::SearchRequest {
+        group_by: "uid".into(),
+        ..page(size, token)
+    };
+    let first = ask(&world, grouped(1, "")).await;
+    assert_eq!(keys(&first), ["aaab"]);
+    // The next row of p1 lies behind the page's end, the new one of p2 before it.
+    let name = crate::rows::collection("stamps");
+    world.index.delete(&name, &[row_id("aaab")]).await.unwrap();
+    world.index.upsert(&name, &[of("new", "aaaa", "p2")]).await.unwrap();
+    let second = ask(&world, grouped(1, &first.next_page_token)).await;
+    assert_eq!(keys(&second), ["abbb"]);
+    let third = ask(&world, grouped(5, &second.next_page_token)).await;
+    assert_eq!(keys(&third), ["bbbb"]);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn fused_by_rank_a_row_scores_by_its_places_and_its_parts_are_cosines() {
     let world = world().await;
     let answer = ask(

@@ -147,17 +147,26 @@ async fn pages_of_groups_by_rank_show_each_group_once_though_another_row_becomes
 #[tokio::test]
 async fn a_token_that_does_not_tell_what_was_shown_is_refused() {
     let world = world().await;
-    let page = |page_token| v1::SearchRequest {
+    let page = |group_by: &str, fusion: Fusion, page_token: String| v1::SearchRequest {
         page_size: 4,
         page_token,
+        group_by: group_by.into(),
+        fusion: fusion.into(),
         ..asked()
     };
-    let token = ask(&world, page(String::new())).await.next_page_token;
-    let mut json: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap();
-    json.as_object_mut().unwrap().remove("shown").unwrap();
-    let token = URL_SAFE_NO_PAD.encode(json.to_string());
-    let status = world.search().await.search(page(token)).await.unwrap_err();
-    assert_eq!(violated(&status), ["page_token"], "{status}");
+    for (group_by, fusion, told) in [
+        ("", Fusion::ReciprocalRank, "shown"),
+        ("uid", Fusion::WeightedSum, "groups"),
+    ] {
+        let first = ask(&world, page(group_by, fusion, String::new())).await;
+        let token = first.next_page_token;
+        let mut json: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove(told).unwrap();
+        let token = URL_SAFE_NO_PAD.encode(json.to_string());
+        let status = world.search().await.search(page(group_by, fusion, token)).await.unwrap_err();
+        assert_eq!(violated(&status), ["page_token"], "{status}");
+        assert!(status.message().contains("begin again"), "{status}");
+    }
     world.end().await;
 }
 
