@@ -203,8 +203,8 @@ impl Folder<'_> {
                  (--fields {flag})"
             ),
             None => format!(
-                "there is no such file, and no {of_other}N{ARRAY} either, so the folder holds no vectors: name the one that \
-                 clip-retrieval inference wrote, or bring its arrays there"
+                "there is no such file, and no {of_other}N{ARRAY} either, so the folder holds no vectors: name the \
+                 one that clip-retrieval inference wrote, or bring its arrays there"
             ),
         };
         Ok(DatasetError::unreadable(

@@ -58,7 +58,8 @@ fn unreadable(entries: &[ManifestEntry]) -> String {
 
 #[tokio::test]
 async fn a_sample_is_its_pictures_with_what_the_files_beside_them_say() {
-    let json = r#"{"caption": "of the json", "width": 3, "exif": {"a": [1]}, "url": "http://x/1", "none": null, "": 7}"#;
+    let json =
+        r#"{"caption": "of the json", "width": 3, "exif": {"a": [1]}, "url": "http://x/1", "none": null, "": 7}"#;
     let tar = tar_of(&[
         ("000.jpg", "jpeg"),
         ("000.json", json),
