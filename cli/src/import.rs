@@ -237,6 +237,6 @@ mod tests {
         let program = Program::try_parse_from(given.split_whitespace()).unwrap();
         let asked = request(&program.args).await.unwrap().spec.unwrap();
         assert_eq!(asked.window_shards, 400);
-        assert_eq!(asked.index.unwrap().m, 32);
+        assert_eq!(asked.index.unwrap().m, Some(32));
     }
 }

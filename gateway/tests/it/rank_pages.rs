@@ -163,7 +163,12 @@ async fn a_token_that_does_not_tell_what_was_shown_is_refused() {
         let mut json: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap();
         json.as_object_mut().unwrap().remove(told).unwrap();
         let token = URL_SAFE_NO_PAD.encode(json.to_string());
-        let status = world.search().await.search(page(group_by, fusion, token)).await.unwrap_err();
+        let status = world
+            .search()
+            .await
+            .search(page(group_by, fusion, token))
+            .await
+            .unwrap_err();
         assert_eq!(violated(&status), ["page_token"], "{status}");
         assert!(status.message().contains("begin again"), "{status}");
     }
