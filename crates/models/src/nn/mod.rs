@@ -9,6 +9,6 @@ mod onednn;
 
 use activation::activate;
 pub(crate) use attention::{Heads, attend};
-pub(crate) use layers::Layers;
+pub(crate) use layers::{Asked, Layers};
 pub(crate) use linear::Linear;
 pub(crate) use norm::LayerNorm;

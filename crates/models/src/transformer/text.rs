@@ -5,7 +5,7 @@ use super::pooling::{DenseMaps, pool};
 use super::token_batch::TokenBatch;
 use crate::encoder::{TextEncoder, TextRole, items_in_a_pass, rows};
 use crate::error::ModelError;
-use crate::nn::{LayerNorm, Layers, Linear};
+use crate::nn::{Asked, LayerNorm, Layers, Linear};
 use crate::tokens::TextTokenizer;
 use crate::torchscript::Script;
 use crate::weights::Weights;
@@ -180,7 +180,11 @@ impl TransformerNetwork {
             false => Ok(None),
         };
         let embedding_norm = norm(&mut weights, network.embedding_norm, names.embedding_norm)?;
-        let layers = Layers::load(&mut weights, &prefix, &network.layers)?;
+        let asked = match side.pooling {
+            Pooling::Cls => Asked::First,
+            _ => Asked::All,
+        };
+        let layers = Layers::load(&mut weights, &prefix, &network.layers, asked)?;
         let final_norm = norm(&mut weights, network.final_norm, names.final_norm)?;
         let projection = match network.projection {
             Some(projection) => {
@@ -207,7 +211,7 @@ impl TransformerNetwork {
         })
     }
 
-    /// Vectors of tokens, `[texts, length, width]`.
+    /// Vectors of tokens, `[texts, length, width]`; of the first alone where that is what is pooled.
     fn hidden(&self, batch: &TokenBatch, kind: Kind) -> Result<Tensor, ModelError> {
         let words = Tensor::f_embedding(&self.words, &batch.ids, -1, false, false)?;
         let mut x = words.f_add(&self.places(batch)?)?;

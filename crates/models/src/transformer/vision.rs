@@ -4,7 +4,7 @@ use super::head::AttentionHead;
 use crate::encoder::{ImageBatch, ImageEncoder, Started, items_in_a_pass};
 use crate::error::ModelError;
 use crate::image_input::ImageInput;
-use crate::nn::{LayerNorm, Layers, Linear};
+use crate::nn::{Asked, LayerNorm, Layers, Linear};
 use crate::weights::Weights;
 use sightline_model_folder::{ImagePooling, ImageSide, PositionResize, VisionTransformer as Description};
 use sightline_pictures::PreparedPicture;
@@ -65,7 +65,11 @@ impl VisionModel {
             true => Some(norm(&mut weights, names.pre_norm)?),
             false => None,
         };
-        let layers = Layers::load(&mut weights, &prefix, &network.layers)?;
+        let asked = match network.pooling {
+            ImagePooling::Class => Asked::First,
+            ImagePooling::AttentionHead => Asked::All,
+        };
+        let layers = Layers::load(&mut weights, &prefix, &network.layers, asked)?;
         let final_norm = norm(&mut weights, names.final_norm)?;
         let pool = match network.pooling {
             ImagePooling::Class => Pool::Class(final_norm),
