@@ -1,4 +1,4 @@
-// Two operators of libtorch that tch does not pass on. They are called through the dispatcher, by name and with boxed
+// Operators of libtorch that tch does not pass on. They are called through the dispatcher, by name and with boxed
 // arguments, so that a libtorch without them is told at run time and not by the linker.
 
 #include <ATen/core/Tensor.h>
@@ -12,9 +12,9 @@
 
 namespace {
 
-at::Tensor call(const char *name, torch::jit::Stack stack) {
-  const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
-  TORCH_CHECK(found.has_value(), "this libtorch has no operator ", name);
+at::Tensor call(const char *name, const char *overload, torch::jit::Stack stack) {
+  const auto found = c10::Dispatcher::singleton().findSchema({name, overload});
+  TORCH_CHECK(found.has_value(), "this libtorch has no operator ", name, ".", overload);
   found->callBoxed(&stack);
   return stack.at(0).toTensor();
 }
@@ -39,7 +39,7 @@ extern "C" {
 
 // `weight` in the order in which oneDNN's product reads it, best for so many `rows`.
 at::Tensor *sightline_onednn_pack(const at::Tensor *weight, std::int64_t rows, char **error) {
-  return guarded(error, [&] { return call("mkldnn::_reorder_linear_weight", {*weight, rows}); });
+  return guarded(error, [&] { return call("mkldnn::_reorder_linear_weight", "", {*weight, rows}); });
 }
 
 // function(x · weightᵀ + bias). `bias` may be null; `function` is "none" or the name of one, `algorithm` a variant of it.
@@ -47,9 +47,18 @@ at::Tensor *sightline_onednn_linear(const at::Tensor *x, const at::Tensor *weigh
                                     const char *function, const char *algorithm, char **error) {
   return guarded(error, [&] {
     const c10::List<std::optional<at::Scalar>> scalars;
-    return call("mkldnn::_linear_pointwise",
+    return call("mkldnn::_linear_pointwise", "",
                 {*x, *weight, bias == nullptr ? c10::IValue() : c10::IValue(*bias), std::string(function), scalars,
                  std::string(algorithm)});
+  });
+}
+
+// x · weightᵀ + bias + added. `bias` may be null; `added` is of the result's shape.
+at::Tensor *sightline_onednn_linear_onto(const at::Tensor *x, const at::Tensor *added, const at::Tensor *weight,
+                                         const at::Tensor *bias, char **error) {
+  return guarded(error, [&] {
+    return call("mkldnn::_linear_pointwise", "binary",
+                {*x, *added, *weight, bias == nullptr ? c10::IValue() : c10::IValue(*bias), std::string("add")});
   });
 }
 }

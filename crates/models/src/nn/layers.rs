@@ -85,24 +85,24 @@ impl Layers {
         for layer in &self.layers {
             x = match self.norm {
                 NormPlace::Before => {
-                    let mut attended = self.attend(layer, &layer.attention_norm.forward(&x)?, mask)?;
-                    let x = attended.f_add_(&layer.inputs.asked(&x)?)?;
-                    let mut fed = self.feed(layer, &layer.feed_forward_norm.forward(&x)?)?;
-                    fed.f_add_(&x)?
+                    let attended = self.attend(layer, &layer.attention_norm.forward(&x)?, mask)?;
+                    let x = layer.attention_out.forward_onto(&attended, &layer.inputs.asked(&x)?)?;
+                    let fed = self.feed(layer, &layer.feed_forward_norm.forward(&x)?)?;
+                    layer.narrow.forward_onto(&fed, &x)?
                 }
                 NormPlace::After => {
-                    let mut attended = self.attend(layer, &x, mask)?;
-                    let x = layer
-                        .attention_norm
-                        .forward(&attended.f_add_(&layer.inputs.asked(&x)?)?)?;
-                    let mut fed = self.feed(layer, &x)?;
-                    layer.feed_forward_norm.forward(&fed.f_add_(&x)?)?
+                    let attended = self.attend(layer, &x, mask)?;
+                    let sum = layer.attention_out.forward_onto(&attended, &layer.inputs.asked(&x)?)?;
+                    let x = layer.attention_norm.forward(&sum)?;
+                    let fed = self.feed(layer, &x)?;
+                    layer.feed_forward_norm.forward(&layer.narrow.forward_onto(&fed, &x)?)?
                 }
             };
         }
         Ok(x)
     }
 
+    /// What the heads give, before the map that joins them.
     fn attend(&self, layer: &Layer, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor, ModelError> {
         let [query, key, value] = layer.inputs.forward(x)?;
         let [query, key, value] = [
@@ -110,12 +110,13 @@ impl Layers {
             self.heads.split(&key)?,
             self.heads.split(&value)?,
         ];
-        let attended = attend([&query, &key, &value], mask, self.causal, None)?;
-        layer.attention_out.forward(&self.heads.join(&attended)?)
+        self.heads
+            .join(&attend([&query, &key, &value], mask, self.causal, None)?)
     }
 
+    /// The wide values of the feed-forward part, before the map that makes them narrow.
     fn feed(&self, layer: &Layer, x: &Tensor) -> Result<Tensor, ModelError> {
-        let bent = match self.feed_forward {
+        Ok(match self.feed_forward {
             FeedForward::Plain => layer.widen.forward_into(x, self.activation)?,
             FeedForward::SwiGlu => {
                 let wide = layer.widen.forward(x)?;
@@ -123,8 +124,7 @@ impl Layers {
                 let gate = wide.f_narrow(-1, 0, half)?.f_silu()?;
                 gate.f_mul(&wide.f_narrow(-1, half, half)?)?
             }
-        };
-        layer.narrow.forward(&bent)
+        })
     }
 }
 

@@ -88,18 +88,39 @@ impl Linear {
             Map::Plain(weight) => return activate(activation, x.f_linear(weight, self.bias.as_ref())?),
             Map::Packed(weight) => weight,
         };
-        let mut shape = x.size();
-        let inputs = shape.pop().unwrap_or(0);
-        let rows: i64 = shape.iter().product();
-        let flat = x.f_reshape([rows, inputs])?;
-        shape.push(self.outputs);
         let fused = Fused::of(activation);
-        let product = weight.multiply(&flat, self.bias.as_ref(), fused)?.f_reshape(shape)?;
+        let product = weight.multiply(&rows_of(x)?, self.bias.as_ref(), fused)?;
+        let product = product.f_reshape(self.shape_from(x))?;
         match fused {
             Some(_) => Ok(product),
             None => activate(activation, product),
         }
     }
+
+    /// `[…, inputs]` to `[…, outputs]`, and `added` of that shape to it.
+    pub(crate) fn forward_onto(&self, x: &Tensor, added: &Tensor) -> Result<Tensor, ModelError> {
+        let weight = match &self.map {
+            Map::Plain(weight) => return Ok(x.f_linear(weight, self.bias.as_ref())?.f_add_(added)?),
+            Map::Packed(weight) => weight,
+        };
+        let sum = weight.multiply_onto(&rows_of(x)?, self.bias.as_ref(), &rows_of(added)?)?;
+        Ok(sum.f_reshape(self.shape_from(x))?)
+    }
+
+    /// The shape of what comes of such an input.
+    fn shape_from(&self, x: &Tensor) -> Vec<i64> {
+        let mut shape = x.size();
+        shape.pop();
+        shape.push(self.outputs);
+        shape
+    }
+}
+
+/// `[…, values]` to `[rows, values]`.
+fn rows_of(x: &Tensor) -> Result<Tensor, ModelError> {
+    let shape = x.size();
+    let (values, rows) = shape.split_last().unwrap_or((&0, &[]));
+    Ok(x.f_reshape([rows.iter().product(), *values])?)
 }
 
 fn take(

@@ -22,6 +22,13 @@ unsafe extern "C" {
         algorithm: *const c_char,
         error: *mut *mut c_char,
     ) -> *mut C_tensor;
+    fn sightline_onednn_linear_onto(
+        x: *const C_tensor,
+        added: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        error: *mut *mut c_char,
+    ) -> *mut C_tensor;
 }
 
 /// Weights in oneDNN's own order.
@@ -40,7 +47,10 @@ impl PackedWeight {
             return None;
         }
         let tiny = Tensor::f_ones([1, 1], (weight.kind(), Device::Cpu)).ok()?;
-        let tried = Self::packed(&tiny).and_then(|packed| packed.multiply(&tiny, None, None));
+        let tried = Self::packed(&tiny).and_then(|packed| {
+            packed.multiply(&tiny, None, None)?;
+            packed.multiply_onto(&tiny, None, &tiny)
+        });
         match tried.and_then(|_| Self::packed(weight)) {
             Ok(packed) => Some(packed),
             Err(error) => {
@@ -81,6 +91,30 @@ impl PackedWeight {
                 bias.map_or(ptr::null(), Tensor::as_ptr),
                 function.as_ptr(),
                 algorithm.as_ptr(),
+                &raw mut error,
+            );
+            taken(made, error)
+        }
+    }
+
+    /// x · weightᵀ + bias + added, of `[rows, inputs]` and `[rows, outputs]`, rounded once.
+    pub(super) fn multiply_onto(
+        &self,
+        x: &Tensor,
+        bias: Option<&Tensor>,
+        added: &Tensor,
+    ) -> Result<Tensor, ModelError> {
+        let mut error = ptr::null_mut();
+        #[expect(
+            unsafe_code,
+            reason = "the pointers are live tensors', which are only read; what comes back is ours"
+        )]
+        unsafe {
+            let made = sightline_onednn_linear_onto(
+                x.as_ptr(),
+                added.as_ptr(),
+                self.0.as_ptr(),
+                bias.map_or(ptr::null(), Tensor::as_ptr),
                 &raw mut error,
             );
             taken(made, error)
@@ -155,6 +189,9 @@ mod tests {
         Activation::Linear,
     ];
 
+    /// Sums of some tens in bf16, rounded once or twice.
+    const ROUNDED: f64 = 0.5;
+
     #[test]
     fn products_are_those_of_plain_arithmetic_with_each_function_for_any_number_of_rows() {
         tch::manual_seed(3);
@@ -170,6 +207,28 @@ mod tests {
                     let plain = activate(activation, x.f_linear(&weight, bias).unwrap()).unwrap();
                     let difference = (ours - plain).abs().max().double_value(&[]);
                     assert!(difference < 1e-4, "{rows} rows, {activation:?}: {difference}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_added_to_a_product_is_added_with_and_without_a_bias() {
+        tch::manual_seed(4);
+        let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+        let (weight, bias) = (random(&[24, 40]), random(&[24]));
+        for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, ROUNDED)] {
+            let (weight, bias) = (weight.to_kind(kind), bias.to_kind(kind));
+            // A processor may multiply no bf16; then nothing is packed in it.
+            let Some(packed) = PackedWeight::pack(&weight) else { continue };
+            for rows in [1, 7, 600] {
+                let (x, added) = (random(&[rows, 40]).to_kind(kind), random(&[rows, 24]).to_kind(kind));
+                for bias in [None, Some(&bias)] {
+                    let ours = packed.multiply_onto(&x, bias, &added).unwrap();
+                    let plain = x.f_linear(&weight, bias).unwrap() + &added;
+                    assert_eq!(ours.size(), plain.size());
+                    let difference = (ours - plain).abs().max().double_value(&[]);
+                    assert!(difference < tolerance, "{rows} rows, {kind:?}: {difference}");
                 }
             }
         }

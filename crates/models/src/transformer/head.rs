@@ -57,6 +57,6 @@ impl AttentionHead {
         let bent = self
             .widen
             .forward_into(&self.norm.forward(&attended)?, self.activation)?;
-        Ok(attended.f_add(&self.narrow.forward(&bent)?)?.f_select(1, 0)?)
+        Ok(self.narrow.forward_onto(&bent, &attended)?.f_select(1, 0)?)
     }
 }
