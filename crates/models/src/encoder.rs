@@ -5,6 +5,7 @@ use crate::device::{self, DeviceChoice};
 use crate::efficientnet_lite::EfficientNetLite;
 use crate::error::ModelError;
 use crate::image_input::{ImageInput, Pass};
+use crate::lanes::Lanes;
 use crate::precision::Precision;
 use crate::torchscript::ScriptImageModel;
 use crate::transformer::{TextModel, VisionModel};
@@ -79,6 +80,16 @@ impl ImageBatch {
         let _no_grad = tch::no_grad_guard();
         let computed = self.passes.iter().map(&mut compute).collect::<Result<Vec<_>, _>>()?;
         Ok(Started::passes(computed, self.pictures, dimension))
+    }
+
+    /// The same, each pass on one of the lanes.
+    pub(crate) fn start_on(
+        self,
+        lanes: &Lanes,
+        dimension: usize,
+        compute: impl Fn(&Pass) -> Result<Tensor, ModelError> + Send + Sync + 'static,
+    ) -> Result<Started, ModelError> {
+        Ok(Started::passes(lanes.map(self.passes, compute)?, self.pictures, dimension))
     }
 
     /// Pictures in it.
@@ -346,6 +357,11 @@ pub(crate) fn items_in_a_pass(tokens: usize, device: Device) -> usize {
         _ => PASS_TOKENS,
     };
     (limit / tokens.max(1)).max(1)
+}
+
+/// The same of one thread of a processor.
+pub(crate) fn items_of_a_thread(tokens: usize) -> usize {
+    (PASS_TOKENS_ON_CPU / tokens.max(1)).max(1)
 }
 
 /// The rows of `[count, dimension]`.

@@ -19,6 +19,7 @@ mod efficientnet_lite;
 mod encoder;
 mod error;
 mod image_input;
+mod lanes;
 mod nn;
 mod precision;
 mod projection;

@@ -1,13 +1,15 @@
 //! Vision transformers.
 
 use super::head::AttentionHead;
-use crate::encoder::{ImageBatch, ImageEncoder, Started, items_in_a_pass};
+use crate::encoder::{ImageBatch, ImageEncoder, Started, items_in_a_pass, items_of_a_thread};
 use crate::error::ModelError;
-use crate::image_input::ImageInput;
+use crate::image_input::{ImageInput, Pass};
+use crate::lanes::{Lanes, Shared};
 use crate::nn::{Asked, LayerNorm, Layers, Linear};
 use crate::weights::Weights;
 use sightline_model_folder::{ImagePooling, ImageSide, PositionResize, VisionTransformer as Description};
 use sightline_pictures::PreparedPicture;
+use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 enum Pool {
@@ -15,8 +17,15 @@ enum Pool {
     Head(LayerNorm, Box<AttentionHead>),
 }
 
-/// The network on its device.
+/// The network on its device, and what computes it.
 pub(crate) struct VisionModel {
+    network: Arc<Shared<Network>>,
+    lanes: Option<Lanes>,
+    dimension: usize,
+    device: Device,
+}
+
+struct Network {
     patches: Linear,
     patch: [i64; 2],
     grid: [i64; 2],
@@ -29,23 +38,45 @@ pub(crate) struct VisionModel {
     pool: Pool,
     projection: Option<Linear>,
     input: ImageInput,
-    dimension: usize,
-    device: Device,
 }
 
 impl std::fmt::Debug for VisionModel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "VisionModel({} layers)", self.layers.count())
+        write!(f, "VisionModel({} layers)", self.network.layers.count())
     }
 }
 
 impl VisionModel {
     pub(crate) fn load(
         side: &ImageSide,
-        network: &Description,
+        description: &Description,
         device: Device,
         kind: Kind,
     ) -> Result<Self, ModelError> {
+        Ok(Self {
+            network: Arc::new(Shared(Network::load(side, description, device, kind)?)),
+            lanes: Lanes::start(device),
+            dimension: description.dimension() as usize,
+            device,
+        })
+    }
+
+    /// Patches of a picture.
+    fn tokens(&self) -> usize {
+        usize::try_from(self.network.grid[0] * self.network.grid[1]).unwrap_or(1)
+    }
+
+    /// The lanes for so many pictures, and how many of these go through the network together; none where the whole
+    /// processor computes one pass after the other.
+    fn side_by_side(&self, pictures: usize) -> Option<(&Lanes, usize)> {
+        let lanes = self.lanes.as_ref()?;
+        let together = lanes.together(pictures, items_of_a_thread(self.tokens()))?;
+        Some((lanes, together))
+    }
+}
+
+impl Network {
+    fn load(side: &ImageSide, network: &Description, device: Device, kind: Kind) -> Result<Self, ModelError> {
         let mut weights = Weights::open(&side.weights, device, kind)?;
         let names = &network.names;
         let probe = format!("{}.weight", names.patch);
@@ -99,9 +130,12 @@ impl VisionModel {
             pool,
             projection,
             input: ImageInput::new(&side.preprocessing, device, kind)?,
-            dimension: network.dimension() as usize,
-            device,
         })
+    }
+
+    /// A pass's pictures to `[pictures, dimension]`.
+    fn compute(&self, pass: &Pass) -> Result<Tensor, ModelError> {
+        self.forward(&self.input.batch(pass)?)
     }
 
     /// `[pictures, 3, height, width]` to `[pictures, dimension]`.
@@ -187,12 +221,19 @@ fn resized(table: &Tensor, network: &Description) -> Result<Tensor, ModelError> 
 
 impl ImageEncoder for VisionModel {
     fn prepare(&self, pictures: &[PreparedPicture]) -> Result<ImageBatch, ModelError> {
-        let tokens = usize::try_from(self.grid[0] * self.grid[1]).unwrap_or(1);
-        ImageBatch::new(&self.input, pictures, items_in_a_pass(tokens, self.device))
+        let together = match self.side_by_side(pictures.len()) {
+            Some((_, together)) => together,
+            None => items_in_a_pass(self.tokens(), self.device),
+        };
+        ImageBatch::new(&self.network.input, pictures, together)
     }
 
     fn start(&self, batch: ImageBatch) -> Result<Started, ModelError> {
-        batch.start(self.dimension, |pass| self.forward(&self.input.batch(pass)?))
+        let Some((lanes, _)) = self.side_by_side(batch.len()) else {
+            return batch.start(self.dimension, |pass| self.network.compute(pass));
+        };
+        let network = Arc::clone(&self.network);
+        batch.start_on(lanes, self.dimension, move |pass| network.compute(pass))
     }
 
     fn dimension(&self) -> usize {
