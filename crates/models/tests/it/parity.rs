@@ -162,14 +162,14 @@ fn inputs(case: &Path) -> Inputs {
     }
 }
 
-fn open(case: &Path, precision: Precision) -> LoadedModel {
+fn open(case: &Path, precision: Precision, threads: u16) -> LoadedModel {
     let name = ModelName::new("parity").unwrap();
     let folder = ModelFolder::open_as(&case.join("model"), name, &DigestCache::new());
     let folder = folder.unwrap_or_else(|error| panic!("{}: {error}", case.display()));
     let options = LoadOptions {
         device: DeviceChoice::Cpu,
         precision,
-        threads: Some(1),
+        threads: Some(threads),
         trusted_torchscript: fs::read(case.join("model/model.pt"))
             .iter()
             .map(|code| sha256_hex(code))
@@ -239,7 +239,7 @@ fn check(case: &Path, worst: &mut Worst) {
         inputs(case),
         Expected(fs::read(case.join("expected.safetensors")).unwrap()),
     );
-    let (exact, coarse) = (open(case, Precision::F32), open(case, Precision::Bf16));
+    let (exact, coarse) = (open(case, Precision::F32, 1), open(case, Precision::Bf16, 1));
     worst.cases += 1;
     let pictures = pictures(&exact, &inputs, &expected, worst);
     for (name, ours, half, single) in [
@@ -341,6 +341,22 @@ fn every_architecture_gives_the_vectors_that_transformers_gives() {
     fs::create_dir_all(&target).unwrap();
     fs::write(target.join("parity.json"), format!("{:#}\n", json!(report))).unwrap();
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+#[test]
+fn pictures_that_threads_share_out_have_the_vectors_that_each_has_alone() {
+    for architecture in ["clip", "dinov2_with_registers", "siglip", "vit"] {
+        let case = fixtures_committed().join(architecture).join("0");
+        let expected = Expected(fs::read(case.join("expected.safetensors")).unwrap());
+        let (alone, shared) = (open(&case, Precision::F32, 1), open(&case, Precision::F32, 3));
+        let pictures = pictures(&alone, &inputs(&case), &expected, &mut Worst::new());
+        assert!(pictures.len() > 1, "{architecture}");
+        // More than a few for each thread, and not as many for one as for another.
+        let many: Vec<PreparedPicture> = pictures.iter().cycle().take(25).cloned().collect();
+        let each = many.iter().flat_map(|one| exact_images(&alone, std::slice::from_ref(one)));
+        let least = least_cosine(&exact_images(&shared, &many), &each.collect::<Vec<_>>(), architecture);
+        assert!(least >= MIN_COSINE_BATCH, "{architecture}: {least}");
+    }
 }
 
 #[test]
