@@ -89,7 +89,11 @@ impl ImageBatch {
         dimension: usize,
         compute: impl Fn(&Pass) -> Result<Tensor, ModelError> + Send + Sync + 'static,
     ) -> Result<Started, ModelError> {
-        Ok(Started::passes(lanes.map(self.passes, compute)?, self.pictures, dimension))
+        Ok(Started::passes(
+            lanes.map(self.passes, compute)?,
+            self.pictures,
+            dimension,
+        ))
     }
 
     /// Pictures in it.

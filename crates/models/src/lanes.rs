@@ -19,7 +19,10 @@ type Job = Box<dyn FnOnce() + Send>;
 /// A network that several threads compute with.
 pub(crate) struct Shared<T>(pub(crate) T);
 
-#[expect(unsafe_code, reason = "tch calls tensors fit to be sent to another thread, and not to be used by two")]
+#[expect(
+    unsafe_code,
+    reason = "tch calls tensors fit to be sent to another thread, and not to be used by two"
+)]
 // SAFETY: what computes with a network only reads its tensors, which libtorch lets any number of threads do, and counts
 // references to them atomically. Nothing of a network changes once it is loaded.
 unsafe impl<T: Send> Sync for Shared<T> {}
@@ -159,7 +162,11 @@ mod tests {
     fn lanes(threads: i32) -> Option<Lanes> {
         tch::set_num_threads(threads);
         let lanes = Lanes::start(Device::Cpu);
-        assert_eq!(tch::get_num_threads(), threads, "the thread that starts lanes keeps its own");
+        assert_eq!(
+            tch::get_num_threads(),
+            threads,
+            "the thread that starts lanes keeps its own"
+        );
         lanes
     }
 
@@ -171,7 +178,11 @@ mod tests {
         });
         let found = found.unwrap();
         assert!(found.iter().map(|found| found.0).eq(0..40));
-        assert!(found.iter().all(|found| found.1 == 1 && found.2 != thread::current().id()));
+        assert!(
+            found
+                .iter()
+                .all(|found| found.1 == 1 && found.2 != thread::current().id())
+        );
         assert!(lanes.map(Vec::<u64>::new(), |_| Ok(())).unwrap().is_empty());
     }
 
@@ -182,7 +193,10 @@ mod tests {
             3 => Err(ModelError::Tokenize("no such word".to_owned())),
             _ => Ok(*number),
         };
-        assert!(matches!(lanes.map((0..8).collect(), failing), Err(ModelError::Tokenize(_))));
+        assert!(matches!(
+            lanes.map((0..8).collect(), failing),
+            Err(ModelError::Tokenize(_))
+        ));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             lanes.map((0..8_u64).collect(), |number| {
                 assert!(*number != 5, "the network tripped");

@@ -48,7 +48,7 @@ impl PackedWeight {
         }
         let tiny = Tensor::f_ones([1, 1], (weight.kind(), Device::Cpu)).ok()?;
         let tried = Self::packed(&tiny).and_then(|packed| {
-            packed.multiply(&tiny, None, None)?;
+            drop(packed.multiply(&tiny, None, None)?);
             packed.multiply_onto(&tiny, None, &tiny)
         });
         match tried.and_then(|_| Self::packed(weight)) {
@@ -220,7 +220,9 @@ mod tests {
         for (kind, tolerance) in [(Kind::Float, 1e-4), (Kind::BFloat16, ROUNDED)] {
             let (weight, bias) = (weight.to_kind(kind), bias.to_kind(kind));
             // A processor may multiply no bf16; then nothing is packed in it.
-            let Some(packed) = PackedWeight::pack(&weight) else { continue };
+            let Some(packed) = PackedWeight::pack(&weight) else {
+                continue;
+            };
             for rows in [1, 7, 600] {
                 let (x, added) = (random(&[rows, 40]).to_kind(kind), random(&[rows, 24]).to_kind(kind));
                 for bias in [None, Some(&bias)] {

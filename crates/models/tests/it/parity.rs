@@ -353,7 +353,9 @@ fn pictures_that_threads_share_out_have_the_vectors_that_each_has_alone() {
         assert!(pictures.len() > 1, "{architecture}");
         // More than a few for each thread, and not as many for one as for another.
         let many: Vec<PreparedPicture> = pictures.iter().cycle().take(25).cloned().collect();
-        let each = many.iter().flat_map(|one| exact_images(&alone, std::slice::from_ref(one)));
+        let each = many
+            .iter()
+            .flat_map(|one| exact_images(&alone, std::slice::from_ref(one)));
         let least = least_cosine(&exact_images(&shared, &many), &each.collect::<Vec<_>>(), architecture);
         assert!(least >= MIN_COSINE_BATCH, "{architecture}: {least}");
     }
