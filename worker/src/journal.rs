@@ -115,7 +115,7 @@ impl Journal {
         }))
     }
 
-    /// Waits for a free place. First come, first served, so that several shards share the pipeline.
+    /// Waits for a free place. First come, first served.
     pub async fn enter(self: &Arc<Self>, item: ItemAt) -> Option<Slot> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         let number = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;

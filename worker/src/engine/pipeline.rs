@@ -50,8 +50,9 @@ pub(crate) struct Pipeline {
     budget: Budget,
     room: Arc<Room>,
     spans: SpanLimits,
-    /// Held by who takes places for several items that enter together: two such would wait for each other's.
-    together: Mutex<()>,
+    /// Held by whose items take places. Shards that shared the places would all end at once, and then all wait at once for
+    /// lookups and results; and items that enter together would wait for each other's places.
+    entering: Mutex<()>,
     fatal: mpsc::Sender<String>,
 }
 
@@ -114,7 +115,7 @@ impl Pipeline {
             spans: SpanLimits::new(room.fetched_limit(), count(config.max_items)),
             budget: sizes.budget,
             room,
-            together: Mutex::new(()),
+            entering: Mutex::new(()),
             blocks: Blocks::default(),
             model,
             journal,
@@ -173,6 +174,7 @@ impl Pipeline {
             items = rest;
             let last = items.is_empty();
             let to_do = self.settle(work, looked_up).await;
+            let _entering = self.entering.lock().await;
             let mut left = to_do.len();
             for Group { items, span } in grouped(to_do, self.spans) {
                 let Some(slots) = self.places(work, &items).await else {
@@ -193,11 +195,6 @@ impl Pipeline {
 
     /// Places for all items of a group.
     async fn places(&self, work: &Work, items: &[LookedUp]) -> Option<Vec<Slot>> {
-        let _alone = if items.len() > 1 {
-            Some(self.together.lock().await)
-        } else {
-            None
-        };
         let mut slots = Vec::with_capacity(items.len());
         for item in items {
             let place = ItemAt {

@@ -148,8 +148,13 @@ impl Bench {
 
     /// Objects that the engine has read so far.
     pub(crate) fn fetches(&self) -> usize {
+        self.fetched().len()
+    }
+
+    /// Their keys, in the order in which they were read.
+    pub(crate) fn fetched(&self) -> Vec<String> {
         let log = std::fs::read_to_string(self.folder.path().join("model/fetches.log"));
-        log.map_or(0, |log| log.lines().count())
+        log.unwrap_or_default().lines().map(str::to_owned).collect()
     }
 
     /// Parts of objects that the engine has read so far.

@@ -16,4 +16,5 @@ mod items;
 mod opening;
 mod previews;
 mod production;
+mod side_by_side;
 mod tars;

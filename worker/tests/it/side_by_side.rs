@@ -1,0 +1,51 @@
+//! Shards that are in hand together.
+
+use crate::bench::{Bench, entries, eventually};
+use sightline_core::Item;
+use sightline_worker::config::SupervisorConfig;
+
+/// As many as are in the engine of [`Bench::config`] at once.
+const PLACES: usize = 16;
+
+async fn pictures(bench: &Bench, prefix: &str, body: &str) -> Vec<Item> {
+    let mut items = Vec::new();
+    for at in 0..PLACES {
+        items.push(bench.picture(&format!("{prefix}{at}"), &format!("{body} {at}")).await);
+    }
+    items
+}
+
+#[tokio::test]
+async fn shards_in_hand_enter_the_pipeline_one_after_the_other() {
+    let mut bench = Bench::new().await;
+    let mut shards = Vec::new();
+    for (prefix, body) in [("stuck-", "BLOCK"), ("a", "picture"), ("b", "another picture")] {
+        let items = pictures(&bench, prefix, body).await;
+        shards.push(bench.plan(prefix, entries(items)).await);
+    }
+    let worker = bench.start_with(SupervisorConfig {
+        prefetch: 3,
+        ..bench.config()
+    });
+    bench.publish(&shards[0]).await;
+    eventually("every place is taken", async || {
+        (bench.fetches() == PLACES).then_some(())
+    })
+    .await;
+    bench.publish(&shards[1]).await;
+    bench.publish(&shards[2]).await;
+    eventually("all are in hand", async || {
+        (worker.service.status().shards.len() == 3).then_some(())
+    })
+    .await;
+
+    bench.switch_on("released");
+    for _ in &shards {
+        bench.done().await;
+    }
+
+    let fetched = bench.fetched();
+    let first: Vec<&str> = fetched[PLACES..][..PLACES / 2].iter().map(|key| &key[..1]).collect();
+    assert!(first.iter().all(|prefix| *prefix == first[0]), "{fetched:?}");
+    worker.end().await.unwrap();
+}
