@@ -7,7 +7,7 @@ use super::pipeline::Pipeline;
 use super::spans::Span;
 use super::stages::{ItemTimes, Waiting};
 use super::upsert::UpsertError;
-use super::work::Work;
+use super::work::{RowsToCome, Work};
 use crate::ipc::Interruption;
 use crate::journal::{JournalStage, Slot};
 use crate::model::{ForwardError, Prepared};
@@ -46,8 +46,10 @@ pub(crate) struct Passage<'a> {
     pub(crate) slot: Arc<Slot>,
     /// What its picture is read with, where that lies in a tar.
     pub(crate) span: Option<Arc<Span>>,
-    /// Whether nothing follows that a batch could wait for.
+    /// Whether nothing follows that a batch of the model could wait for.
     pub(crate) urgent: bool,
+    /// Until its row comes to the writes.
+    pub(crate) to_come: Option<RowsToCome>,
     pub(crate) times: ItemTimes,
 }
 
@@ -113,10 +115,11 @@ impl Passage<'_> {
 
     async fn write(&mut self, item: &Item, row: Row, digest: String) -> Result<Outcome, Stopped> {
         fail::point(&item.key, JournalStage::Upsert, &self.slot);
+        let to_come = self.to_come.take().unwrap_or_default();
         let upserted = self
             .pipeline
             .upserts
-            .write(&self.work.job.collection, row, self.urgent, &self.slot)
+            .write(&self.work.job.collection, row, to_come, &self.slot)
             .await;
         match upserted.ok_or_else(ending)? {
             Ok(us) => {

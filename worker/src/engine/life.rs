@@ -116,6 +116,7 @@ fn handle(frame: ToEngine, pipeline: &Arc<Pipeline>, works: &mut HashMap<WorkId,
         }
         ToEngine::Items { work, items, urgent } => {
             if let Some(work) = works.get(&work) {
+                work.rows.given(items.len());
                 let span = work.span.clone();
                 tokio::spawn(
                     Arc::clone(pipeline)

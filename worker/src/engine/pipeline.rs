@@ -211,7 +211,10 @@ impl Pipeline {
         let mut to_do = Vec::new();
         for item in looked_up {
             match item.existing {
-                Existing::Settled(outcome) => work.ended(item.item.index, outcome, ItemTimes::new()).await,
+                Existing::Settled(outcome) => {
+                    work.rows.one_less();
+                    work.ended(item.item.index, outcome, ItemTimes::new()).await;
+                }
                 _ => to_do.push(item),
             }
         }
@@ -226,6 +229,7 @@ impl Pipeline {
             slot: Arc::new(slot),
             span,
             urgent,
+            to_come: Some(work.rows.clone()),
             times: ItemTimes::new(),
         };
         let over = work.over.clone();
@@ -235,6 +239,9 @@ impl Pipeline {
             stopped = passage.run(item) => stopped,
         };
         let times = std::mem::take(&mut passage.times);
+        if let Some(never_came) = passage.to_come.take() {
+            never_came.one_less();
+        }
         match stopped {
             Stopped::Ended(outcome) => work.ended(index, outcome, times).await,
             Stopped::Interrupted(why) => work.interrupt(why).await,

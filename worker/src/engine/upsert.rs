@@ -1,5 +1,5 @@
 //! Rows become durable: in batches by rows and bytes, a few writes at once, fewer while the index throttles, never without the
-//! lease.
+//! lease. A batch with the last row of a work goes at once: what waits for it is a shard, and with it the next one.
 
 use super::batcher::{BatchLimits, Batcher};
 use super::forward::sleep_until;
@@ -7,6 +7,7 @@ use super::lease::Lease;
 use super::pace::Pace;
 use super::retry::RetryPolicy;
 use super::stages::{Stages, Waiting};
+use super::work::RowsToCome;
 use crate::journal::{JournalStage, Slot};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, VectorIndex};
@@ -42,7 +43,7 @@ pub(crate) struct UpsertOptions {
 struct UpsertJob {
     collection: CollectionName,
     row: Row,
-    urgent: bool,
+    to_come: RowsToCome,
     slot: Arc<Slot>,
     span: Span,
     /// Until it is written for the first time.
@@ -89,14 +90,14 @@ impl Upserts {
         &self,
         collection: &CollectionName,
         row: Row,
-        urgent: bool,
+        to_come: RowsToCome,
         slot: &Arc<Slot>,
     ) -> Option<Upserted> {
         let (reply, upserted) = oneshot::channel();
         let job = UpsertJob {
             collection: collection.clone(),
             row,
-            urgent,
+            to_come,
             slot: Arc::clone(slot),
             span: Span::current(),
             waiting: Some(self.stages.wait(JournalStage::Upsert)),
@@ -123,10 +124,11 @@ async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<UpsertJob>) {
             }
             job = queue.recv() => {
                 let Some(job) = job else { return };
-                let (bytes, urgent) = (row_bytes(&job.row), job.urgent);
+                // Counted here, behind all that came before it.
+                let (bytes, last) = (row_bytes(&job.row), job.to_come.one_less());
                 let batcher = batchers.entry(job.collection.clone());
                 let batcher = batcher.or_insert_with(|| Batcher::new(writer.options.limits));
-                batcher.push(job, bytes, urgent, Instant::now())
+                batcher.push(job, bytes, last, Instant::now())
             }
         };
         batchers.retain(|_, batcher| batcher.deadline().is_some());

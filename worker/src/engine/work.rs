@@ -7,8 +7,24 @@ use crate::model::Reading;
 use sightline_core::Outcome;
 use sightline_telemetry::TraceparentExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
+
+/// How many of a work's items that were given may still bring a row. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RowsToCome(Arc<AtomicUsize>);
+
+impl RowsToCome {
+    /// Items were given. To be said before any of them goes on, or the first could pass for the last.
+    pub(crate) fn given(&self, items: usize) {
+        self.0.fetch_add(items, Ordering::Relaxed);
+    }
+
+    /// An item's row came, or never will. Answers whether no other is to come for now.
+    pub(crate) fn one_less(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::Relaxed) == 1
+    }
+}
 
 /// An open work.
 #[derive(Debug)]
@@ -25,6 +41,8 @@ pub(crate) struct Work {
     pub(crate) span: tracing::Span,
     /// Cancelled when the work is over.
     pub(crate) over: CancellationToken,
+    /// So that no row waits for others when the last one has come.
+    pub(crate) rows: RowsToCome,
     interrupted: AtomicBool,
     outbox: Outbox,
 }
@@ -47,6 +65,7 @@ impl Work {
             job,
             preprocessing,
             over,
+            rows: RowsToCome::default(),
             interrupted: AtomicBool::new(false),
             outbox,
         }
@@ -70,5 +89,20 @@ impl Work {
             self.outbox.send(Note::Interrupted { work: self.id, why }).await;
             self.over.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_row_is_known_whichever_it_is_and_items_without_one_are_not_waited_for() {
+        let rows = RowsToCome::default();
+        rows.given(2);
+        assert!(!rows.one_less());
+        rows.given(1);
+        assert!(!rows.one_less());
+        assert!(rows.one_less(), "nothing else was given");
     }
 }

@@ -1,6 +1,6 @@
 //! Shards that are in hand together.
 
-use crate::bench::{Bench, entries, eventually};
+use crate::bench::{Bench, PATIENCE, entries, eventually};
 use sightline_core::Item;
 use sightline_worker::config::SupervisorConfig;
 
@@ -47,5 +47,32 @@ async fn shards_in_hand_enter_the_pipeline_one_after_the_other() {
     let fetched = bench.fetched();
     let first: Vec<&str> = fetched[PLACES..][..PLACES / 2].iter().map(|key| &key[..1]).collect();
     assert!(first.iter().all(|prefix| *prefix == first[0]), "{fetched:?}");
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_of_a_shard_do_not_wait_for_others_when_its_last_one_has_come_in_whatever_order() {
+    let mut bench = Bench::new().await;
+    let mut items = vec![bench.picture("first", "BLOCK").await, bench.picture("bad", "BAD").await];
+    for at in 0..3 {
+        items.push(bench.picture(&format!("p{at}"), &format!("picture {at}")).await);
+    }
+    let message = bench.plan("r", entries(items)).await;
+    let mut config = bench.config();
+    // Longer than any test waits.
+    config.engine.pipeline.upsert_linger_ms = 2 * u64::try_from(PATIENCE.as_millis()).unwrap();
+    let worker = bench.start_with(config);
+    bench.publish(&message).await;
+    eventually("all but the first are on their way into the index", async || {
+        let status = worker.service.status();
+        let upsert = status.stages.iter().find(|stage| stage.name == "upsert");
+        upsert.is_some_and(|stage| stage.waiting == 3).then_some(())
+    })
+    .await;
+
+    bench.switch_on("released");
+
+    assert_eq!(bench.done().await, message.shard);
+    assert_eq!(bench.result(&message).await.counts.indexed, 4);
     worker.end().await.unwrap();
 }
