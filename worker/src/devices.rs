@@ -6,6 +6,11 @@ use sightline_models::DeviceChoice;
 /// Most devices of one engine.
 const MOST: usize = 64;
 
+/// Whether a model's device computes beside the processor, and so much faster that it must not wait for others.
+pub(crate) fn is_accelerator(device: &str) -> bool {
+    device.starts_with("cuda")
+}
+
 /// Which devices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Devices {

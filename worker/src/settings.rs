@@ -54,8 +54,9 @@ pub struct WorkerConfig {
     pub shutdown: ShutdownConfig,
     /// The worker's own name, distinct among all; host name and process id where it is not given.
     pub name: Option<String>,
-    /// Shards in hand at once; 0 for as many as its devices need: 2 with the usual batches, more where several devices or larger
-    /// batches need more than 256 items at once.
+    /// Shards in hand at once, 1 to 64; 0 for as many as its devices need. A processor: 2 with the usual batches, more where larger
+    /// ones need more than 256 items at once. A GPU: 9, so that it computes while others are looked up and written down, and 8
+    /// for each further one.
     pub prefetch: u16,
     /// How long a picture may be decoded, or a batch computed, before the engine counts as hung and is replaced, seconds.
     pub stall_seconds: u64,

@@ -3,6 +3,7 @@
 use super::blocks;
 use super::budget::{Budget, Later};
 use crate::config::PipelineConfig;
+use crate::devices::is_accelerator;
 use crate::machine::Machine;
 use crate::model::EmbeddingModel;
 
@@ -22,7 +23,7 @@ pub(crate) struct Sizes {
 /// Batches that a device has at once: one that is computed, one that is ready when it ends; before a device of its own one
 /// more, which is prepared while it computes.
 fn batches_at_once(device: &str) -> usize {
-    if device.starts_with("cuda") { 3 } else { 2 }
+    if is_accelerator(device) { 3 } else { 2 }
 }
 
 pub(crate) fn count(number: u32) -> usize {

@@ -201,7 +201,7 @@ impl Worker {
         });
         let stop_taking = shutdown.child_token();
         let prefetch = match config.prefetch {
-            0 => prefetch_for(shards.model.devices.len(), config.engine.pipeline.batch_items),
+            0 => prefetch_for(&shards.model.devices, config.engine.pipeline.batch_items),
             given => given,
         };
         let opened = self.consume(&shards, queue_name.as_deref(), prefetch, &stop_taking);
@@ -215,7 +215,12 @@ impl Worker {
         if let Some(ready) = &self.ready {
             ready.ready();
         }
-        tracing::info!(queue = queue_name, worker = config.worker, "taking shards");
+        tracing::info!(
+            queue = queue_name,
+            worker = config.worker,
+            in_hand = prefetch,
+            "taking shards"
+        );
         let mut in_hand = JoinSet::new();
         let taken = tokio::select! {
             biased;
