@@ -63,7 +63,13 @@ impl Coordinator {
             Arc::clone(&seams.queue),
             Arc::clone(&seams.clock),
         ));
-        let planner = Arc::new(Planner::new(&seams, Arc::clone(&tracker), options));
+        let waiting = Arc::<Waiting>::default();
+        let planner = Arc::new(Planner::new(
+            &seams,
+            Arc::clone(&tracker),
+            Arc::clone(&waiting),
+            options,
+        ));
         let splitter = Splitter {
             state: seams.state.clone(),
             queue: Arc::clone(&seams.queue),
@@ -76,7 +82,6 @@ impl Coordinator {
             metrics: metrics.clone(),
             queues: Mutex::default(),
         };
-        let waiting = Arc::<Waiting>::default();
         let lost_links = LostLinks {
             tracker: Arc::clone(&tracker),
             waiting: Arc::clone(&waiting),

@@ -5,6 +5,7 @@ use crate::coordinator::Seams;
 use crate::publish::{publish_link, publish_shard, shard_queue};
 use crate::shard_writer::WriteRoom;
 use crate::tracker::Tracker;
+use crate::waiting::Waiting;
 use futures::future::try_join_all;
 use sightline_core::{Clock, PlanMessage, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
 use sightline_datasets::{DatasetError, OpenTables};
@@ -14,12 +15,15 @@ use sightline_queue::{JobQueue, QueueError};
 use sightline_service::fail_point;
 use sightline_state::{State, StateError};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Confirms that are awaited side by side.
 const CONCURRENT_PUBLISHES: usize = 32;
 
 /// Outstanding shards that each worker may have, whatever the window: two in its hands, and two that wait.
 const SHARDS_A_WORKER: u64 = 4;
+/// The same where workers say how many they take into their hands: as many again wait.
+const SHARDS_FOR_ONE_IN_HAND: u64 = 2;
 
 /// What a link's end was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,6 +137,7 @@ pub(crate) struct Planner {
     queue: Arc<dyn JobQueue>,
     pub(crate) index: Option<Arc<LazyIndex>>,
     pub(crate) tracker: Arc<Tracker>,
+    waiting: Arc<Waiting>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: PlannerOptions,
     pub(crate) room: WriteRoom,
@@ -143,13 +148,14 @@ pub(crate) struct Planner {
 impl Planner {
     /// A planner over what a coordinator works with.
     #[must_use]
-    pub(crate) fn new(seams: &Seams, tracker: Arc<Tracker>, options: PlannerOptions) -> Self {
+    pub(crate) fn new(seams: &Seams, tracker: Arc<Tracker>, waiting: Arc<Waiting>, options: PlannerOptions) -> Self {
         Self {
             state: seams.state.clone(),
             datasets: Arc::clone(&seams.datasets),
             queue: Arc::clone(&seams.queue),
             index: seams.index.clone(),
             tracker,
+            waiting,
             clock: Arc::clone(&seams.clock),
             options,
             room: WriteRoom::new(options.writing_bytes),
@@ -200,7 +206,7 @@ impl Planner {
     }
 
     /// Whether the run has as many shards outstanding as it may: those that were asked for, or four for each worker
-    /// that takes them where that is more, so that no fleet waits for planning.
+    /// that takes them, or twice what they take into their hands, whichever is most, so that no fleet waits for planning.
     async fn window_is_full(&self, document: &RunDocument) -> Result<bool, PlanError> {
         let outstanding = self.tracker.outstanding(&document.run).await?;
         if outstanding < u64::from(document.spec.window_shards) {
@@ -209,7 +215,14 @@ impl Planner {
         let queue = shard_queue(document);
         self.queue.declare(&queue).await?;
         let workers = self.queue.depth(&queue).await?.consumers;
-        Ok(outstanding >= workers.saturating_mul(SHARDS_A_WORKER))
+        let model = document.spec.model.as_ref();
+        let told = model
+            .filter(|_| document.spec.kind.needs_model())
+            .map_or(0, |model| self.waiting.shards_in_hand(model, Instant::now()));
+        let room = workers
+            .saturating_mul(SHARDS_A_WORKER)
+            .max(told.saturating_mul(SHARDS_FOR_ONE_IN_HAND));
+        Ok(outstanding >= room)
     }
 
     async fn stop_unreadable(&self, run: &RunId, error: &PlanError) -> Result<(), PlanError> {

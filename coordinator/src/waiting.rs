@@ -52,6 +52,16 @@ impl Waiting {
         waiting?.into_iter().min().map(|(since, what)| (what.to_owned(), since))
     }
 
+    /// Shards that the workers of a model take into their hands at once, all together, as far as they have said so.
+    #[must_use]
+    pub(crate) fn shards_in_hand(&self, model: &ModelName, now: Instant) -> u64 {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let reports = workers
+            .values()
+            .filter(|(report, at)| report.model == *model && now.duration_since(*at) < FORGET_AFTER);
+        reports.filter_map(|(report, _)| report.in_hand).map(u64::from).sum()
+    }
+
     /// Takes note of what kept this coordinator from planning a run; none where it went on.
     pub(crate) fn planning(&self, run: &RunId, waits_for: Option<String>, now: Timestamp) {
         let mut planning = self.planning.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,6 +102,7 @@ mod tests {
             model: ModelName::new("m").unwrap(),
             waiting_for: waiting_for.map(Into::into),
             since: Timestamp(since),
+            in_hand: None,
         }
     }
 
@@ -114,6 +125,23 @@ mod tests {
             waiting.workers_wait_for(&ModelName::new("n").unwrap(), Instant::now()),
             None
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_workers_of_a_model_have_in_hand_is_summed_until_they_are_not_heard_of_any_more() {
+        let (waiting, model) = (Waiting::default(), ModelName::new("m").unwrap());
+        let having = |worker, in_hand| WorkerReport {
+            in_hand,
+            ..report(worker, None, 5)
+        };
+        for (worker, in_hand) in [("a", Some(9)), ("b", Some(2)), ("b", Some(3)), ("older", None)] {
+            waiting.heard(having(worker, in_hand), Instant::now());
+        }
+        assert_eq!(waiting.shards_in_hand(&model, Instant::now()), 12);
+        let other = ModelName::new("n").unwrap();
+        assert_eq!(waiting.shards_in_hand(&other, Instant::now()), 0);
+        tokio::time::advance(FORGET_AFTER).await;
+        assert_eq!(waiting.shards_in_hand(&model, Instant::now()), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -129,6 +129,21 @@ class Growing(unittest.TestCase):
         self.assertIn("shardsPerWorker 4", notes(self.a_worker))
         self.assertNotIn("shardsPerWorker", notes(self.a_worker - 1))
 
+    def test_a_pool_whose_workers_take_more_into_their_hands_may_have_more_shards_a_worker(self):
+        planner = (render.REPO / "coordinator/src/planner.rs").read_text()
+        each = int(re.search(r"const SHARDS_FOR_ONE_IN_HAND: u64 = (\d+);", planner)[1])
+
+        def warned(shards, **more):
+            pools = {"demo": {"autoscaling": {"shardsPerWorker": shards}, **more}}
+            return "shardsPerWorker" in render.notes("minimal", {
+                "scaling": "keda", "queue": {"management": {"url": "http://rabbitmq:15672"}}, "workers": pools})
+        # As `prefetch_for` of worker/src/supervisor/queues.rs has it for one device.
+        self.assertFalse(warned(each * 9 - 1, device="cuda"))
+        self.assertTrue(warned(each * 9, device="cuda"))
+        self.assertFalse(warned(each * 5 - 1, config={"prefetch": 5}))
+        self.assertTrue(warned(each * 5, config={"prefetch": 5}))
+        self.assertTrue(warned(self.a_worker, device="cuda", config={"prefetch": 1}))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -24,6 +24,7 @@ mod silent_broker;
 mod state_root;
 mod tars;
 mod verify;
+mod window;
 
 use bytes::Bytes;
 use fixture::{Fixture, LIMIT, id, planning, work};

@@ -90,6 +90,9 @@ pub struct WorkerReport {
     pub waiting_for: Option<String>,
     /// Since when it is like this.
     pub since: Timestamp,
+    /// Shards that it takes into its hands at once; none while it takes none, and from versions that did not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_hand: Option<u16>,
 }
 
 /// Writing and reading of a message with its version.

@@ -295,7 +295,8 @@ pub struct RunSpec {
     pub index: Option<IndexKind>,
     /// Items in a shard, 1 to 10,000.
     pub shard_items: u32,
-    /// Shards of this run that may be in the queue at once, or four for each worker where that is more.
+    /// Shards of this run that may be in the queue at once; or four for each worker, or twice what it takes into its hands, where
+    /// that is more.
     pub window_shards: u32,
     /// Failed items that the run allows: with more, it stops itself. No limit where this is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -210,7 +210,7 @@ impl Worker {
         };
         // Drained before the model was loaded, it never serves.
         if !self.drain.is_cancelled() {
-            self.status.phase(Phase::Serving);
+            self.status.serving(prefetch);
         }
         if let Some(ready) = &self.ready {
             ready.ready();
@@ -366,6 +366,7 @@ async fn report(
                 model: model.clone(),
                 waiting_for: snapshot.waiting_for.clone(),
                 since: snapshot.waiting_since,
+                in_hand: snapshot.most_in_hand.filter(|_| snapshot.phase == Phase::Serving),
             }
         };
         // Strings and a number: serialising cannot fail.

@@ -40,6 +40,8 @@ pub(crate) struct Snapshot {
     pub(crate) last_death: String,
     pub(crate) waiting_for: Option<String>,
     pub(crate) waiting_since: Timestamp,
+    /// Shards that it takes into its hands at once, once that is known.
+    pub(crate) most_in_hand: Option<u16>,
     next_shard: u64,
     /// Busy time that is not a whole second yet, by stage.
     rest_us: BTreeMap<JournalStage, u64>,
@@ -125,6 +127,7 @@ impl Status {
             last_death: String::new(),
             waiting_for: None,
             waiting_since: started_at,
+            most_in_hand: None,
             next_shard: 0,
             rest_us: BTreeMap::new(),
         };
@@ -143,6 +146,13 @@ impl Status {
 
     pub(crate) fn phase(&self, phase: Phase) {
         self.read().phase = phase;
+    }
+
+    /// The worker begins to take shards, so many at once.
+    pub(crate) fn serving(&self, most_in_hand: u16) {
+        let mut snapshot = self.read();
+        snapshot.phase = Phase::Serving;
+        snapshot.most_in_hand = Some(most_in_hand);
     }
 
     pub(super) fn loaded(&self, model: &LoadedModel) {
