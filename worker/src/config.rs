@@ -113,7 +113,7 @@ pub struct DatasetsConfig {
 pub struct PipelineConfig {
     /// Items in the pipeline at once.
     pub max_items: u32,
-    /// Objects that are read at once.
+    /// Objects that are read at once; 0 for 32, or 128 for each GPU (at most 1,024).
     pub fetches: u32,
     /// Bytes of all that is in flight together: objects that were read, previews, pictures that are being decoded and that are
     /// prepared, batches, rows. 0 for a quarter of the memory that the machine and the control group leave the process, between
@@ -147,7 +147,7 @@ impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
             max_items: 1024,
-            fetches: 32,
+            fetches: 0,
             memory_bytes: 0,
             max_object_bytes: 256 << 20,
             decode_threads: 0,
@@ -175,7 +175,11 @@ impl PipelineConfig {
             }
         };
         check((1..=65_536).contains(&self.max_items), "max_items", "give 1 to 65536");
-        check((1..=1024).contains(&self.fetches), "fetches", "give 1 to 1024");
+        check(
+            self.fetches <= 1024,
+            "fetches",
+            "give 1 to 1024, or 0 for as many as the devices need",
+        );
         check(
             // What arrays, and reading and decoding, need by themselves; the model's pictures come on top.
             self.memory_bytes == 0 || (128 << 20..=1 << 40).contains(&self.memory_bytes),

@@ -86,7 +86,7 @@ impl Pipeline {
             retry: retry.clone(),
             lease,
         };
-        stages.set_places(JournalStage::Fetch, count(config.fetches));
+        stages.set_places(JournalStage::Fetch, sizes.fetches);
         stages.set_places(JournalStage::Decode, count(sizes.decode_threads));
         let room = Arc::new(Room::new(sizes.budget.shared()));
         tracing::info!(
@@ -110,7 +110,7 @@ impl Pipeline {
             datasets: parts.datasets,
             retry,
             clock: around.clock,
-            fetches: Semaphore::new(count(config.fetches)),
+            fetches: Semaphore::new(sizes.fetches),
             tensors: Semaphore::new(sizes.prepared),
             spans: SpanLimits::new(room.fetched_limit(), count(config.max_items)),
             budget: sizes.budget,

@@ -10,6 +10,8 @@ use crate::model::EmbeddingModel;
 /// What the pipeline is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
+    /// Objects that are read at once.
+    pub(crate) fetches: usize,
     /// Threads that decode.
     pub(crate) decode_threads: u32,
     /// Batches that the devices have.
@@ -26,6 +28,21 @@ fn batches_at_once(device: &str) -> usize {
     if is_accelerator(device) { 3 } else { 2 }
 }
 
+/// Objects that are read at once for processors.
+const FETCHES: usize = 32;
+/// And for each accelerator: what a fast one computes (4,000 a second) in the 30 ms that a store takes for a small object.
+const ACCELERATOR_FETCHES: usize = 128;
+/// More than that a worker does not ask of a store by itself.
+const MOST_FETCHES: usize = 1024;
+
+fn fetches(configured: u32, devices: &[String]) -> usize {
+    if configured > 0 {
+        return count(configured);
+    }
+    let accelerators = devices.iter().filter(|device| is_accelerator(device)).count();
+    (ACCELERATOR_FETCHES * accelerators).clamp(FETCHES, MOST_FETCHES)
+}
+
 pub(crate) fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -39,7 +56,8 @@ impl Sizes {
         } else {
             config.decode_threads
         };
-        let batches: usize = model.devices().iter().map(|device| batches_at_once(device)).sum();
+        let devices = model.devices();
+        let batches: usize = devices.iter().map(|device| batches_at_once(device)).sum();
         let batches = batches.max(1);
         // Beside the batches that devices have one is being filled, and the threads decode.
         let prepared = count(config.batch_items) * (batches + 1) + count(decode_threads);
@@ -52,6 +70,7 @@ impl Sizes {
             arrays: blocks::MAX_BYTES,
         };
         Ok(Self {
+            fetches: fetches(config.fetches, &devices),
             decode_threads,
             batches,
             prepared,
@@ -82,6 +101,7 @@ mod tests {
             (sizes.decode_threads, sizes.batches, sizes.prepared),
             (6, 1, 32 * 2 + 6)
         );
+        assert_eq!(sizes.fetches, 32);
         assert_eq!(sizes.budget.bytes(), 1 << 30);
         // Five writes of 16 MiB, and blocks of arrays.
         assert_eq!(sizes.budget.set_aside(), (80 + 64) << 20);
@@ -91,13 +111,27 @@ mod tests {
     fn what_is_given_counts_and_too_little_memory_for_it_is_an_error() {
         let given = PipelineConfig {
             decode_threads: 3,
+            fetches: 7,
             memory_bytes: 208 << 20,
             ..PipelineConfig::default()
         };
         let sizes = of(&given).unwrap();
-        assert_eq!((sizes.decode_threads, sizes.budget.shared()), (3, 64 << 20));
+        assert_eq!((sizes.decode_threads, sizes.fetches), (3, 7));
+        assert_eq!(sizes.budget.shared(), 64 << 20);
         let more = PipelineConfig { upserts: 5, ..given };
         assert!(of(&more).unwrap_err().contains("rows 96"));
+    }
+
+    #[test]
+    fn more_objects_are_read_at_once_for_devices_that_compute_more() {
+        let at_once = |devices: &[&str]| {
+            let devices: Vec<String> = devices.iter().map(|device| (*device).to_owned()).collect();
+            fetches(0, &devices)
+        };
+        assert_eq!(at_once(&["cpu", "cpu"]), 32);
+        assert_eq!(at_once(&["cuda:0"]), 128);
+        assert_eq!(at_once(&["cuda:0", "cpu", "cuda:1"]), 256);
+        assert_eq!(at_once(&["cuda:0"; 16]), 1024);
     }
 
     #[test]
