@@ -283,11 +283,12 @@ bench-memory: setup-test ## The worker's memory with huge and with many pictures
 		--items $(or $(ITEMS),50000)
 
 .PHONY: bench-scale
-bench-scale: setup-test ## 1 to 16 workers on one broker and index, with a stand-in for the model (target/bench/scale.json); WORKERS, ITEMS
+bench-scale: setup-test ## 1 to 16 workers on one broker and index, with a stand-in for the model (target/bench/scale.json); WORKERS, ITEMS, IN_HAND=1
 	$(SETUP) python-clients s3
 	cargo build --locked --release --workspace --bin sightline-coordinator --example stand_in_worker --example rate
 	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-clients/bin/python bench/scale/run.py \
-		--workers $(or $(WORKERS),1$(COMMA)2$(COMMA)4$(COMMA)8$(COMMA)16) --items $(or $(ITEMS),3200)
+		--workers $(or $(WORKERS),1$(COMMA)2$(COMMA)4$(COMMA)8$(COMMA)16) --items $(or $(ITEMS),3200) \
+		$(if $(IN_HAND),--only-in-hand)
 
 .PHONY: bench-decode
 bench-decode: setup ## What fast decoding gains in time and costs in vectors (target/bench/decode.json)

@@ -10,7 +10,12 @@ run's beginning and end count for nothing; `efficiency_by_workers` is the rate o
 
 Then the servers at their limit: more and more workers without any computing, for rows a second into the index, and messages
 a second through the broker by `crates/queue/examples/rate.rs`, over more and more connections; the best of each, whether the
-last step still made it grow, and whose processor time it was. Writes target/bench/scale.json.
+last step still made it grow, and whose processor time it was.
+
+Last, `in_hand`: one worker whose device is taken for a GPU and computes far faster than it is fed (64 texts in 5 ms), with 2 shards of
+256 in hand, with as many as it chooses by itself (`auto`), and with 8. The run's window is wide, so that shards always wait; a fourth
+case, `auto_usual_window`, has the window that runs have by default. `--only-in-hand` does this alone, and leaves what else the report
+holds. Writes target/bench/scale.json.
 """
 
 import argparse
@@ -37,6 +42,10 @@ from sampler import Sampler  # noqa: E402
 WORK = REPOSITORY / "target/bench/scale"
 BATCH = 32
 DIMENSION = 768
+# A device that never is what is waited for: how many texts it takes at once, and for how long.
+FAST_BATCH, FAST_MILLISECONDS = 64, 5
+SHARD = 256
+WIDE_WINDOW = 256
 # From here on a rate is as it should be.
 GOOD = 0.95
 # Beyond this a rate grew.
@@ -49,11 +58,13 @@ class Middle:
     def __init__(self, workers: List[Process], items: int) -> None:
         self._services = [Service(worker.address(), "sightline.v1.Worker") for worker in workers]
         self._items = items
+        # The most that one worker had.
+        self.shards_in_hand = 0
         self._sampler = Sampler(lambda: [self._rows(service) for service in self._services], 0.5)
 
-    @staticmethod
-    def _rows(service: Service) -> Tuple[float, int]:
+    def _rows(self, service: Service) -> Tuple[float, int]:
         status = service.GetStatus()
+        self.shards_in_hand = max(self.shards_in_hand, len(status["shards"]))
         done = [int(stage["done"]) for stage in status["stages"] if stage["name"] == "upsert"]
         return float(status["engine_seconds"]), sum(done)
 
@@ -73,21 +84,27 @@ class Bench:
 
     def run(self, workers: int, items: int, milliseconds: int, shard: int) -> Tuple[float, Cost]:
         """The rate of so many workers, and what it cost."""
+        told = {"dimension": DIMENSION, "batch_milliseconds": milliseconds}
+        rate, cost, _ = self.run_as(told, {"SIGHTLINE_PIPELINE__BATCH_ITEMS": str(BATCH)}, workers, items, shard_items=shard)
+        return rate, cost
+
+    def run_as(self, told: Dict[str, Any], configured: Dict[str, str], workers: int, items: int,
+               **spec: int) -> Tuple[float, Cost, int]:
+        """The same of workers with such a model and configuration, and the most shards that one of them had in hand."""
         root, model = f"scale-{uuid.uuid4().hex[:8]}", f"stand-in-{uuid.uuid4().hex[:8]}"
         lines = "".join(json.dumps({"text": f"{root} item {at}"}) + "\n" for at in range(items))
         self._client.put_object(Bucket=self._bucket, Key=f"{root}/items.jsonl", Body=lines.encode())
         folder = WORK / model
         folder.mkdir(parents=True)
-        told = {"dimension": DIMENSION, "batch_milliseconds": milliseconds}
         (folder / "stand_in.json").write_text(json.dumps(told))
         with Fleet(self._processes, os.environ["SIGHTLINE_TEST_MILVUS_URL"]) as fleet:
             for _ in range(workers):
-                fleet.add_worker(folder, model, "examples/stand_in_worker", SIGHTLINE_PIPELINE__BATCH_ITEMS=str(BATCH))
+                fleet.add_worker(folder, model, "examples/stand_in_worker", **configured)
             fleet.ready()
             middle = Middle(fleet.workers, items)
             dataset = {"name": root, "root": f"s3://{self._bucket}/{root}", "manifest": {"path": "items.jsonl"}}
-            cost = fleet.run(dataset, model, items, fields=["text_embedding"], shard_items=shard)
-            return middle.rate(), cost
+            cost = fleet.run(dataset, model, items, fields=["text_embedding"], **spec)
+            return middle.rate(), cost, middle.shards_in_hand
 
     def scaling(self) -> Dict[str, Any]:
         """The same work a worker, on more and more of them."""
@@ -109,6 +126,20 @@ class Bench:
             cases[workers]["limited_by"] = usage.most_of(cases[workers]["cores"])
             tell(f"{workers} workers that compute nothing: {json.dumps(cases[workers])}")
         return {"dimension": DIMENSION, **largest(cases, "workers", lambda case: case["rows_per_s"])}
+
+    def in_hand(self) -> Dict[str, Any]:
+        """Rows a second of one worker whose device waits for all else, by how many shards it has in hand."""
+        told = {"dimension": DIMENSION, "batch_milliseconds": FAST_MILLISECONDS, "device": "cuda:0"}
+        wide = {"shard_items": SHARD, "window_shards": WIDE_WINDOW}
+        cases: Dict[str, Any] = {}
+        for name, prefetch, spec in [("2", 2, wide), ("auto", 0, wide), ("8", 8, wide),
+                                     ("auto_usual_window", 0, {"shard_items": SHARD})]:
+            configured = {"SIGHTLINE_PIPELINE__BATCH_ITEMS": str(FAST_BATCH), "SIGHTLINE_PREFETCH": str(prefetch)}
+            rate, cost, shards = self.run_as(told, configured, 1, self._options.fast_rows, **spec)
+            cases[name] = {"rows_per_s": round(rate, 1), "shards_in_hand": shards, **cores(cost)}
+            tell(f"prefetch {name}, with a device that is never waited for: {json.dumps(cases[name])}")
+        return {"batch_items": FAST_BATCH, "batch_milliseconds": FAST_MILLISECONDS, "rows": self._options.fast_rows, **wide,
+                "cases": cases}
 
     def broker(self) -> Dict[str, Any]:
         """Messages a second, of a shard's size, confirmed."""
@@ -149,6 +180,13 @@ def limit(cases: Dict[int, Dict[str, Any]]) -> str:
     return f"from {late[0]} workers on {usage.most_of(cases[late[0]]['cores'])}"
 
 
+def write(path: Path, report: Dict[str, Any]) -> int:
+    """Into the file, and for who looks on."""
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+    return 0
+
+
 def numbers(text: str) -> List[int]:
     return [int(number) for number in text.split(",")]
 
@@ -160,12 +198,18 @@ def main() -> int:
     parser.add_argument("--milliseconds", type=int, default=400, help="that a batch takes")
     parser.add_argument("--rows", type=int, default=40_000, help="where nothing is computed")
     parser.add_argument("--saturating", type=numbers, default=[4, 8], help="workers that compute nothing")
+    parser.add_argument("--fast-rows", type=int, default=30_000, help="with a device that is never waited for, each time")
+    parser.add_argument("--only-in-hand", action="store_true", help="that alone; what else the report holds stays")
     parser.add_argument("--messages", type=int, default=60_000, help="through the broker, each time")
     parser.add_argument("--connections", type=numbers, default=[1, 2, 4], help="to the broker")
     parser.add_argument("--in-flight", type=int, default=256, help="messages on each connection")
     options = parser.parse_args()
+    path = REPOSITORY / "target/bench/scale.json"
     with Processes(WORK / "logs") as processes:
         bench = Bench(processes, options)
+        if options.only_in_hand:
+            before = json.loads(path.read_text()) if path.exists() else {}
+            return write(path, {**before, "in_hand": bench.in_hand()})
         cases = bench.scaling()
         report = {
             "efficiency_by_workers": {str(workers): case["efficiency"] for workers, case in cases.items()},
@@ -174,9 +218,9 @@ def main() -> int:
             "cases": {str(workers): case for workers, case in cases.items()},
             "index": bench.index(),
             "broker": bench.broker(),
+            "in_hand": bench.in_hand(),
         }
-    (REPOSITORY / "target/bench/scale.json").write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    write(path, report)
     print(paper.table(report))
     return 0
 

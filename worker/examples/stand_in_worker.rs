@@ -2,8 +2,8 @@
 //! one batch at a time, and a vector is drawn from a digest of its input. So many of them can share one machine, and what
 //! is measured is everything around the model.
 //!
-//! The model's folder holds `stand_in.json`: `{"dimension": 768, "batch_milliseconds": 400}`. Everything else is
-//! configured as `sightline-worker` is.
+//! The model's folder holds `stand_in.json`: `{"dimension": 768, "batch_milliseconds": 400}`. With `"device": "cuda:0"` the worker
+//! takes it for a GPU, and chooses its sizes accordingly. Everything else is configured as `sightline-worker` is.
 //!
 //! An example, so that it is part of no build but the benchmark's.
 
@@ -88,11 +88,17 @@ impl Datasets for Roots {
     }
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Told {
     dimension: u32,
     batch_milliseconds: u64,
+    #[serde(default = "no_device")]
+    device: String,
+}
+
+fn no_device() -> String {
+    "stand-in".into()
 }
 
 #[derive(Debug)]
@@ -167,7 +173,7 @@ impl EmbeddingModel for StandIn {
     }
 
     fn devices(&self) -> Vec<String> {
-        vec!["stand-in".into()]
+        vec![self.told.device.clone()]
     }
 
     fn prepare(&self, bytes: &[u8], _: &Reading) -> Result<Prepared, InputError> {
