@@ -30,6 +30,8 @@ pub(crate) enum Pass {
         bytes: Tensor,
         lookup: Lookup,
     },
+    /// The same of normalised f32, where pictures have values that no byte becomes.
+    Values(Tensor),
 }
 
 impl ImageInput {
@@ -50,15 +52,14 @@ impl ImageInput {
 
     /// Prepares what the device need not be waited for.
     pub(crate) fn prepare(&self, pictures: &[PreparedPicture]) -> Result<Pass, ModelError> {
-        // What is filled up after normalising has values that no byte becomes.
-        let all_bytes = || pictures.iter().all(|picture| self.preprocessor.is_full(picture));
-        let Some(lookup) = self.lookup.as_ref().filter(|_| all_bytes()) else {
+        let Some(lookup) = &self.lookup else {
             return Ok(Pass::Pictures(pictures.to_vec()));
         };
-        let mut bytes = Tensor::f_zeros(self.shape(pictures.len()), (Kind::Uint8, Device::Cpu))?;
-        if self.device.is_cuda() {
-            bytes = bytes.f_pin_memory(self.device)?;
+        // What is filled up after normalising has values that no byte becomes.
+        if !pictures.iter().all(|picture| self.preprocessor.is_full(picture)) {
+            return Ok(Pass::Values(self.written(pictures)?));
         }
+        let mut bytes = self.empty(pictures.len(), Kind::Uint8)?;
         let places = values_of::<u8>(&mut bytes).chunks_exact_mut(self.preprocessor.values());
         for (picture, place) in pictures.iter().zip(places) {
             self.preprocessor.write_bytes(picture, place)?;
@@ -72,23 +73,34 @@ impl ImageInput {
     /// `[pictures, 3, height, width]` of normalised values, on the device.
     pub(crate) fn batch(&self, pass: &Pass) -> Result<Tensor, ModelError> {
         match pass {
-            Pass::Pictures(pictures) => self.written(pictures),
+            Pass::Pictures(pictures) => Ok(self.written(pictures)?.f_to_kind(self.kind)?),
             Pass::Bytes { bytes, lookup } => lookup.values(bytes, self.device),
+            Pass::Values(values) => {
+                let there = values.f_to_device_(self.device, Kind::Float, self.device.is_cuda(), false)?;
+                Ok(there.f_to_kind(self.kind)?)
+            }
         }
     }
 
+    /// `[pictures, 3, height, width]` of normalised f32, on the processor.
     fn written(&self, pictures: &[PreparedPicture]) -> Result<Tensor, ModelError> {
-        let mut batch = Tensor::f_zeros(self.shape(pictures.len()), (Kind::Float, Device::Cpu))?;
+        let mut batch = self.empty(pictures.len(), Kind::Float)?;
         let places = values_of::<f32>(&mut batch).chunks_exact_mut(self.preprocessor.values());
         for (picture, place) in pictures.iter().zip(places) {
             self.preprocessor.write(picture, place)?;
         }
-        Ok(batch.f_to_device(self.device)?.f_to_kind(self.kind)?)
+        Ok(batch)
     }
 
-    fn shape(&self, pictures: usize) -> [i64; 4] {
+    /// Zeros for so many pictures, in memory that a device of its own copies from by itself.
+    fn empty(&self, pictures: usize, kind: Kind) -> Result<Tensor, ModelError> {
         let [height, width] = self.preprocessor.size().map(i64::from);
-        [i64::try_from(pictures).unwrap_or(i64::MAX), 3, height, width]
+        let shape = [i64::try_from(pictures).unwrap_or(i64::MAX), 3, height, width];
+        let zeros = Tensor::f_zeros(shape, (kind, Device::Cpu))?;
+        Ok(match self.device.is_cuda() {
+            true => zeros.f_pin_memory(self.device)?,
+            false => zeros,
+        })
     }
 }
 
@@ -136,7 +148,14 @@ fn values_of<T: Value>(tensor: &mut Tensor) -> &mut [T] {
 mod tests {
     use super::*;
     use crate::testing::demo_model;
+    use sightline_model_folder::Resize;
     use sightline_pictures::Picture;
+
+    /// A picture of 300 x 280 with values that differ by `step`.
+    fn picture(step: usize) -> Picture {
+        let bytes = (0..300 * 280 * 3).map(|at| u8::try_from(at * step % 256).unwrap());
+        Picture::new(300, 280, bytes.collect()).unwrap()
+    }
 
     #[test]
     fn values_that_a_device_looks_up_are_those_that_are_written_on_the_processor() {
@@ -145,14 +164,7 @@ mod tests {
             spec.flip = flip;
             for kind in [Kind::Float, Kind::BFloat16] {
                 let mut input = ImageInput::new(&spec, Device::Cpu, kind).unwrap();
-                let pictures: Vec<PreparedPicture> = [3_usize, 5]
-                    .map(|step| {
-                        let bytes = (0..300 * 280 * 3).map(|at| u8::try_from(at * step % 256).unwrap());
-                        input
-                            .preprocessor
-                            .prepare(&Picture::new(300, 280, bytes.collect()).unwrap())
-                    })
-                    .into();
+                let pictures = [3, 5].map(|step| input.preprocessor.prepare(&picture(step)));
                 let written = input.batch(&input.prepare(&pictures).unwrap()).unwrap();
                 input.lookup = Some(Lookup::new(&input.preprocessor, Device::Cpu, kind).unwrap());
                 let prepared = input.prepare(&pictures).unwrap();
@@ -162,5 +174,20 @@ mod tests {
                 assert!(found.equal(&written), "flip: {flip}, {kind:?}");
             }
         }
+    }
+
+    #[test]
+    fn pictures_that_are_filled_up_are_made_of_numbers_beside_what_a_device_computes() {
+        let mut spec = demo_model().image.unwrap().preprocessing;
+        (spec.pad, spec.resize, spec.crop) = (true, Resize::Keep, [320, 320]);
+        let mut input = ImageInput::new(&spec, Device::Cpu, Kind::BFloat16).unwrap();
+        let pictures = [3, 5].map(|step| input.preprocessor.prepare(&picture(step)));
+        let written = input.batch(&input.prepare(&pictures).unwrap()).unwrap();
+        input.lookup = Some(Lookup::new(&input.preprocessor, Device::Cpu, Kind::BFloat16).unwrap());
+        let prepared = input.prepare(&pictures).unwrap();
+        assert!(matches!(prepared, Pass::Values(_)));
+        let found = input.batch(&prepared).unwrap();
+        assert_eq!((found.size(), found.kind()), (vec![2, 3, 320, 320], Kind::BFloat16));
+        assert!(found.equal(&written));
     }
 }
