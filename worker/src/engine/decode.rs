@@ -1,8 +1,12 @@
 //! Threads that decode and preprocess.
+//!
+//! Promises: what a picture holds of the budget stays with its bytes, so that who is cancelled gives nothing back that still
+//! stands in the queue; a picture that nobody waits for any more is not decoded.
 
 use super::around::Decoding;
 use super::fail;
-use super::room::Room;
+use super::room::{Fetched, Room};
+use super::spans::Span;
 use super::stages::{Stages, Waiting};
 use crate::journal::{JournalStage, Slot};
 use crate::model::{EmbeddingModel, InputError, Prepared, Reading};
@@ -13,7 +17,18 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// What a picture holds of the budget.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    /// For its bytes and its preview, where it was read alone.
+    pub(crate) room: Option<Fetched>,
+    /// What it was read with, which has room for all that is in it.
+    pub(crate) span: Option<Arc<Span>>,
+    /// For the picture as the model takes it.
+    pub(crate) place: OwnedSemaphorePermit,
+}
 
 /// A picture that was decoded.
 #[derive(Debug)]
@@ -24,11 +39,15 @@ pub(crate) struct Decoded {
     pub(crate) content_hash: String,
     /// Microseconds that it took.
     pub(crate) took_us: u64,
+    /// What it still holds.
+    pub(crate) hold: Hold,
 }
 
 pub(crate) struct DecodeJob {
     key: ItemKey,
     bytes: Bytes,
+    // Behind the bytes, which are dropped first.
+    hold: Hold,
     reading: Arc<Reading>,
     slot: Arc<Slot>,
     waiting: Waiting,
@@ -86,6 +105,7 @@ impl DecodePool {
         &self,
         key: &ItemKey,
         bytes: Bytes,
+        hold: Hold,
         reading: &Arc<Reading>,
         slot: &Arc<Slot>,
         waiting: Waiting,
@@ -94,6 +114,7 @@ impl DecodePool {
         let job = DecodeJob {
             key: key.clone(),
             bytes,
+            hold,
             reading: Arc::clone(reading),
             slot: Arc::clone(slot),
             waiting,
@@ -122,20 +143,34 @@ impl Decoder {
     fn decode(&self, job: DecodeJob) {
         // Waited for before the stage is entered, or a picture that waits for a large one would count as hung.
         let room = self.room.take(estimate(self.model.as_ref(), &job.bytes));
-        job.slot.enter(JournalStage::Decode);
-        drop(job.waiting);
+        // That may have been long.
+        if job.reply.is_closed() {
+            return;
+        }
+        let DecodeJob {
+            key,
+            bytes,
+            hold,
+            reading,
+            slot,
+            waiting,
+            reply,
+        } = job;
+        slot.enter(JournalStage::Decode);
+        drop(waiting);
         let stage = self.stages.enter(JournalStage::Decode, 1);
-        fail::point(&job.key, JournalStage::Decode, &job.slot);
-        let prepared = prepare(self.model.as_ref(), &job.bytes, &job.reading);
-        let content_hash = sha256_hex(&job.bytes);
+        fail::point(&key, JournalStage::Decode, &slot);
+        let prepared = prepare(self.model.as_ref(), &bytes, &reading);
+        let content_hash = sha256_hex(&bytes);
         let took_us = stage.share_us();
-        drop((stage, room));
-        job.slot.enter(JournalStage::Queued);
+        drop((stage, room, bytes));
+        slot.enter(JournalStage::Queued);
         // A work that is over does not wait for its pictures.
-        let _sent = job.reply.send(Decoded {
+        let _sent = reply.send(Decoded {
             prepared,
             content_hash,
             took_us,
+            hold,
         });
     }
 }
@@ -164,3 +199,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! Batches for the model: filled across shards, halved where the device's memory is too small.
+//! Batches for the model: filled across shards, halved where the device's memory is too small. What nobody waits for any more is
+//! left out of them.
 
 use super::batcher::BatchLimits;
 use super::fail;
@@ -8,7 +9,7 @@ use crate::journal::{JournalStage, Slot};
 use crate::model::{Embedding, EmbeddingModel, ForwardError, Pixels};
 use async_trait::async_trait;
 use std::sync::Arc;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// A vector and the microseconds that were spent on it; or why there is none.
 pub(crate) type Embedded = Result<(Embedding, u64), ForwardError>;
@@ -44,11 +45,19 @@ impl Side for TextSide {
 
 struct ForwardJob<I> {
     input: I,
+    /// What the input holds of the budget, as long as it is here.
+    _place: Option<OwnedSemaphorePermit>,
     urgent: bool,
     slot: Arc<Slot>,
     /// Until it is in a batch for the first time.
     waiting: Option<Waiting>,
     reply: oneshot::Sender<Embedded>,
+}
+
+impl<I> ForwardJob<I> {
+    fn is_wanted(&self) -> bool {
+        !self.reply.is_closed()
+    }
 }
 
 /// One side's batches.
@@ -70,11 +79,19 @@ impl<I: Clone + Send + Sync + 'static> Forward<I> {
         }
     }
 
-    /// Computes one vector, in a batch with others. None where the engine is ending.
-    pub(crate) async fn embed(&self, input: I, urgent: bool, slot: &Arc<Slot>) -> Option<Embedded> {
+    /// Computes one vector, in a batch with others; the input's place is given back when it is computed. None where the engine
+    /// is ending.
+    pub(crate) async fn embed(
+        &self,
+        input: I,
+        place: Option<OwnedSemaphorePermit>,
+        urgent: bool,
+        slot: &Arc<Slot>,
+    ) -> Option<Embedded> {
         let (reply, embedded) = oneshot::channel();
         let job = ForwardJob {
             input,
+            _place: place,
             urgent,
             slot: Arc::clone(slot),
             waiting: Some(self.stages.wait(JournalStage::Forward)),
@@ -104,6 +121,9 @@ async fn fill<S: Side>(
             biased;
             job = queue.recv(), if !full => {
                 let Some(job) = job else { return };
+                if !job.is_wanted() {
+                    continue;
+                }
                 due |= job.urgent;
                 deadline.get_or_insert(tokio::time::Instant::now() + limits.linger);
                 batch.push(job);
@@ -135,6 +155,10 @@ pub(crate) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fit: &Fit, stages: &Stages) {
     let mut waiting = vec![batch];
     while let Some(mut batch) = waiting.pop() {
+        batch.retain(ForwardJob::is_wanted);
+        if batch.is_empty() {
+            continue;
+        }
         let size = fit.size();
         if batch.len() > size {
             let rest = batch.split_off(size);
@@ -202,65 +226,4 @@ fn answer<I>(job: ForwardJob<I>, embedded: Embedded) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ipc::ItemAt;
-    use crate::journal::Journal;
-    use std::sync::Mutex;
-    use std::time::Duration;
-
-    const LINGER: Duration = Duration::from_millis(20);
-
-    /// Computes when it is let, and notes the sizes of its batches.
-    struct Gated {
-        sizes: Arc<Mutex<Vec<usize>>>,
-        gate: Arc<Semaphore>,
-    }
-
-    #[async_trait]
-    impl Side for Gated {
-        type Input = u32;
-
-        async fn embed(&self, batch: Vec<u32>) -> Result<Vec<Embedding>, ForwardError> {
-            self.sizes.lock().unwrap().push(batch.len());
-            self.gate.acquire().await.unwrap().forget();
-            Ok(batch.iter().map(|_| Ok(vec![1.0])).collect())
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_batch_that_waits_for_the_device_becomes_fuller_meanwhile() {
-        let folder = tempfile::tempdir().unwrap();
-        let journal = Journal::create(&folder.path().join("journal"), 16).unwrap();
-        let (sizes, gate) = (Arc::default(), Arc::new(Semaphore::new(0)));
-        let side = Gated {
-            sizes: Arc::clone(&sizes),
-            gate: Arc::clone(&gate),
-        };
-        let limits = BatchLimits {
-            items: 4,
-            bytes: u64::MAX,
-            linger: LINGER,
-        };
-        let stages = Arc::new(Stages::default());
-        let forward = Arc::new(Forward::start(side, limits, 2, &stages));
-        let mut asked = Vec::new();
-        // The first two wait for nobody and take the device's two places; the others are due soon, but find none.
-        for number in 0..8 {
-            let (forward, journal) = (Arc::clone(&forward), Arc::clone(&journal));
-            asked.push(tokio::spawn(async move {
-                let slot = journal.enter(ItemAt { work: 1, index: number }).await.unwrap();
-                forward.embed(number, false, &Arc::new(slot)).await.unwrap().unwrap()
-            }));
-            tokio::time::sleep(2 * LINGER).await;
-        }
-        assert_eq!(*sizes.lock().unwrap(), [1, 1]);
-        assert_eq!(stages.report().0[&JournalStage::Forward].waiting, 6);
-        gate.add_permits(4);
-        for embedded in asked {
-            assert_eq!(embedded.await.unwrap().0.unwrap(), [1.0]);
-        }
-        assert_eq!(*sizes.lock().unwrap(), [1, 1, 4, 2]);
-        assert_eq!(stages.report().0[&JournalStage::Forward].waiting, 0);
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The way of one item through the stages.
 
+use super::decode::{Decoded, Hold};
 use super::fail;
 use super::forward::Embedded;
 use super::lookup::{Existing, LookedUp};
@@ -156,25 +157,30 @@ impl Passage<'_> {
         }
         let waiting = self.pipeline.stages.wait(JournalStage::Decode);
         // Held until the vector is there: pictures as tensors are large.
-        let tensor = self.pipeline.tensors.acquire().await.map_err(|_| ending())?;
+        let place = Arc::clone(&self.pipeline.tensors).acquire_owned().await;
+        let place = place.map_err(|_| ending())?;
+        let hold = Hold { room, span, place };
         let decoded = self
             .pipeline
             .decode
-            .decode(&item.key, bytes, &self.work.reading, &self.slot, waiting)
+            .decode(&item.key, bytes, hold, &self.work.reading, &self.slot, waiting)
             .await
             .ok_or_else(ending)?;
-        self.took(JournalStage::Decode, decoded.took_us);
-        let prepared = decoded.prepared.map_err(|error| failed(error.reason, error.message))?;
+        let Decoded {
+            prepared,
+            content_hash,
+            took_us,
+            hold: Hold { room, span, place },
+        } = decoded;
+        self.took(JournalStage::Decode, took_us);
+        let prepared = prepared.map_err(|error| failed(error.reason, error.message))?;
         let Prepared { pixels, tags, preview } = prepared;
         let room = room.map(|room| room.kept(preview.as_ref().map_or(0, Vec::len)));
         fail::point(&item.key, JournalStage::Forward, &self.slot);
-        let embedding = async {
-            let embedded = self.pipeline.images.embed(pixels, self.urgent, &self.slot).await;
-            drop(tensor);
-            embedded
-        };
+        let images = &self.pipeline.images;
+        let embedding = images.embed(pixels, Some(place), self.urgent, &self.slot);
         let previewing = async {
-            let written = self.write_preview(&decoded.content_hash, preview).await;
+            let written = self.write_preview(&content_hash, preview).await;
             drop((room, span));
             written
         };
@@ -182,7 +188,7 @@ impl Passage<'_> {
         let embedded = embedded.ok_or_else(ending)?;
         Ok(EmbeddedPicture {
             vector: self.checked(VectorField::Image, embedded)?,
-            content_hash: decoded.content_hash,
+            content_hash,
             tags,
             preview: written?,
         })
@@ -225,7 +231,7 @@ impl Passage<'_> {
     async fn embed_text(&mut self, text: &str) -> Result<Vec<f32>, Stopped> {
         let texts = &self.pipeline.texts;
         let embedded = texts
-            .embed(text.to_owned(), self.urgent, &self.slot)
+            .embed(text.to_owned(), None, self.urgent, &self.slot)
             .await
             .ok_or_else(ending)?;
         self.checked(VectorField::Text, embedded)

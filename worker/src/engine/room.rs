@@ -79,6 +79,13 @@ impl Room {
         self.state().taken + u64::from(blocks) * BLOCK_BYTES
     }
 
+    /// Pictures that wait for their turn, or for room.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> u64 {
+        let state = self.state();
+        state.last - state.next
+    }
+
     fn free_blocks(&self) -> u32 {
         u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX)
     }
