@@ -14,7 +14,7 @@ use crate::journal::{JournalStage, Slot};
 use crate::model::{ForwardError, Prepared};
 use bytes::Bytes;
 use sightline_core::preview::PREVIEW_ATTRIBUTE;
-use sightline_core::{FailureReason, Item, ObjectRef, Outcome, PreviewSpec, Row, SkipReason, VectorField};
+use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
 use sightline_objects::{ObjectError, ObjectStore};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -147,8 +147,8 @@ impl Passage<'_> {
             Some(span) => (self.fetch_member(item, span).await?, None),
             None => {
                 let waiting = self.pipeline.stages.wait(JournalStage::Fetch);
-                let preview_bytes = self.work.job.previews.as_ref().map_or(0, PreviewSpec::most_bytes);
-                let room = self.pipeline.room_for(size + preview_bytes).await.ok_or_else(ending)?;
+                let room = self.pipeline.room_for(size + self.work.preview_bytes()).await;
+                let room = room.ok_or_else(ending)?;
                 (self.fetch(item, image, waiting).await?, Some(room))
             }
         };

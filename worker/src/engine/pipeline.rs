@@ -165,6 +165,7 @@ impl Pipeline {
     }
 
     async fn take_all(self: &Arc<Self>, work: &Arc<Work>, mut items: Vec<WorkItem>, urgent: bool) {
+        let spans = self.spans.with_previews(work.preview_bytes());
         while !items.is_empty() {
             let rest = items.split_off(items.len().min(LOOKUP_ROWS));
             let looked_up = match look_up(self, work, items).await {
@@ -176,7 +177,7 @@ impl Pipeline {
             let to_do = self.settle(work, looked_up).await;
             let _entering = self.entering.lock().await;
             let mut left = to_do.len();
-            for Group { items, span } in grouped(to_do, self.spans) {
+            for Group { items, span } in grouped(to_do, spans) {
                 let Some(slots) = self.places(work, &items).await else {
                     return;
                 };

@@ -9,7 +9,7 @@ use super::lookup::LookedUp;
 use super::{fail, pipeline::Pipeline, room::Fetched};
 use crate::journal::JournalStage;
 use bytes::Bytes;
-use sightline_core::{FailureReason, Item, ObjectRef, PreviewSpec, TarMember};
+use sightline_core::{FailureReason, Item, ObjectRef, TarMember};
 use sightline_objects::ObjectError;
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ const MAX_GAP: u64 = 64 << 10;
 pub(crate) struct SpanLimits {
     /// Bytes of a span, but for one with a single picture.
     bytes: u64,
+    /// And of its pictures' previews.
+    previews: u64,
     items: usize,
 }
 
@@ -33,7 +35,20 @@ impl SpanLimits {
     pub(crate) fn new(fetched_bytes: u64, max_items: usize) -> Self {
         Self {
             bytes: (fetched_bytes / 8).clamp(1, MAX_BYTES),
+            previews: fetched_bytes / 8,
             items: (max_items / 4).max(1),
+        }
+    }
+
+    /// The same for pictures that have previews of up to so many bytes each: a span waits for room for all of them at once.
+    pub(crate) fn with_previews(self, each: u64) -> Self {
+        let Some(items) = self.previews.checked_div(each) else {
+            return self;
+        };
+        let items = usize::try_from(items).unwrap_or(usize::MAX);
+        Self {
+            items: self.items.min(items).max(1),
+            ..self
         }
     }
 }
@@ -135,8 +150,8 @@ impl Passage<'_> {
     /// Reads a span for all items in it. What can succeed later is an error, and nobody's answer.
     async fn read_span(&mut self, item: &Item, span: &Span) -> Result<Result<Held, ObjectError>, Stopped> {
         let pipeline: &Pipeline = self.pipeline;
-        let previews = self.work.job.previews.as_ref().map_or(0, PreviewSpec::most_bytes);
-        let bytes = span.bytes.end - span.bytes.start + previews.saturating_mul(span.items as u64);
+        let previews = self.work.preview_bytes().saturating_mul(span.items as u64);
+        let bytes = span.bytes.end - span.bytes.start + previews;
         let room = pipeline.room_for(bytes).await.ok_or_else(ending)?;
         let store = self.open_store().await?;
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
@@ -213,6 +228,7 @@ mod tests {
     fn pictures_side_by_side_are_one_span_and_gaps_tars_sizes_and_numbers_end_it() {
         let limits = SpanLimits {
             bytes: 1 << 20,
+            previews: 0,
             items: 3,
         };
         let items = vec![
@@ -240,6 +256,21 @@ mod tests {
         assert_eq!(shape(&grouped(items, limits)), expected);
     }
 
+    #[test]
+    fn a_span_with_its_previews_leaves_room_for_others_unless_a_single_one_does_not() {
+        let limits = SpanLimits::new(64 << 20, 1024);
+        for (preview, items) in [(0, 256), (1 << 20, 8), (3 << 20, 2), (64 << 20, 1)] {
+            let limits = limits.with_previews(preview);
+            assert_eq!(limits.items, items, "{preview}");
+            let bytes = limits.bytes + preview * items as u64;
+            assert!(bytes <= (64 << 20) / 4 || items == 1, "{preview}: {bytes}");
+        }
+        let picture = |index: u32| looked_up(index, "a.tar", u64::from(index) * 1024, 1000);
+        let pictures = || (0..20).map(picture).collect();
+        assert_eq!(grouped(pictures(), limits).len(), 1);
+        assert_eq!(grouped(pictures(), limits.with_previews(3 << 20)).len(), 10);
+    }
+
     proptest::proptest! {
         #[test]
         fn every_item_is_in_one_group_in_its_order_and_its_picture_in_its_span(
@@ -252,7 +283,7 @@ mod tests {
                 made.push(looked_up(index, &tar.to_string(), offset, size));
             }
             let count = made.len();
-            let groups = grouped(made, SpanLimits { bytes, items });
+            let groups = grouped(made, SpanLimits { bytes, previews: 0, items });
             let order: Vec<u32> = groups.iter().flat_map(|group| &group.items).map(|item| item.item.index).collect();
             proptest::prop_assert_eq!(order, (0..).take(count).collect::<Vec<u32>>());
             for group in &groups {

@@ -4,7 +4,7 @@ use super::outbox::{Note, Outbox};
 use super::stages::ItemTimes;
 use crate::ipc::{Interruption, ItemEnded, Job, WorkId};
 use crate::model::Reading;
-use sightline_core::Outcome;
+use sightline_core::{Outcome, PreviewSpec};
 use sightline_telemetry::TraceparentExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -69,6 +69,11 @@ impl Work {
             interrupted: AtomicBool::new(false),
             outbox,
         }
+    }
+
+    /// Bytes of a picture's preview, at most; 0 where none are written.
+    pub(crate) fn preview_bytes(&self) -> u64 {
+        self.job.previews.as_ref().map_or(0, PreviewSpec::most_bytes)
     }
 
     /// An item ended.

@@ -111,8 +111,8 @@ async fn many_shards_of_spans_share_a_small_pipeline_and_a_small_budget() {
         let items = tar(&bench, &format!("{shard}.tar"), &pictures(40)).await;
         let previewed = |spec: &mut RunSpec| {
             spec.previews = Some(PreviewSpec {
-                width: 1024,
-                height: 1024,
+                width: 512,
+                height: 512,
                 format: PreviewFormat::Png,
                 root: None,
             });
@@ -121,8 +121,7 @@ async fn many_shards_of_spans_share_a_small_pipeline_and_a_small_budget() {
         messages.push(bench.plan_as(&request, entries(items), previewed).await);
     }
     let mut config = bench.config();
-    // Beside what is set aside for rows and arrays 16 MiB may be read, which a span of four pictures may need for their
-    // previews: whoever holds it has to be able to end.
+    // Beside what is set aside for rows and arrays 16 MiB may be read: whoever holds some of it has to be able to end.
     config.engine.pipeline.memory_bytes = 208 << 20;
     let worker = bench.start_with(config);
     for message in &messages {
@@ -134,5 +133,8 @@ async fn many_shards_of_spans_share_a_small_pipeline_and_a_small_budget() {
     for message in &messages {
         assert_eq!(bench.result(message).await.counts.indexed, 40);
     }
+    // A preview may take 1 MiB, and those of a span an eighth of what may be read; four pictures would enter together.
+    let ranges = bench.ranges();
+    assert!(ranges >= 6 * 40 / 2, "{ranges}");
     worker.end().await.unwrap();
 }
