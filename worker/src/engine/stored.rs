@@ -3,8 +3,10 @@
 use super::blocks::{numbers, part, place};
 use super::fail;
 use super::item::{Passage, Stopped, ending, failed, unread};
+use super::pipeline::Pipeline;
 use crate::ipc::Imported;
 use crate::journal::JournalStage;
+use bytes::Bytes;
 use half::f16;
 use sightline_core::vector::{VectorError, dot, narrow, normalize};
 use sightline_core::{FailureReason, Item, NumberType, ObjectRef, Row, StoredVector, VectorField};
@@ -59,38 +61,43 @@ impl Passage<'_> {
     }
 
     async fn read_range(&mut self, item: &Item, array: &ObjectRef, range: Range<u64>) -> Result<Vec<u8>, Stopped> {
-        let pipeline = self.pipeline;
-        let store = self.open_store().await?;
-        let root = self.work.job.root.as_str();
-        self.slot.enter(JournalStage::Fetch);
-        fail::point(&item.key, JournalStage::Fetch, &self.slot);
-        let stage = pipeline.stages.enter(JournalStage::Fetch, 1);
         let mut bytes = Vec::new();
         for number in numbers(&range) {
-            let block = pipeline.blocks.get(root, array, number);
-            let fetch = async || {
-                let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
-                let place = place(number, array.size);
-                let etag = Some(array.etag.as_str());
-                let read = || store.get_range(&array.key, place.clone(), etag);
-                pipeline
-                    .retry
-                    .run(ObjectError::is_retryable, read)
-                    .await
-                    .map_err(unread)
-            };
-            let found = block.get_or_try_init(fetch).await?;
+            let block = self.pipeline.blocks.get(&self.work.job.root, array, number);
+            let found = block
+                .get_or_try_init(async || self.read_block(item, array, number).await)
+                .await?;
             let part = part(found, number, &range).ok_or_else(|| {
                 let message = format!("{:?} ends before the item's row: it is shorter than it was", array.key);
                 failed(FailureReason::InvalidVector, message)
             })?;
             bytes.extend_from_slice(&part);
         }
+        Ok(bytes)
+    }
+
+    /// Reads a block for all items in it. What is set aside for blocks is full of those that were read before: while this one is
+    /// read it has room in the budget, too.
+    async fn read_block(&mut self, item: &Item, array: &ObjectRef, number: u64) -> Result<Bytes, Stopped> {
+        let pipeline: &Pipeline = self.pipeline;
+        let place = place(number, array.size);
+        let waiting = pipeline.stages.wait(JournalStage::Fetch);
+        let bytes = place.end.saturating_sub(place.start);
+        let _room = pipeline.room_for(bytes).await.ok_or_else(ending)?;
+        let store = self.open_store().await?;
+        let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
+        self.slot.enter(JournalStage::Fetch);
+        fail::point(&item.key, JournalStage::Fetch, &self.slot);
+        drop(waiting);
+        let stage = pipeline.stages.enter(JournalStage::Fetch, 1);
+        let etag = Some(array.etag.as_str());
+        let read = || store.get_range(&array.key, place.clone(), etag);
+        let result = pipeline.retry.run(ObjectError::is_retryable, read).await;
         let took_us = stage.share_us();
         drop(stage);
         self.took(JournalStage::Fetch, took_us);
         self.slot.enter(JournalStage::Queued);
-        Ok(bytes)
+        result.map_err(unread)
     }
 }
 

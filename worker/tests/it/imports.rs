@@ -1,12 +1,12 @@
 //! Vectors that were made elsewhere.
 
-use crate::bench::{Bench, collection, ends, entries};
+use crate::bench::{Bench, collection, ends, entries, eventually};
 use bytes::Bytes;
 use sightline_core::run::Columns;
 use sightline_core::{
-    CollectionDescription, FailureReason, FieldDescription, Fingerprint, IndexKind, Item, ItemKey, ItemOutcome,
-    JobKind, ManifestEntry, ManifestFormat, ModelName, NumberType, ObjectRef, Outcome, RunSpec, Source, StopReason,
-    StoredVector, VectorField,
+    CollectionDescription, CollectionName, FailureReason, FieldDescription, Fingerprint, IndexKind, Item, ItemKey,
+    ItemOutcome, JobKind, ManifestEntry, ManifestFormat, ModelName, NumberType, ObjectRef, Outcome, PreviewFormat,
+    PreviewSpec, RunSpec, Source, StopReason, StoredVector, VectorField,
 };
 use sightline_objects::ObjectStore;
 use std::collections::BTreeMap;
@@ -92,12 +92,57 @@ async fn vectors_are_loaded_as_they_are_and_the_bad_ones_fail_alone() {
         (&None, "a report")
     );
     assert_eq!(row("other").text_embedding.as_deref(), Some(&[0.0, 1.0][..]));
-    let fetched = bench.fetches();
-    assert!(fetched <= 2, "{fetched} reads of two arrays");
+    assert_eq!(bench.ranges(), 2, "one read of each array");
 
     let again = bench.plan_as("again", entries(items), import(true)).await;
     let ends = ends(&bench.work(&again).await);
     assert_eq!((ends["good"].as_str(), ends["long"].as_str()), ("unchanged", "indexed"));
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_block_of_an_array_is_read_when_there_is_room_in_the_budget() {
+    let mut bench = Bench::new().await;
+    let vectors = array(&bench, "i.npy", &[[0.6, 0.8]]).await;
+    let picture = vec![bench.picture("p", "BLOCK").await];
+    // Its preview may be larger than all that may be read at once, which it therefore has until it is decoded.
+    let previewed = |spec: &mut RunSpec| {
+        spec.previews = Some(PreviewSpec {
+            width: 4096,
+            height: 4096,
+            format: PreviewFormat::Png,
+            root: None,
+        });
+    };
+    let embedding = bench.plan_as("embedding", entries(picture), previewed).await;
+    let imported = |spec: &mut RunSpec| {
+        import(false)(spec);
+        spec.collection = CollectionName::new("imported").unwrap();
+    };
+    let row = item("row", [(VectorField::Image, vectors[0].clone())]);
+    let importing = bench.plan_as("importing", entries(vec![row]), imported).await;
+    let mut config = bench.config();
+    config.engine.pipeline.memory_bytes = 208 << 20;
+    let worker = bench.start_with(config);
+    bench.publish(&embedding).await;
+    eventually("the engine decodes", async || bench.is_on("blocked").then_some(())).await;
+
+    bench.publish(&importing).await;
+    eventually("the import waits for room", async || {
+        let stages = worker.service.status().stages;
+        let waits = stages.iter().any(|stage| stage.name == "fetch" && stage.waiting == 1);
+        waits.then_some(())
+    })
+    .await;
+    assert_eq!(bench.ranges(), 0);
+    bench.switch_on("released");
+    for _ in 0..2 {
+        bench.done().await;
+    }
+    for message in [&embedding, &importing] {
+        assert_eq!(bench.result(message).await.counts.indexed, 1);
+    }
+    assert_eq!(bench.ranges(), 1);
     worker.end().await.unwrap();
 }
 
@@ -143,7 +188,7 @@ async fn an_import_into_another_model_s_collection_stops_and_one_that_declares_i
         let message = bench.plan_as(request, entries(items), import(false)).await;
         bench.publish(&message).await;
         let state = bench.state.clone();
-        let stop = crate::bench::eventually("it stops", || async { state.stop(&message.run).await.unwrap() }).await;
+        let stop = eventually("it stops", || async { state.stop(&message.run).await.unwrap() }).await;
         assert_eq!(stop.reason, expected, "{}", stop.message);
     }
     let items = vec![item("a", [(VectorField::Image, StoredVector::inline(&[1.0, 0.0]))])];
