@@ -8,7 +8,7 @@ const LEAST: u64 = 256 << 20;
 /// And most of one, unless later stages need more.
 const MOST: u64 = 1 << 30;
 
-/// Bytes that stages after decoding hold, rows counted once, and what is kept beside the stages.
+/// Bytes that stages after decoding hold, rows as often as they are there, and what is kept beside the stages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Later {
     /// Prepared pictures.

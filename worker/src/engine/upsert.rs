@@ -12,7 +12,7 @@ use crate::journal::{JournalStage, Slot};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, VectorIndex};
 use sightline_service::fail_point;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -39,10 +39,12 @@ pub(crate) struct UpsertOptions {
     pub(crate) lease: Lease,
 }
 
+/// A row and who waits for it. Rows are never copied here: what writes them makes copies enough.
+type Waited = (Row, UpsertJob);
+
 #[derive(Debug)]
 struct UpsertJob {
     collection: CollectionName,
-    row: Row,
     to_come: RowsToCome,
     slot: Arc<Slot>,
     span: Span,
@@ -54,7 +56,7 @@ struct UpsertJob {
 /// The way of rows into the index.
 #[derive(Debug)]
 pub(crate) struct Upserts {
-    jobs: mpsc::Sender<UpsertJob>,
+    jobs: mpsc::Sender<Waited>,
     stages: Arc<Stages>,
 }
 
@@ -96,22 +98,21 @@ impl Upserts {
         let (reply, upserted) = oneshot::channel();
         let job = UpsertJob {
             collection: collection.clone(),
-            row,
             to_come,
             slot: Arc::clone(slot),
             span: Span::current(),
             waiting: Some(self.stages.wait(JournalStage::Upsert)),
             reply,
         };
-        self.jobs.send(job).await.ok()?;
+        self.jobs.send((row, job)).await.ok()?;
         upserted.await.ok()
     }
 }
 
-async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<UpsertJob>) {
+async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<Waited>) {
     let permits = Arc::new(Semaphore::new(writer.options.writes));
     // A collection's batch is dropped when it is empty, so there are no more of them than rows in the pipeline.
-    let mut batchers: BTreeMap<CollectionName, Batcher<UpsertJob>> = BTreeMap::new();
+    let mut batchers: BTreeMap<CollectionName, Batcher<Waited>> = BTreeMap::new();
     loop {
         let due = batchers.values().filter_map(Batcher::deadline).min();
         let ready = tokio::select! {
@@ -119,16 +120,16 @@ async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<UpsertJob>) {
             // First, or rows of one collection that keep coming would let another's wait.
             () = sleep_until(due) => {
                 let now = Instant::now();
-                let due = |batcher: &&mut Batcher<UpsertJob>| batcher.deadline().is_some_and(|due| due <= now);
+                let due = |batcher: &&mut Batcher<Waited>| batcher.deadline().is_some_and(|due| due <= now);
                 batchers.values_mut().filter(due).map(Batcher::take).collect()
             }
             job = queue.recv() => {
-                let Some(job) = job else { return };
+                let Some((row, job)) = job else { return };
                 // Counted here, behind all that came before it.
-                let (bytes, last) = (row_bytes(&job.row), job.to_come.one_less());
+                let (bytes, last) = (row_bytes(&row), job.to_come.one_less());
                 let batcher = batchers.entry(job.collection.clone());
                 let batcher = batcher.or_insert_with(|| Batcher::new(writer.options.limits));
-                batcher.push(job, bytes, last, Instant::now())
+                batcher.push((row, job), bytes, last, Instant::now())
             }
         };
         batchers.retain(|_, batcher| batcher.deadline().is_some());
@@ -147,21 +148,24 @@ async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<UpsertJob>) {
 
 impl Writer {
     /// Writes a batch of one collection; where the index refuses it, its halves, down to the rows that it refuses.
-    async fn write(&self, batch: Vec<UpsertJob>) {
+    async fn write(&self, batch: Vec<Waited>) {
         let mut waiting = vec![batch];
         while let Some(mut batch) = waiting.pop() {
             // Works may have been given up while the lease was out: then nobody wants their rows any more.
             self.options.lease.clone().held().await;
-            batch.retain(|job| !job.reply.is_closed());
-            let Some(first) = batch.first() else { continue };
+            batch.retain(|(_, job)| !job.reply.is_closed());
+            if let Some(later) = repeated(&mut batch) {
+                waiting.push(later);
+            }
+            let Some((_, first)) = batch.first() else { continue };
             let collection = first.collection.clone();
             let span = tracing::info_span!(parent: &first.span, "upsert", %collection, rows = batch.len());
-            for job in &mut batch {
+            for (_, job) in &mut batch {
                 job.slot.enter(JournalStage::Upsert);
                 drop(job.waiting.take());
             }
             let stage = self.stages.enter(JournalStage::Upsert, batch.len());
-            let rows = last_of_each(&batch);
+            let (rows, jobs): (Vec<Row>, Vec<UpsertJob>) = batch.into_iter().unzip();
             let call = || self.upsert(&collection, &rows);
             let result = self
                 .options
@@ -172,14 +176,15 @@ impl Writer {
             let share_us = stage.share_us();
             drop(stage);
             match result {
-                Ok(()) => answer(batch, &Ok(share_us)),
-                Err(IndexError::Refused { .. }) if batch.len() > 1 => {
+                Ok(()) => answer(jobs, &Ok(share_us)),
+                Err(IndexError::Refused { .. }) if jobs.len() > 1 => {
+                    let mut batch: Vec<Waited> = rows.into_iter().zip(jobs).collect();
                     let rest = batch.split_off(batch.len() / 2);
                     waiting.push(rest);
                     waiting.push(batch);
                 }
-                Err(error @ IndexError::Refused { .. }) => answer(batch, &Err(UpsertError::Refused(error.to_string()))),
-                Err(error) => answer(batch, &Err(UpsertError::Waiting(error.to_string()))),
+                Err(error @ IndexError::Refused { .. }) => answer(jobs, &Err(UpsertError::Refused(error.to_string()))),
+                Err(error) => answer(jobs, &Err(UpsertError::Waiting(error.to_string()))),
             }
         }
     }
@@ -199,20 +204,18 @@ impl Writer {
     }
 }
 
-/// Rows of a batch, of one id twice the last.
-fn last_of_each(batch: &[UpsertJob]) -> Vec<Row> {
-    let last: HashMap<&RowId, usize> = batch.iter().enumerate().map(|(at, job)| (&job.row.id, at)).collect();
-    let counts = |(at, job): &(usize, &UpsertJob)| last.get(&job.row.id) == Some(at);
-    batch
-        .iter()
-        .enumerate()
-        .filter(counts)
-        .map(|(_, job)| job.row.clone())
-        .collect()
+/// Leaves in a batch the rows before the first whose id is in it already; gives back those from there on, which are written
+/// after them: not every server minds two rows of one id in a write.
+fn repeated(batch: &mut Vec<Waited>) -> Option<Vec<Waited>> {
+    let at = {
+        let mut ids: HashSet<&RowId> = HashSet::with_capacity(batch.len());
+        batch.iter().position(|(row, _)| !ids.insert(&row.id))
+    };
+    at.map(|at| batch.split_off(at))
 }
 
-fn answer(batch: Vec<UpsertJob>, upserted: &Upserted) {
-    for job in batch {
+fn answer(jobs: Vec<UpsertJob>, upserted: &Upserted) {
+    for job in jobs {
         job.slot.enter(JournalStage::Queued);
         // A work that is over does not wait for its rows.
         let _sent = job.reply.send(upserted.clone());
@@ -236,3 +239,6 @@ fn row_bytes(row: &Row) -> u64 {
     let texts = row.report_text.len() + row.key.len() + row.image_path.len() + row.uid.len() + row.image_id.len();
     (FIXED + texts + vectors.chain(labels).chain(boxes).chain(attributes).sum::<usize>()) as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -182,8 +182,8 @@ async fn memory_that_is_too_little_for_the_other_sizes_ends_the_worker_with_the_
     let error = bench.start_with(config).ended().await.unwrap_err().to_string();
     for part in [
         "pipeline.memory_bytes is 146800640",
-        "rows 80",
-        "give at least 218103808",
+        "rows 208",
+        "give at least 352321536",
     ] {
         assert!(error.contains(part), "{part}: {error}");
     }

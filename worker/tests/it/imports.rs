@@ -122,7 +122,7 @@ async fn a_block_of_an_array_is_read_when_there_is_room_in_the_budget() {
     let row = item("row", [(VectorField::Image, vectors[0].clone())]);
     let importing = bench.plan_as("importing", entries(vec![row]), imported).await;
     let mut config = bench.config();
-    config.engine.pipeline.memory_bytes = 208 << 20;
+    config.engine.pipeline.memory_bytes = 336 << 20;
     let worker = bench.start_with(config);
     bench.publish(&embedding).await;
     eventually("the engine decodes", async || bench.is_on("blocked").then_some(())).await;

@@ -122,7 +122,7 @@ async fn many_shards_of_spans_share_a_small_pipeline_and_a_small_budget() {
     }
     let mut config = bench.config();
     // Beside what is set aside for rows and arrays 16 MiB may be read: whoever holds some of it has to be able to end.
-    config.engine.pipeline.memory_bytes = 208 << 20;
+    config.engine.pipeline.memory_bytes = 336 << 20;
     let worker = bench.start_with(config);
     for message in &messages {
         bench.publish(message).await;

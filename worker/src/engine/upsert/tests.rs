@@ -1,0 +1,149 @@
+use super::super::around::Chance;
+use super::super::lease::lease;
+use super::*;
+use crate::config::PipelineConfig;
+use crate::ipc::ItemAt;
+use crate::journal::Journal;
+use async_trait::async_trait;
+use sightline_core::filter::Filter;
+use sightline_core::{CollectionDescription, DatasetName, Item, ItemKey, RunId, Timestamp};
+use sightline_index::{FieldHits, FieldSearch, Projection};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A row's text, and where it lies in memory.
+type Seen = (String, usize);
+
+fn seen(row: &Row) -> Seen {
+    (row.report_text.clone(), row.report_text.as_ptr().addr())
+}
+
+/// Notes what is written, and refuses writes with a text that says so.
+#[derive(Debug, Default)]
+struct Noted(Mutex<Vec<Vec<Seen>>>);
+
+#[async_trait]
+impl VectorIndex for Noted {
+    async fn create(&self, _: &CollectionDescription) -> Result<(), IndexError> {
+        unreachable!()
+    }
+
+    async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionDescription>, IndexError> {
+        unreachable!()
+    }
+
+    async fn list(&self) -> Result<Vec<CollectionName>, IndexError> {
+        unreachable!()
+    }
+
+    async fn drop_collection(&self, _: &CollectionName) -> Result<(), IndexError> {
+        unreachable!()
+    }
+
+    async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
+        self.0.lock().unwrap().push(rows.iter().map(seen).collect());
+        if rows.iter().any(|row| row.report_text == "refuse me") {
+            return Err(IndexError::Refused {
+                action: "upsert",
+                collection: collection.to_string(),
+                message: "it does not like a row".into(),
+            });
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, _: &CollectionName, _: &[RowId]) -> Result<(), IndexError> {
+        unreachable!()
+    }
+
+    async fn get(&self, _: &CollectionName, _: &[RowId], _: Projection) -> Result<Vec<Row>, IndexError> {
+        unreachable!()
+    }
+
+    async fn scan(
+        &self,
+        _: &CollectionName,
+        _: Option<&Filter>,
+        _: Option<&RowId>,
+        _: usize,
+        _: Projection,
+    ) -> Result<Vec<Row>, IndexError> {
+        unreachable!()
+    }
+
+    async fn count(&self, _: &CollectionName, _: Option<&Filter>) -> Result<u64, IndexError> {
+        unreachable!()
+    }
+
+    async fn search(&self, _: &CollectionName, _: &FieldSearch) -> Result<FieldHits, IndexError> {
+        unreachable!()
+    }
+}
+
+fn row(key: &str, text: &str) -> Row {
+    let mut item = Item::new(ItemKey::new(key).unwrap());
+    item.text = Some(text.into());
+    let (dataset, run) = (DatasetName::new("d").unwrap(), RunId::of_request("test", "r"));
+    Row::of_item(&item, &dataset, "file:/d", &run, "digest".into(), Timestamp(1)).unwrap()
+}
+
+/// Writes rows in one batch. What was written at once, what was given in, and how each ended.
+async fn write(rows: Vec<Row>) -> (Vec<Vec<Seen>>, Vec<Seen>, Vec<Upserted>) {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::create(&folder.path().join("journal"), 1).unwrap();
+    let slot = Arc::new(journal.enter(ItemAt { work: 1, index: 0 }).await.unwrap());
+    let (keeper, lease) = lease();
+    keeper.renew(Duration::from_secs(3600));
+    let index = Arc::new(Noted::default());
+    let options = UpsertOptions {
+        limits: BatchLimits {
+            items: rows.len(),
+            bytes: u64::MAX,
+            linger: Duration::from_secs(1),
+        },
+        writes: 1,
+        retry: RetryPolicy::new(&PipelineConfig::default(), Chance::new(1)),
+        lease,
+    };
+    let shared: Arc<dyn VectorIndex> = Arc::<Noted>::clone(&index);
+    let upserts = Upserts::start(shared, options, &Arc::default());
+    let given = rows.iter().map(seen).collect();
+    let collection = CollectionName::new("c").unwrap();
+    let written = rows
+        .into_iter()
+        .map(|row| upserts.write(&collection, row, false, &slot));
+    let ended = futures::future::join_all(written).await;
+    let written = index.0.lock().unwrap().clone();
+    (written, given, ended.into_iter().map(Option::unwrap).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_written_without_a_copy_and_those_of_one_id_one_after_the_other() {
+    let rows = vec![
+        row("a", "first"),
+        row("b", "other"),
+        row("a", "second"),
+        row("c", "last"),
+    ];
+    let (written, given, ended) = write(rows).await;
+    assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+    assert_eq!(written, [&given[..2], &given[2..]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_refused_is_found_without_a_copy_and_touches_no_other() {
+    let rows = vec![
+        row("a", "one"),
+        row("b", "refuse me"),
+        row("c", "two"),
+        row("d", "three"),
+    ];
+    let (written, given, ended) = write(rows).await;
+    let parts = [&given[..], &given[..2], &given[..1], &given[1..2], &given[2..]];
+    assert_eq!(written, parts);
+    let refused = |ended: &Upserted| matches!(ended, Err(UpsertError::Refused(_)));
+    assert_eq!(
+        ended.iter().map(refused).collect::<Vec<_>>(),
+        [false, true, false, false]
+    );
+}
