@@ -21,7 +21,7 @@ use crate::picture::facts::Facts;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
 use crate::picture::{Content, Picture, Samples};
-use data_set::DataSet;
+use data_set::{DataSet, PIXEL_DATA, Value};
 use frame::{Layout, Shape};
 use sightline_core::{DicomSpec, FrameChoice};
 
@@ -100,10 +100,16 @@ pub(super) fn estimated_bytes(bytes: &[u8]) -> u64 {
     };
     let pixels = shape.pixels() as u64;
     let samples = pixels * u64::from(shape.samples);
-    let decoder = if frame::syntax_name(&syntax) == "JPEG 2000" {
-        samples * JPEG_2000_BYTES
-    } else {
-        0
+    let decoder = match file.value(PIXEL_DATA) {
+        Some(Value::Fragments(fragments)) if frame::syntax_name(&syntax) == "JPEG 2000" => {
+            // Which frame counts is not known here: the one that takes most is as good as any.
+            let size = (shape.width, shape.height);
+            let beside = fragments
+                .iter()
+                .map(|stream| jpeg2000::beside(stream, size, shape.samples));
+            samples * JPEG_2000_BYTES + beside.max().unwrap_or(0)
+        }
+        _ => 0,
     };
     // The frame's values, what they become, and the RGB that the network's input is made of.
     samples * u64::from(shape.bits_allocated.div_ceil(8)) * 2 + pixels * 3 + decoder

@@ -17,8 +17,14 @@ pub(super) struct Frame {
     pub(super) transformed: bool,
 }
 
-/// What the decoder keeps for a code-block or precinct, about.
-const BYTES_PER_BLOCK: u64 = 256;
+/// Bytes that the decoder keeps for a code-block, 448: the block, ten segments, its nodes in two trees, its data's place; and 200 for
+/// a precinct, which may be as small.
+const BYTES_PER_BLOCK: u64 = 648;
+/// And for a tile until all are decoded: its parameters, and places of a hundred markers.
+const BYTES_PER_TILE: u64 = 8300;
+const BYTES_PER_TILE_COMPONENT: u64 = 1100;
+/// Tiles of which it refuses more.
+const MAX_TILES: u64 = 65_535;
 
 /// The markers SOC and SIZ.
 const START: [u8; 4] = [0xFF, 0x4F, 0xFF, 0x51];
@@ -27,6 +33,37 @@ struct Survey {
     transformed: bool,
     /// The smallest area of a code-block or precinct, in samples.
     smallest_area: u64,
+    tiles: u64,
+}
+
+impl Survey {
+    /// About how many bytes the decoder keeps beside a frame's samples, however little there is in its blocks and tiles.
+    fn beside(&self, (width, height): (u32, u32), components: u16) -> u64 {
+        let components = u64::from(components);
+        let samples = u64::from(width) * u64::from(height) * components;
+        let tile = BYTES_PER_TILE + components * BYTES_PER_TILE_COMPONENT;
+        samples / self.smallest_area * BYTES_PER_BLOCK + self.tiles * tile
+    }
+}
+
+/// About how many bytes the decoder keeps for a frame beside its samples, the copy that it makes of the stream among them; 0 for what
+/// will not be decoded.
+pub(super) fn beside(stream: &[u8], size: (u32, u32), components: u16) -> u64 {
+    let stream = without_boxes(stream);
+    survey(stream, size, components).map_or(0, |survey| {
+        survey.beside(size, components).saturating_add(stream.len() as u64)
+    })
+}
+
+/// Some programs put the whole file, boxes and all, where only the stream belongs.
+fn without_boxes(stream: &[u8]) -> &[u8] {
+    let boxed = stream.starts_with(b"\0\0\0\x0CjP  ");
+    let start = if boxed {
+        stream.windows(4).position(|four| four == START)
+    } else {
+        None
+    };
+    &stream[start.unwrap_or(0)..]
 }
 
 /// Decodes a frame that has to be of the size and components that the file claims.
@@ -36,17 +73,10 @@ pub(super) fn decode(
     components: u16,
     limits: &DecodeLimits,
 ) -> Result<Frame, DecodeError> {
-    // Some programs put the whole file, boxes and all, where only the stream belongs.
-    let boxed = stream.starts_with(b"\0\0\0\x0CjP  ");
-    let start = if boxed {
-        stream.windows(4).position(|four| four == START)
-    } else {
-        None
-    };
-    let stream = &stream[start.unwrap_or(0)..];
+    let stream = without_boxes(stream);
     let survey = survey(stream, (width, height), components)?;
     let samples = u64::from(width) * u64::from(height) * u64::from(components);
-    limits.check_alloc(samples * 16 + samples / survey.smallest_area * BYTES_PER_BLOCK)?;
+    limits.check_alloc(samples * 16 + survey.beside((width, height), components))?;
     let corrupt = |detail: String| DecodeError::corrupt(Format::Dicom, detail);
     // A port of C code: where it meets what it does not expect, it may panic.
     let image = catch_unwind(AssertUnwindSafe(|| jpeg2k::Image::from_bytes(stream)))
@@ -81,6 +111,7 @@ fn survey(stream: &[u8], size: (u32, u32), components: u16) -> Result<Survey, De
     let mut found = Survey {
         transformed: false,
         smallest_area: u64::MAX,
+        tiles: 1,
     };
     let mut at = 2;
     // Where the tile-part ends whose header is read.
@@ -107,7 +138,7 @@ fn survey(stream: &[u8], size: (u32, u32), components: u16) -> Result<Survey, De
         let length = usize::from(word(stream, at + 2).ok_or_else(cut_short)?);
         let segment = stream.get(at + 4..at + 2 + length).ok_or_else(cut_short)?;
         match marker {
-            0xFF51 => check_size(segment, size, components)?,
+            0xFF51 => found.tiles = tiles(segment, size, components)?,
             0xFF52 => {
                 found.transformed |= *segment.get(4).ok_or_else(cut_short)? != 0;
                 found.smallest_area = found.smallest_area.min(smallest(segment).ok_or_else(cut_short)?);
@@ -140,8 +171,8 @@ fn word(stream: &[u8], at: usize) -> Option<u16> {
         .map(|pair| u16::from_be_bytes(*pair))
 }
 
-/// The segment SIZ: the decoder believes it, so that it has to say what the file says.
-fn check_size(segment: &[u8], (width, height): (u32, u32), components: u16) -> Result<(), DecodeError> {
+/// How many tiles the segment SIZ speaks of: the decoder believes it, so that it has to say what the file says.
+fn tiles(segment: &[u8], (width, height): (u32, u32), components: u16) -> Result<u64, DecodeError> {
     let mismatch = || DecodeError::corrupt(Format::Dicom, "its JPEG 2000 stream is of another size");
     let long = |at: usize| segment.get(at..).and_then(|rest| rest.first_chunk::<4>());
     let long = |at: usize| long(at).map(|four| u32::from_be_bytes(*four)).ok_or_else(mismatch);
@@ -156,7 +187,11 @@ fn check_size(segment: &[u8], (width, height): (u32, u32), components: u16) -> R
     if (wide, high) != (Some(width), Some(height)) || word(segment, 34) != Some(components) || many || subsampled {
         return Err(mismatch());
     }
-    Ok(())
+    let along = |end: usize, start: usize, side: usize| {
+        let length = long(end)?.saturating_sub(long(start)?);
+        Ok::<u64, DecodeError>(length.div_ceil(long(side)?).into())
+    };
+    Ok((along(2, 26, 18)? * along(6, 30, 22)?).min(MAX_TILES))
 }
 
 /// The smallest code-block or precinct that a segment COD speaks of.
