@@ -37,6 +37,8 @@ class Live:
         self.bucket = os.environ["SIGHTLINE_TEST_S3_BUCKET"]
         self.plane = ControlPlane(self.work / "cluster")
         self.node = Node(self.plane.api, REPO / "target/debug", REPO / ".local/models", self.work / "logs")
+        # Those that the release has now.
+        self.values: Dict[str, Any] = {}
 
     def helm(self, *arguments: str) -> None:
         command = [str(REPO / ".local/helm/helm"), "--kubeconfig", str(self.plane.kubeconfig), "-n", NAMESPACE, *arguments]
@@ -122,7 +124,7 @@ def prepare(live: Live) -> None:
 
 
 def values(live: Live) -> Dict[str, Any]:
-    model = {"name": MODEL, "path": MODEL, "volume": {"persistentVolumeClaim": {"claimName": "models"}}}
+    served = {"model": model(), "config": {"model": {"threads": 1, "precision": "f32"}}}
     return {
         "state": {"url": f"s3://{live.bucket}/live"},
         "s3": {"endpoint": os.environ["SIGHTLINE_TEST_S3_ENDPOINT"], "pathStyle": True, "region": "us-east-1",
@@ -131,16 +133,36 @@ def values(live: Live) -> Dict[str, Any]:
         "index": {"existingSecret": {"name": "milvus"}},
         "scaling": "none",
         "telemetry": {"logFormat": "text"},
-        "gateway": {"model": model, "autoscaling": {"enabled": False}, "config": {"model": {"precision": "f32"}}},
-        "workers": {"demo": {"model": model, "replicas": live.workers, "terminationGracePeriodSeconds": 60,
-                             "config": {"model": {"threads": 1, "precision": "f32"}}}},
+        "gateway": {"autoscaling": {"enabled": False}},
+        "encoder": {"enabled": True, **served},
+        "workers": {"demo": {**served, "replicas": live.workers, "terminationGracePeriodSeconds": 60}},
     }
 
 
+def model() -> Dict[str, Any]:
+    return {"name": MODEL, "path": MODEL, "volume": {"persistentVolumeClaim": {"claimName": "models"}}}
+
+
 def install(live: Live, of: Dict[str, Any]) -> None:
+    _apply(live, "install", of, "5m")
+
+
+def upgrade(live: Live, change: Dict[str, Any]) -> None:
+    """With the values that the release has, and `change` over them."""
+    _apply(live, "upgrade", _over(live.values, change), "9m")
+
+
+def _apply(live: Live, verb: str, of: Dict[str, Any], limit: str) -> None:
+    live.values = of
     file = live.work / "values.json"
     file.write_text(json.dumps(of))
-    live.helm("install", RELEASE, str(REPO / "helm/sightline"), "--values", str(file), "--wait", "--timeout", "5m")
+    live.helm(verb, RELEASE, str(REPO / "helm/sightline"), "--values", str(file), "--wait", "--timeout", limit)
+
+
+def _over(below: Dict[str, Any], above: Dict[str, Any]) -> Dict[str, Any]:
+    """Merged as helm merges values."""
+    return {**below, **{key: _over(below[key], value) if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+                        for key, value in above.items()}}
 
 
 def upload(live: Live) -> List[str]:
@@ -157,11 +179,14 @@ def upload(live: Live) -> List[str]:
     return roots
 
 
+def specification(root: str, items: int, collection: str = "live") -> Dict[str, Any]:
+    """Of a run over pictures that `upload` put there."""
+    return {"kind": "EMBED", "dataset": {"name": root.rpartition("/")[2], "root": root, "manifest": {"path": "manifest.jsonl"}},
+            "collection": f"collections/{collection}", "model": MODEL, "shard_items": max(4, items // 60)}
+
+
 def create(live: Live, root: str, items: int) -> str:
-    spec = {"kind": "EMBED", "dataset": {"name": root.rpartition("/")[2], "root": root,
-                                         "manifest": {"path": "manifest.jsonl"}},
-            "collection": "collections/live", "model": MODEL, "shard_items": max(4, items // 60)}
-    return live.coordinator().CreateRun(spec=spec, request_id=root)["name"]
+    return live.coordinator().CreateRun(spec=specification(root, items), request_id=root)["name"]
 
 
 def finish(live: Live, run: str) -> Dict[str, Any]:
@@ -194,4 +219,4 @@ def dead_letters() -> int:
 
 def uninstall(live: Live) -> None:
     live.helm("uninstall", RELEASE, "--wait", "--timeout", "5m")
-    wait("every pod to go", lambda: not live.node.pods, 120)
+    wait("every pod to go", lambda: not live.node.pods)

@@ -1,8 +1,8 @@
 """A node without containers: binds pods to itself, as a scheduler would, and runs them as processes, as a kubelet would.
 
 What differs from a real node: there are no images (a container runs the binary of its image's name), no namespaces (a
-pod listens on a loopback address of its own, and names of services become the address of one of their ready pods), no
-volumes (`/models` is a folder of this machine), and no limits of memory.
+pod listens on a loopback address of its own, and so does a service: `service.py`), no volumes (`/models` and what ConfigMaps hold
+are folders of this machine), and no limits of memory.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Dict, List, Tuple
 
 from api import Api, ApiError, Object
 from pod import Pod
+from service import Services
 
 NAME = "this-machine"
 PERIOD_SECONDS = 0.5
@@ -26,6 +27,7 @@ class Node:
     def __init__(self, api: Api, binaries: Path, models: Path, logs: Path) -> None:
         self._api, self._binaries, self.models, self.logs = api, binaries, str(models), logs
         self.pods: Dict[str, Pod] = {}
+        self._services = Services(api, lambda: {pod.ip: pod.address for pod in list(self.pods.values())})
         self._stopping: Dict[str, threading.Thread] = {}
         self._end = threading.Event()
         self._number = 0
@@ -49,6 +51,7 @@ class Node:
             thread.join(timeout=60)
         for pod in self.pods.values():
             pod.kill()
+        self._services.stop()
 
     def program(self, container: Object) -> List[str]:
         """The binary of an image."""
@@ -56,20 +59,13 @@ class Node:
         return [str(self._binaries / {"sightline-cli": "sightline"}.get(name, name))]
 
     def resolve(self, value: str) -> str:
-        """A URL whose host is a service of the cluster, with the address of a pod that is ready for it."""
+        """A URL whose host is a service of the cluster, with that service's address on this machine."""
         found = _SERVICE.search(value)
-        if found is None:
-            return value
-        addresses = self.endpoints(found[2], found[1])
-        return value.replace(found[0], f"//{addresses[0]}") if addresses else value
+        return value if found is None else value.replace(found[0], f"//{self._services.address(found[2], found[1])}")
 
     def endpoints(self, namespace: str, service: str) -> List[str]:
-        """Where the ready pods of a service listen, as the cluster's own endpoint slices say."""
-        path = (f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
-                f"?labelSelector=kubernetes.io/service-name={service}")
-        ready = {address for piece in self._api.items(path) for endpoint in piece.get("endpoints") or []
-                 if endpoint["conditions"].get("ready") for address in endpoint["addresses"]}
-        return [pod.address for pod in list(self.pods.values()) if pod.ip in ready]
+        """Addresses of the pods that are ready for a service of ours."""
+        return [address for address, _ in self._services.ready(namespace, service).get("grpc", [])]
 
     def note_exit(self, pod: str, container: str, code: int) -> None:
         self.exits.append((pod, container, code))
@@ -89,7 +85,7 @@ class Node:
                 self._begin_stop(uid, manifest)
             elif not manifest["spec"].get("nodeName"):
                 self._bind(metadata)
-            elif uid not in self.pods and not self._waits_for_a_service(manifest):
+            elif uid not in self.pods:
                 self.pods[uid] = Pod(self._api, manifest, self, self._number)
                 self._number += 1
         for uid, pod in list(self.pods.items()):
@@ -98,12 +94,6 @@ class Node:
                 del self.pods[uid]
             elif uid not in self._stopping:
                 pod.step()
-
-    def _waits_for_a_service(self, manifest: Object) -> bool:
-        """Whether it names a service that no pod is ready for yet: there is no name server that it could go on asking."""
-        values = [entry.get("value", "") for container in manifest["spec"]["containers"] for entry in container.get("env", [])]
-        named = [found for value in values if (found := _SERVICE.search(value))]
-        return any(not self.endpoints(found[2], found[1]) for found in named)
 
     def _bind(self, metadata: Object) -> None:
         self._api.create(f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/binding", {

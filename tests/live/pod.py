@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -13,12 +14,14 @@ from typing import Any, Dict, List, Optional
 
 from api import Api, Object
 
+_REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+
 
 class Container:
     """One container."""
 
-    def __init__(self, spec: Object, environment: Dict[str, str], program: List[str], log: Path) -> None:
-        self.spec, self._environment, self._program, self._log = spec, environment, program, log
+    def __init__(self, spec: Object, environment: Dict[str, str], command: List[str], log: Path) -> None:
+        self.spec, self._environment, self._command, self._log = spec, environment, command, log
         self.process: Optional["subprocess.Popen[bytes]"] = None
         self.ready = "readinessProbe" not in spec
         self.restarts = 0
@@ -27,9 +30,8 @@ class Container:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*self._program, *self.spec.get("args", [])], env=self._environment, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=subprocess.STDOUT)
+            self.process = subprocess.Popen(self._command, env=self._environment, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=subprocess.STDOUT)
         self.started = time.time()
 
     def exit_code(self) -> Optional[int]:
@@ -65,7 +67,9 @@ class Pod:
         self.ip = f"10.77.{number // 250}.{number % 250 + 1}"
         self.address = f"127.77.{number // 250}.{number % 250 + 1}"
         self.path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+        self.component = metadata.get("labels", {}).get("app.kubernetes.io/component", "")
         self._ended = False
+        self._folders = self._config_maps()
         self.containers = [self._container(spec) for spec in manifest["spec"]["containers"]]
         self._told = ""
         self._started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -118,19 +122,36 @@ class Pod:
                 container.process.kill()
                 container.process.wait()
 
+    def _config_maps(self) -> Dict[str, str]:
+        """Folders with what its ConfigMaps hold, by the names of the volumes."""
+        folders = {}
+        for volume in self.manifest["spec"].get("volumes", []):
+            if "configMap" in volume:
+                name = volume["configMap"]["name"]
+                held = self._api.get(f"/api/v1/namespaces/{self.namespace}/configmaps/{name}")
+                folder = self._node.logs / f"{self.name}.{volume['name']}"
+                folder.mkdir(exist_ok=True)
+                for key, text in held.get("data", {}).items():
+                    (folder / key).write_text(text)
+                folders[volume["name"]] = str(folder)
+        return folders
+
     def _container(self, spec: Object) -> Container:
         environment = {"PATH": os.environ["PATH"], "HOME": "/tmp", "HOSTNAME": self.name}
         environment.update({entry["name"]: value for entry in spec.get("env", [])
-                            if (value := self._value(entry)) is not None})
-        log = self._node.logs / f"{self.name}.{spec['name']}.log"
-        return Container(spec, environment, self._node.program(spec), log)
+                            if (value := self._value(entry, spec)) is not None})
+        # As for the kubelet, a reference to a variable that there is none of stays as it is.
+        arguments = [_REFERENCE.sub(lambda found: environment.get(found[1], found[0]), argument)
+                     for argument in spec.get("args", [])]
+        command = [*self._node.program(spec), *(self._placed(argument, spec) for argument in arguments)]
+        return Container(spec, environment, command, self._node.logs / f"{self.name}.{spec['name']}.log")
 
-    def _value(self, entry: Object) -> Optional[str]:
+    def _value(self, entry: Object, spec: Object) -> Optional[str]:
         source = entry.get("valueFrom")
         if source is None:
-            return self._placed(entry.get("value", ""))
+            return self._placed(entry.get("value", ""), spec)
         if "fieldRef" in source:
-            return {"metadata.name": self.name, "metadata.namespace": self.namespace}[source["fieldRef"]["fieldPath"]]
+            return self._field(source["fieldRef"]["fieldPath"])
         reference = source["secretKeyRef"]
         secret = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets/{reference['name']}")
         encoded = secret["data"].get(reference["key"])
@@ -138,9 +159,17 @@ class Pod:
             raise KeyError(f"secret {reference['name']} has no key {reference['key']}")
         return None if encoded is None else base64.b64decode(encoded).decode()
 
-    def _placed(self, value: str) -> str:
+    def _field(self, path: str) -> str:
+        metadata = self.manifest["metadata"]
+        label = re.fullmatch(r"metadata\.labels\['(.+)'\]", path)
+        return metadata["labels"][label[1]] if label else metadata[path.removeprefix("metadata.")]
+
+    def _placed(self, value: str, spec: Object) -> str:
         """A container's own network, volumes and names of services, as they are without containers."""
         value = value.replace("0.0.0.0:", f"{self.address}:").replace("/models", self._node.models)
+        for mount in spec.get("volumeMounts", []):
+            if mount["name"] in self._folders:
+                value = value.replace(mount["mountPath"], self._folders[mount["name"]])
         return self._node.resolve(value)
 
     def _tell(self) -> None:

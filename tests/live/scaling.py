@@ -60,10 +60,7 @@ def scaled_values(live: Live) -> Dict[str, Any]:
     del pool["replicas"]
     pool["autoscaling"] = {"minReplicas": 0, "maxReplicas": MOST, "shardsPerWorker": 4, "pollingSeconds": 2,
                            "cooldownSeconds": 10, "scaleDownSeconds": 5}
-    model = of["gateway"].pop("model")
-    of["gateway"].pop("config")
-    of["encoder"] = {"enabled": True, "replicas": 1, "model": model,
-                     "config": {"model": {"precision": "f32", "threads": 1}}}
+    of["encoder"]["replicas"] = 1
     return of
 
 
