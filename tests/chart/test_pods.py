@@ -6,7 +6,6 @@ import binaries
 import render
 
 
-
 class Pods(unittest.TestCase):
     def each(self):
         """Every container of every values file, with its pod; the failure's message names it."""
@@ -77,6 +76,18 @@ class Pods(unittest.TestCase):
             hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
             self.assertGreaterEqual(pod["spec"]["terminationGracePeriodSeconds"], drain + hook + 5)
             self.assertGreaterEqual(drain, 5)
+
+    def test_clients_which_as_process_1_do_not_end_at_sigterm_hold_no_node_up(self):
+        held = {container["name"]: pod["spec"].get("terminationGracePeriodSeconds", 30) for _, pod, container in self.each()
+                if "sightline-cli" in container["image"]}
+        self.assertEqual(held, {"run": 2, "coordinator": 2, "gateway": 2})
+
+    def test_a_rollout_that_has_to_pull_a_large_image_or_a_model_is_not_called_failed(self):
+        for name in render.names():
+            for deployment in render.of_kind(render.named(name), "Deployment"):
+                component = deployment["metadata"]["labels"]["app.kubernetes.io/component"]
+                if component != "coordinator":
+                    self.assertGreaterEqual(deployment["spec"]["progressDeadlineSeconds"], 3600, name)
 
     def test_ports_and_probes_are_where_the_service_listens(self):
         for _, _, container in self.services():

@@ -130,6 +130,17 @@ readinessProbe:
   timeoutSeconds: 3
 {{- end -}}
 
+{{/* An image with CUDA, a node for it and a model from the hub take longer than the ten minutes after which Kubernetes calls a rollout
+failed, and `helm --wait` with it. */}}
+{{- define "sightline.patience" -}}
+progressDeadlineSeconds: 3600
+{{- end -}}
+
+{{/* As process 1 of its container the client does not end at SIGTERM, and it holds nothing: a run goes on without it. */}}
+{{- define "sightline.clientGrace" -}}
+terminationGracePeriodSeconds: 2
+{{- end -}}
+
 {{/* Where a pod runs. Takes root, component, pool and of (the block of values). */}}
 {{- define "sightline.placement" -}}
 serviceAccountName: {{ include "sightline.serviceAccount" .root }}

@@ -5,6 +5,7 @@ metadata:
   labels: {{- include "sightline.labels" .who | nindent 4 }}
 spec:
   {{- include "sightline.placement" .who | nindent 2 }}
+  {{- include "sightline.clientGrace" .root | nindent 2 }}
   restartPolicy: Never
   containers:
     - name: run
