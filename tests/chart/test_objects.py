@@ -96,13 +96,6 @@ class Around(unittest.TestCase):
                 matched = [pod for pod, has in labels.items() if selector.items() <= has.items()]
                 self.assertEqual(matched, [name], kind)
 
-    def test_every_deployment_has_a_network_policy_that_covers_it(self):
-        manifests = render.named("all-in")
-        policies = [item["spec"]["podSelector"]["matchLabels"] for item in render.of_kind(manifests, "NetworkPolicy")]
-        for item in render.of_kind(manifests, "Deployment"):
-            labels = item["spec"]["template"]["metadata"]["labels"]
-            self.assertEqual(sum(policy.items() <= labels.items() for policy in policies), 1)
-
     def test_routes_name_services_and_ports_that_exist(self):
         manifests = render.named("all-in")
         services = by_name(manifests, "Service")

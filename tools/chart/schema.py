@@ -177,7 +177,7 @@ def schema() -> Schema:
                               **{"if": {"properties": {"enabled": {"const": True}}},
                                  "then": {"properties": {"parentRefs": {"minItems": 1}}}})}),
         "networkPolicy": obj({"enabled": BOOLEAN, "clients": listed(KUBERNETES), "scrapers": listed(KUBERNETES),
-                              "egressPorts": listed(PORT), "credentialEndpoints": listed(text("^[0-9a-fA-F.:]+/[0-9]+$"))}),
+                              "egressPorts": listed(PORT), "dnsPorts": listed(PORT, minItems=1), "credentialEndpoints": listed(text("^[0-9a-fA-F.:]+/[0-9]+$"))}),
         "monitoring": obj({
             "serviceMonitor": obj({**switch, "interval": text("^[0-9]+(ms|s|m)$")}),
             "prometheusRule": obj({**switch, "runbookBase": text(), "rabbitmqMetrics": BOOLEAN, "vhost": text("^[^\"\\\\\\s]*$")}),
