@@ -6,7 +6,7 @@ import render
 from render import by_name
 
 TLS = {"tls": {"existingSecret": "certificate"}}
-NGINX = "nginx.ingress.kubernetes.io/backend-protocol"
+NGINX = "nginx.ingress.kubernetes.io"
 INGRESS = {"expose": {"ingress": {"enabled": True, "gatewayHost": "search.example.com"}}}
 ROUTES = {"expose": {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
 
@@ -26,15 +26,31 @@ class Ingress(unittest.TestCase):
         return render.of_kind(render.named("minimal", above=above), "Ingress")[0]["metadata"]["annotations"]
 
     def test_nginx_is_told_whether_the_services_have_tls(self):
-        self.assertEqual(self.annotations(INGRESS), {NGINX: "GRPC"})
-        self.assertEqual(self.annotations({**INGRESS, **TLS}), {NGINX: "GRPCS"})
+        self.assertEqual(self.annotations(INGRESS)[f"{NGINX}/backend-protocol"], "GRPC")
+        self.assertEqual(self.annotations({**INGRESS, **TLS})[f"{NGINX}/backend-protocol"], "GRPCS")
+
+    def test_nginx_cuts_off_neither_large_pictures_nor_a_watched_run(self):
+        found = self.annotations(INGRESS)
+        self.assertEqual(found[f"{NGINX}/proxy-body-size"], "0")
+        for which in ("read", "send"):
+            self.assertGreaterEqual(int(found[f"{NGINX}/proxy-{which}-timeout"]), 3600)
 
     def test_annotations_of_the_values_count_before_the_charts_own(self):
-        own = {"expose": {"ingress": {**INGRESS["expose"]["ingress"], "annotations": {NGINX: "HTTPS", "a": "b"}}}}
-        self.assertEqual(self.annotations(own), {NGINX: "HTTPS", "a": "b"})
+        given = {f"{NGINX}/backend-protocol": "HTTPS", f"{NGINX}/proxy-body-size": "64m", "a": "b"}
+        own = {"expose": {"ingress": {**INGRESS["expose"]["ingress"], "annotations": given}}}
+        found = self.annotations(own)
+        self.assertEqual(len(found), 5)
+        self.assertLessEqual(given.items(), found.items())
 
 
 class Routes(unittest.TestCase):
+    def test_without_a_gateway_the_coordinator_alone_is_exposed(self):
+        above = {**TLS, "gateway": {"enabled": False}, "expose": {"gatewayApi": {**ROUTES["expose"]["gatewayApi"], "coordinator": True}}}
+        manifests = render.named("minimal", above=above)
+        rules = render.of_kind(manifests, "GRPCRoute")[0]["spec"]["rules"]
+        self.assertEqual([backend["name"] for rule in rules for backend in rule["backendRefs"]], ["demo-sightline-coordinator"])
+        self.assertEqual(list(by_name(manifests, "BackendTLSPolicy")), ["demo-sightline-coordinator"])
+
     def test_gateways_speak_plainly_to_plain_services(self):
         self.assertEqual(render.of_kind(render.named("minimal", above=ROUTES), "BackendTLSPolicy"), [])
 

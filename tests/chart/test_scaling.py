@@ -75,6 +75,11 @@ class Scaling(unittest.TestCase):
         hpa = by_name(render.named("keda-off"), "HorizontalPodAutoscaler")["demo-sightline-worker-clip"]
         self.assertEqual(hpa["spec"]["minReplicas"], 1)
 
+    def test_an_hpa_is_told_no_longer_a_time_than_it_takes(self):
+        above = {"workers": {"clip": {"autoscaling": {"cooldownSeconds": 7200}}}}
+        hpa = by_name(render.named("keda-off", above=above), "HorizontalPodAutoscaler")["demo-sightline-worker-clip"]
+        self.assertEqual(hpa["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"], 3600)
+
     def test_auto_takes_keda_where_the_cluster_knows_it_and_the_hpa_elsewhere(self):
         without = render.named("multi-tenant")
         self.assertEqual(render.of_kind(without, "ScaledObject"), [])

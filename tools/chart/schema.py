@@ -87,7 +87,8 @@ def placement() -> Dict[str, Schema]:
         "priorityClassName": text(), "extraEnv": listed(obj({"name": text(minLength=1), "value": text(),
                                                             "valueFrom": KUBERNETES}, ["name"])),
         "resources": obj({"requests": ref("quantities"), "limits": ref("quantities")}),
-        "maxUnavailable": {"anyOf": [whole(0), text("^([0-9]|[1-9][0-9]|100)%$"), {"type": "null"}]},
+        # A budget of none would keep every node from being drained.
+        "maxUnavailable": {"anyOf": [whole(1), text("^([1-9][0-9]?|100)%$"), {"type": "null"}]},
     }
 
 

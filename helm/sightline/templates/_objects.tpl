@@ -21,6 +21,9 @@ spec:
 
 {{/* An HPA by CPU for services that are called. Takes who, name and of (minReplicas, maxReplicas, target). */}}
 {{- define "sightline.cpuScaler" -}}
+{{- if gt (int .of.minReplicas) (int .of.maxReplicas) -}}
+{{- fail (printf "%s.autoscaling: minReplicas is above maxReplicas" .who.component) -}}
+{{- end -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
 metadata:
