@@ -36,6 +36,18 @@ class Workers(unittest.TestCase):
         self.assertEqual(values["SIGHTLINE_MODEL__TRUSTED_TORCHSCRIPT"], "aa,bb")
         self.assertEqual(values["SIGHTLINE_TELEMETRY__TRACE_RATIO"], "1")
 
+    def test_a_worker_goes_on_before_it_drains_as_long_as_is_said(self):
+        def stopped(name, pool, above=None):
+            worker = by_name(render.named(name, above=above), "Deployment")[f"demo-sightline-worker-{pool}"]
+            container = worker["spec"]["template"]["spec"]["containers"][0]
+            hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds")
+            return hook, binaries.environment(container)["SIGHTLINE_SHUTDOWN__DRAIN_SECONDS"]
+        self.assertEqual(stopped("all-in", "clip"), (None, "170"))
+        # It encodes for gateways.
+        self.assertEqual(stopped("all-in", "clip-gpu"), (5, "165"))
+        self.assertEqual(stopped("all-in", "clip-gpu", {"workerDefaults": {"preStopSeconds": 0}}), (None, "170"))
+        self.assertEqual(stopped("all-in", "clip", {"workers": {"clip": {"preStopSeconds": 20}}}), (20, "150"))
+
     def test_a_block_within_a_block_is_written_out(self):
         worker = by_name(render.named("all-in"), "Deployment")["demo-sightline-worker-clip-gpu"]
         values = binaries.environment(worker["spec"]["template"]["spec"]["containers"][0])

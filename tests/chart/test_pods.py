@@ -77,6 +77,11 @@ class Pods(unittest.TestCase):
             self.assertGreaterEqual(pod["spec"]["terminationGracePeriodSeconds"], drain + hook + 5)
             self.assertGreaterEqual(drain, 5)
 
+    def test_who_is_called_goes_on_until_callers_know_and_who_is_not_drains_at_once(self):
+        for service, _, container in self.services():
+            called = service != "worker" or binaries.environment(container).get("SIGHTLINE_EMBEDDING__ENABLED") == "true"
+            self.assertEqual("lifecycle" in container, called)
+
     def test_clients_which_as_process_1_do_not_end_at_sigterm_hold_no_node_up(self):
         held = {container["name"]: pod["spec"].get("terminationGracePeriodSeconds", 30) for _, pod, container in self.each()
                 if "sightline-cli" in container["image"]}

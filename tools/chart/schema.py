@@ -111,7 +111,7 @@ def worker(defaults: bool) -> Schema:
     properties = {
         **placement(), "device": {"enum": ["cpu", "cuda"]}, "image": text(), "replicas": whole(0),
         "config": ref("workerConfig"), "terminationGracePeriodSeconds": whole(15, 3600), "scratchSize": text(_QUANTITY),
-        "runtimeClassName": text(),
+        "preStopSeconds": {"anyOf": [whole(0, 300), {"type": "null"}]}, "runtimeClassName": text(),
         "autoscaling": obj({
             "minReplicas": whole(0), "maxReplicas": whole(1), "shardsPerWorker": whole(1), "pollingSeconds": whole(1),
             "cooldownSeconds": whole(0), "scaleDownSeconds": whole(0, 3600),
