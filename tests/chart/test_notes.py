@@ -24,6 +24,15 @@ class Notes(unittest.TestCase):
             self.assertNotIn(KEPT_OUT, render.notes("minimal", {**way, "networkPolicy": {"enabled": False}}))
         self.assertNotIn(KEPT_OUT, render.notes("minimal"))
 
+    def test_pods_that_compute_on_devices_and_ask_for_none_are_warned_of(self):
+        volume = {"persistentVolumeClaim": {"claimName": "models"}}
+        cuda = {"device": "cuda"}
+        asking = {**cuda, "resources": {"limits": {"nvidia.com/gpu": 1}}}
+        encoder = {"enabled": True, "model": {"name": "m", "volume": volume}}
+        for warned, pool, encoders in ((0, {}, {}), (1, cuda, {}), (0, asking, {}), (1, {}, cuda), (0, {}, asking), (2, cuda, cuda)):
+            said = render.notes("minimal", {"workers": {"demo": pool}, "encoder": {**encoder, **encoders}})
+            self.assertEqual(said.count("asks for none"), warned, (pool, encoders))
+
 
 if __name__ == "__main__":
     unittest.main()

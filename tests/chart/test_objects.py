@@ -97,6 +97,13 @@ class Around(unittest.TestCase):
         self.assertEqual(strategy["replicas"], 2)
         self.assertEqual(strategy["strategy"]["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1})
 
+    def test_every_deployment_has_the_annotations_of_the_values_and_its_pods_have_not(self):
+        found = render.of_kind(render.named("all-in"), "Deployment")
+        self.assertEqual(len(found), 5)
+        for item in found:
+            self.assertEqual(item["metadata"]["annotations"], {"reloader.stakater.com/auto": "true"})
+            self.assertNotIn("reloader.stakater.com/auto", item["spec"]["template"]["metadata"].get("annotations", {}))
+
     def test_every_selector_matches_its_own_pods_and_no_others(self):
         manifests = render.named("all-in")
         labels = {item["metadata"]["name"]: item["spec"]["template"]["metadata"]["labels"]

@@ -143,6 +143,7 @@ def schema() -> Schema:
     switch = {"enabled": BOOLEAN, "labels": STRINGS}
     properties = {
         "global": {"type": "object"}, "nameOverride": text(), "fullnameOverride": text(), "commonLabels": STRINGS,
+        "deploymentAnnotations": STRINGS,
         "image": obj({"registry": text(), "tag": text(), "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
                       "pullSecrets": listed(text(minLength=1)),
                       "names": obj({name: text(minLength=1) for name in

@@ -237,3 +237,14 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- end }}
 {{- include "sightline.caEnv" . }}
 {{- end -}}
+
+{{/* A warning of pods that compute on devices and ask for none. Takes the block of values. */}}
+{{- define "sightline.deviceless" -}}
+{{- $devices := list -}}
+{{- range $resource, $_ := .resources.limits | default dict -}}
+{{- if contains "/" $resource }}{{ $devices = append $devices $resource }}{{ end -}}
+{{- end -}}
+{{- if and (eq .device "cuda") (not $devices) }}
+  WARNING: device is cuda and resources.limits asks for none, such as nvidia.com/gpu: 1. Pods go to any node, and fail where there is no device.
+{{- end -}}
+{{- end -}}
