@@ -61,7 +61,7 @@ def _kubernetes(version: str, api_version: str, kind: str) -> Any:
 def _defined() -> Dict[Any, Any]:
     """Validators of custom resources, by group, version and kind."""
     found: Dict[Any, Any] = {}
-    for definition in _custom_resources():
+    for definition in custom_resources():
         spec = definition["spec"]
         for version in spec["versions"]:
             schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
@@ -71,7 +71,7 @@ def _defined() -> Dict[Any, Any]:
     return found
 
 
-def _custom_resources() -> Iterator[Dict[str, Any]]:
+def custom_resources() -> Iterator[Dict[str, Any]]:
     files = sorted(_DEFINITIONS.glob("*/*.yaml"))
     if not files:
         raise NoSchema(f"{_DEFINITIONS} is empty: run deploy/setup/setup.py chart-checks")

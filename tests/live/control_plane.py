@@ -103,6 +103,8 @@ class ControlPlane:
             f"--token-auth-file={self._folder}/tokens.csv", f"--service-account-key-file={key}",
             f"--service-account-signing-key-file={key}", "--service-account-issuer=https://kubernetes.default.svc",
             "--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=false", "--v=1",
+            # Models may come as images; from 1.35 on this is so by default.
+            "--feature-gates=ImageVolume=true",
             "--endpoint-reconciler-type=none"])
 
     def _start_controllers(self) -> None:

@@ -1,8 +1,9 @@
 """The chart on a real control plane, its pods as processes on real RabbitMQ, S3 and Milvus: `make helm-live`.
 
 Installs it, tests it, has a Job and a CronJob index pictures, restarts every service in the middle of a run and of a query
-load, takes workers away under load, restarts gateways that have a model of their own, rolls back and uninstalls. Writes
-target/helm-live.json; ends with 1 where anything is wrong.
+load, takes workers away under load, restarts gateways that have a model of their own, rolls back and uninstalls. Then the API
+server is given what the chart makes of every values file of tests/chart. Writes target/helm-live.json; ends with 1 where anything is
+wrong.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections import Counter
 from typing import Any, Callable, Dict, List
 
 import jobs
+from accepted import accepted
 from live import (
     RELEASE, ENDED, Live, Wrong, audit, dead_letters, finish, install, model, play, prepare, specification, uninstall,
     upgrade, upload, values, wait,
@@ -52,6 +54,7 @@ def scenario(live: Live) -> None:
     live.step("gateways with a model of their own, restarted under queries", lambda: own_models(live))
     live.step("rollback --wait", lambda: live.helm("rollback", RELEASE, "1", "--wait", "--timeout", "5m"))
     live.step("uninstall --wait", lambda: uninstall(live))
+    live.report["accepted"] = live.step("every values file, as the API server takes it", lambda: accepted(live))
     judge(live)
 
 
