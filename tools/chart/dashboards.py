@@ -44,13 +44,17 @@ _STAGES: List[Panel] = [
     ("Deaths of engines", "short",
      [(f"sum by (pool) (increase(sightline_worker_engine_restarts_total{{{_WHERE}}}[$__rate_interval]))", "{{pool}}")]),
 ]
+# Releases with a virtual host each have queues of the same names.
+_OF_QUEUE = 'vhost=~"$vhost",queue=~"sightline[.]'
 _QUEUE: List[Panel] = [
     ("Shards waiting", "short",
-     [('max by (queue) (rabbitmq_queue_messages_ready{queue=~"sightline[.]shards[.].*",queue!~".*[.]dead"})', "{{queue}}")]),
+     [(f'max by (vhost, queue) (rabbitmq_queue_messages_ready{{{_OF_QUEUE}shards[.].*",queue!~".*[.]dead"}})', "{{vhost}} {{queue}}")]),
     ("Shards unacknowledged", "short",
-     [('max by (queue) (rabbitmq_queue_messages_unacked{queue=~"sightline[.]shards[.].*",queue!~".*[.]dead"})', "{{queue}}")]),
-    ("Planning links", "short", [('max by (queue) (rabbitmq_queue_messages{queue=~"sightline[.]plan.*"})', "{{queue}}")]),
-    ("Dead letters", "short", [('max by (queue) (rabbitmq_queue_messages{queue=~"sightline[.].*[.]dead"})', "{{queue}}")]),
+     [(f'max by (vhost, queue) (rabbitmq_queue_messages_unacked{{{_OF_QUEUE}shards[.].*",queue!~".*[.]dead"}})', "{{vhost}} {{queue}}")]),
+    ("Planning links", "short",
+     [(f'max by (vhost, queue) (rabbitmq_queue_messages{{{_OF_QUEUE}plan.*"}})', "{{vhost}} {{queue}}")]),
+    ("Dead letters", "short",
+     [(f'max by (vhost, queue) (rabbitmq_queue_messages{{{_OF_QUEUE}.*[.]dead"}})', "{{vhost}} {{queue}}")]),
     ("Workers", "short", [(f'count by (pool) (up{{job="worker",{_WHERE}}} == 1)', "{{pool}}")]),
 ]
 _ERRORS: List[Panel] = [
@@ -77,16 +81,22 @@ DASHBOARDS: Dict[str, Tuple[str, List[Panel]]] = {
 }
 
 
+def variable(name: str, metric: str, source: Dict[str, str]) -> Dict[str, Any]:
+    """What is chosen among a label's values; all at first."""
+    return {"name": name, "type": "query", "datasource": source, "includeAll": True, "multi": True,
+            "query": {"query": f"label_values({metric}, {name})", "refId": name}, "refresh": 2}
+
+
 def dashboard(name: str) -> Dict[str, Any]:
     title, panels = DASHBOARDS[name]
     source = {"type": "prometheus", "uid": "${datasource}"}
+    queues = [variable("vhost", "rabbitmq_queue_messages", source)] if name == "queue" else []
     return {
         "uid": f"sightline-{name}", "title": title, "tags": ["sightline"], "schemaVersion": 39, "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": [
             {"name": "datasource", "type": "datasource", "query": "prometheus"},
-            {"name": "release", "type": "query", "datasource": source, "includeAll": True, "multi": True,
-             "query": {"query": "label_values(sightline_build_info, release)", "refId": "release"}, "refresh": 2},
+            variable("release", "sightline_build_info", source), *queues,
         ]},
         "panels": [{
             "id": index + 1, "type": "timeseries", "title": panel, "datasource": source,
