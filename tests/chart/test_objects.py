@@ -19,6 +19,18 @@ class Workers(unittest.TestCase):
         self.assertEqual(values["SIGHTLINE_SHUTDOWN__DRAIN_SECONDS"], "15")
         self.assertEqual(pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"], 1)
 
+    def test_of_a_large_pool_a_quarter_is_replaced_at_a_time_and_no_device_is_asked_for_twice(self):
+        for item in by_name(render.named("gpu-spot"), "Deployment").values():
+            if item["metadata"]["labels"]["app.kubernetes.io/component"] == "worker":
+                self.assertEqual(item["spec"]["strategy"]["rollingUpdate"], {"maxUnavailable": "25%", "maxSurge": 0})
+
+    def test_a_release_may_have_no_pool_where_the_values_below_have_some(self):
+        manifests = render.named("all-in", above={"workers": None, "runs": None})
+        self.assertEqual(sorted(by_name(manifests, "Deployment")), [f"demo-sightline-{name}" for name in ("coordinator", "encoder", "gateway")])
+        for kind in ("ScaledObject", "TriggerAuthentication", "Job", "CronJob"):
+            self.assertEqual(by_name(manifests, kind), {})
+        self.assertEqual(len(by_name(manifests, "PrometheusRule")), 1)
+
     def test_the_device_decides_the_image(self):
         pools = by_name(render.named("all-in"), "Deployment")
         image = {name: item["spec"]["template"]["spec"]["containers"][0]["image"] for name, item in pools.items()}
@@ -100,6 +112,8 @@ class Around(unittest.TestCase):
     def test_every_deployment_has_the_annotations_of_the_values_and_its_pods_have_not(self):
         found = render.of_kind(render.named("all-in"), "Deployment")
         self.assertEqual(len(found), 5)
+        note = by_name(render.named("all-in"), "Deployment")["demo-sightline-coordinator"]["spec"]["template"]["metadata"]
+        self.assertEqual(note["annotations"]["example.com/note"], "coordinator")
         for item in found:
             self.assertEqual(item["metadata"]["annotations"], {"reloader.stakater.com/auto": "true"})
             self.assertNotIn("reloader.stakater.com/auto", item["spec"]["template"]["metadata"].get("annotations", {}))

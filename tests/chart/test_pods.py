@@ -82,6 +82,13 @@ class Pods(unittest.TestCase):
             called = service != "worker" or binaries.environment(container).get("SIGHTLINE_EMBEDDING__ENABLED") == "true"
             self.assertEqual("lifecycle" in container, called)
 
+    def test_no_node_is_kept_up_for_what_a_pod_has_on_its_disk(self):
+        for name in render.names():
+            for pod in render.pods([one for one in render.named(name) if one["kind"] != "Pod"]):
+                free = pod["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"].split(",")
+                local = {volume["name"] for volume in pod["spec"]["volumes"] if "emptyDir" in volume}
+                self.assertLessEqual(local, set(free), name)
+
     def test_clients_which_as_process_1_do_not_end_at_sigterm_hold_no_node_up(self):
         held = {container["name"]: pod["spec"].get("terminationGracePeriodSeconds", 30) for _, pod, container in self.each()
                 if "sightline-cli" in container["image"]}

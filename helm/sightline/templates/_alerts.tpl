@@ -102,7 +102,7 @@ where (what selects the release) and vhost. */}}
 {{- define "sightline.queueNotWorked" -}}
 {{- $root := .root -}}
 {{- $pools := dict "sightline.shards.any" list -}}
-{{- range $pool := keys .root.Values.workers | sortAlpha -}}
+{{- range $pool := keys (.root.Values.workers | default dict) | sortAlpha -}}
 {{- $of := include "sightline.pool" (dict "root" $root "pool" $pool) | fromYaml -}}
 {{- $queue := include "sightline.queue" $of.model.name -}}
 {{- $_ := set $pools $queue (append (get $pools $queue | default list) $pool) -}}

@@ -3,6 +3,7 @@ the run; where there is none, each job of a schedule is a request of its own). *
 {{- define "sightline.runPod" -}}
 metadata:
   labels: {{- include "sightline.labels" .who | nindent 4 }}
+  annotations: {{- include "sightline.podAnnotations" (dict "given" dict "volumes" "scratch") | nindent 4 }}
 spec:
   {{- include "sightline.placement" .who | nindent 2 }}
   {{- include "sightline.clientGrace" .root | nindent 2 }}
