@@ -128,6 +128,7 @@ helm-test: generated ## Lint, render and check the chart for five versions of Ku
 .PHONY: helm-live
 helm-live: setup-test ## The chart on a real control plane, its pods as processes on real servers, its Jobs too (target/helm-live.json); builds Kubernetes
 	$(SETUP) python-clients chart-checks control-plane
+	.local/venv-clients/bin/python tests/live/test_service.py
 	cargo build --locked $(SERVICES) -p sightline-cli --bins
 	$(DEV) run --rabbitmq-management rabbitmq milvus-lite moto -- .local/venv-clients/bin/python tests/live/run.py
 
