@@ -44,7 +44,7 @@ _TAIL = """
 | `model.volume.persistentVolumeClaim.claimName` | A claim that holds the model. |
 | `model.volume.persistentVolumeClaim.subPath` | The folder of the claim that is mounted; all of it where it is not given. |
 | `model.volume.image.reference`, `.pullPolicy` | An image that holds the model (Kubernetes 1.31 with the feature gate ImageVolume; on by default from 1.35). |
-| `model.volume.download` | `image`, `command`, `args`, `env`, `size`: an init container that writes the model into `/models`. |
+| `model.volume.download` | `image`, `command`, `args`, `env`, `size`, `resources`: an init container that writes the model into `/models`. |
 | `model.hub` | A model of the Hugging Face Hub, `hf:org/name[@revision]`, in place of a volume: the service pulls it, into the claim of `modelCache.create`, or into each pod. |
 
 `gateway.model` and `encoder.model` have the same form.
