@@ -1,4 +1,4 @@
-//! Compiles the calls into libtorch that tch does not pass on, makes this crate's own test programs find libtorch at run
+//! Compiles the calls into libtorch that tch does not pass on and the kernel beside them, makes this crate's own test programs find libtorch at run
 //! time, and tells binary crates where it is.
 //!
 //! A binary crate that depends on this one reads `DEP_SIGHTLINE_MODELS_LIBTORCH_LIB` in its own build script.
@@ -27,12 +27,15 @@ fn compile(lib: &Path) {
     let abi = std::env::var_os("LIBTORCH_CXX11_ABI").unwrap_or_else(|| "1".into());
     cc::Build::new()
         .cpp(true)
+        // Intrinsics are arithmetic in registers only where the compiler optimises.
+        .opt_level(3)
         .pic(true)
         .warnings(false)
         .include(include.join("torch/csrc/api/include"))
         .include(include)
         .flag("-std=c++17")
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={}", abi.display()))
+        .file("cpp/attention.cpp")
         .file("cpp/onednn_linear.cpp")
-        .compile("sightline_onednn");
+        .compile("sightline_libtorch");
 }

@@ -1,5 +1,7 @@
 //! Layers that are all alike: attention and a feed-forward part, each added to what came in.
 
+#[cfg(target_arch = "x86_64")]
+use super::native_attention;
 use super::{Heads, LayerNorm, Linear, attend};
 use crate::error::ModelError;
 use crate::weights::Weights;
@@ -105,6 +107,13 @@ impl Layers {
     /// What the heads give, before the map that joins them.
     fn attend(&self, layer: &Layer, x: &Tensor, mask: Option<&Tensor>) -> Result<Tensor, ModelError> {
         let [query, key, value] = layer.inputs.forward(x)?;
+        #[cfg(target_arch = "x86_64")]
+        if mask.is_none()
+            && !self.causal
+            && let Some(attended) = native_attention::attend([&query, &key, &value], self.heads)?
+        {
+            return Ok(attended);
+        }
         let [query, key, value] = [
             self.heads.split(&query)?,
             self.heads.split(&key)?,

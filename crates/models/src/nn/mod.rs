@@ -4,6 +4,8 @@ mod activation;
 mod attention;
 mod layers;
 mod linear;
+#[cfg(target_arch = "x86_64")]
+mod native_attention;
 mod norm;
 mod onednn;
 
