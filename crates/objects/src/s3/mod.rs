@@ -15,7 +15,7 @@ use crate::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore};
 use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use errors::{Failure, error_chain};
 use std::ops::Range;
 
@@ -136,7 +136,12 @@ async fn read_body(key: &str, answer: GetObjectOutput, range: Option<Range<u64>>
         ));
     }
     let mut stream = answer.body;
-    let mut body = BytesMut::with_capacity(usize::try_from(announced.unwrap_or(0)).unwrap_or(0).min(1 << 24));
+    // As large as the object and no larger: grown by doubling, it would take up to three times what a budget counts.
+    // Pages that nothing is written to are no memory, whatever was announced.
+    let mut body = Vec::<u8>::new();
+    let size = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
+    body.try_reserve_exact(size)
+        .map_err(|_| broken(format!("there is no memory for {size} bytes")))?;
     while let Some(chunk) = stream.next().await {
         body.extend_from_slice(&chunk.map_err(|error| broken(error_chain(&error)))?);
     }
@@ -145,7 +150,7 @@ async fn read_body(key: &str, answer: GetObjectOutput, range: Option<Range<u64>>
             "the answer ended after {} of {announced} bytes",
             body.len()
         ))),
-        _ => Ok(body.freeze()),
+        _ => Ok(body.into()),
     }
 }
 
