@@ -235,14 +235,25 @@ fn forward_error(error: RunnerError) -> ForwardError {
 /// libtorch has one type of error; what it means stands in its words.
 fn judge_libtorch(message: String) -> ForwardError {
     let lower = message.to_lowercase();
+    let says = |signs: &[&str]| signs.iter().any(|sign| lower.contains(sign));
     // A library of the device that finds no memory for itself says so in its own words: CUBLAS_STATUS_ALLOC_FAILED.
-    let signs = ["out of memory", "can't allocate memory", "status_alloc_failed"];
-    if signs.iter().any(|sign| lower.contains(sign)) {
+    // What is not a tensor's comes from C++.
+    let lacks_memory = says(&[
+        "out of memory",
+        "can't allocate memory",
+        "status_alloc_failed",
+        "bad_alloc",
+    ]);
+    let is_broken = says(&[
+        "cuda error",
+        "cuda driver error",
+        "cublas",
+        "cudnn",
+        "device-side assert",
+    ]);
+    if lacks_memory {
         ForwardError::OutOfMemory(message)
-    } else if ["cuda error", "cublas", "cudnn", "device-side assert"]
-        .iter()
-        .any(|sign| lower.contains(sign))
-    {
+    } else if is_broken {
         ForwardError::Device(message)
     } else {
         ForwardError::Refused(message)
@@ -266,10 +277,13 @@ mod tests {
             judge("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
             ForwardError::OutOfMemory(_)
         ));
-        assert!(matches!(
-            judge("CUDA error: an illegal memory access"),
-            ForwardError::Device(_)
-        ));
+        assert!(matches!(judge("std::bad_alloc"), ForwardError::OutOfMemory(_)));
+        for broken in [
+            "CUDA error: an illegal memory access",
+            "CUDA driver error: unknown error",
+        ] {
+            assert!(matches!(judge(broken), ForwardError::Device(_)), "{broken}");
+        }
         assert!(matches!(
             judge("mat1 and mat2 shapes cannot be multiplied"),
             ForwardError::Refused(_)
