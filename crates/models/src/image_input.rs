@@ -98,7 +98,8 @@ impl ImageInput {
         let shape = [i64::try_from(pictures).unwrap_or(i64::MAX), 3, height, width];
         let zeros = Tensor::f_zeros(shape, (kind, Device::Cpu))?;
         Ok(match self.device.is_cuda() {
-            true => zeros.f_pin_memory(self.device)?,
+            // `pin_memory` itself writes two lines to stderr at each call that names a device, and tch names one.
+            true => zeros.f_internal_pin_memory(self.device)?,
             false => zeros,
         })
     }
