@@ -5,7 +5,7 @@ use crate::device::{self, DeviceChoice};
 use crate::efficientnet_lite::EfficientNetLite;
 use crate::error::ModelError;
 use crate::image_input::{ImageInput, Pass};
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, set_threads};
 use crate::precision::Precision;
 use crate::torchscript::ScriptImageModel;
 use crate::transformer::{TextModel, VisionModel};
@@ -190,7 +190,7 @@ pub struct LoadedModel {
 /// not there.
 pub fn load(folder: ModelFolder, options: &LoadOptions) -> Result<LoadedModel, ModelError> {
     if let Some(threads) = options.threads {
-        tch::set_num_threads(i32::from(threads.max(1)));
+        set_threads(i32::from(threads.max(1)));
     }
     let device = options.device.resolve()?;
     if device == Device::Cpu {

@@ -16,6 +16,14 @@ const PASSES_A_LANE: usize = 4;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// Has this thread compute with so many of libtorch's.
+pub(crate) fn set_threads(count: i32) {
+    // Asked for first, since a thread that was never asked takes the number that was set last, in whichever thread,
+    // before its first operation.
+    let _usual = tch::get_num_threads();
+    tch::set_num_threads(count);
+}
+
 /// A network that several threads compute with.
 pub(crate) struct Shared<T>(pub(crate) T);
 
@@ -61,10 +69,7 @@ impl Lanes {
             let thread = thread::Builder::new()
                 .name("sightline-model".to_owned())
                 .spawn(move || {
-                    // Asked for first, since a thread that was never asked takes the number that was set last, in
-                    // whichever thread, before its first operation.
-                    let _usual = tch::get_num_threads();
-                    tch::set_num_threads(1);
+                    set_threads(1);
                     // Nobody waits for this one where another could not be started.
                     let _told = ready.send(());
                     drop(ready);
@@ -81,7 +86,7 @@ impl Lanes {
         drop(ready);
         // Threads that begin after these are to have the usual number again.
         for () in begun {}
-        tch::set_num_threads(own);
+        set_threads(own);
         Some(lanes)
     }
 
@@ -160,7 +165,7 @@ mod tests {
 
     /// Lanes as a thread with so many of libtorch's starts them.
     fn lanes(threads: i32) -> Option<Lanes> {
-        tch::set_num_threads(threads);
+        set_threads(threads);
         let lanes = Lanes::start(Device::Cpu);
         assert_eq!(
             tch::get_num_threads(),
@@ -219,7 +224,7 @@ mod tests {
     #[test]
     fn a_single_thread_and_other_devices_have_no_lanes() {
         assert!(lanes(1).is_none());
-        tch::set_num_threads(2);
+        set_threads(2);
         assert!(Lanes::start(Device::Cuda(0)).is_none());
     }
 }

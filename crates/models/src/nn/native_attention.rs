@@ -106,10 +106,7 @@ mod tests {
     use crate::lanes::set_threads;
     use crate::nn;
 
-    const HEADS: Heads = Heads {
-        count: 3,
-        width: WIDTH,
-    };
+    const HEADS: Heads = Heads { count: 3, width: WIDTH };
     /// What rounding inputs, weights and sums to bf16 makes of values of about 1.
     const TOLERANCE: f64 = 0.03;
 

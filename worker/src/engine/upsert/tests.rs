@@ -109,9 +109,11 @@ async fn write(rows: Vec<Row>) -> (Vec<Vec<Seen>>, Vec<Seen>, Vec<Upserted>) {
     let upserts = Upserts::start(shared, options, &Arc::default());
     let given = rows.iter().map(seen).collect();
     let collection = CollectionName::new("c").unwrap();
+    let to_come = RowsToCome::default();
+    to_come.given(rows.len());
     let written = rows
         .into_iter()
-        .map(|row| upserts.write(&collection, row, false, &slot));
+        .map(|row| upserts.write(&collection, row, to_come.clone(), &slot));
     let ended = futures::future::join_all(written).await;
     let written = index.0.lock().unwrap().clone();
     (written, given, ended.into_iter().map(Option::unwrap).collect())
