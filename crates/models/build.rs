@@ -1,5 +1,5 @@
-//! Compiles the calls into libtorch that tch does not pass on and the kernel beside them, makes this crate's own test programs find libtorch at run
-//! time, and tells binary crates where it is.
+//! Compiles the calls into libtorch that tch does not pass on and the kernel beside them, makes this crate's own test
+//! programs find libtorch at run time, and tells binary crates where it is.
 //!
 //! A binary crate that depends on this one reads `DEP_SIGHTLINE_MODELS_LIBTORCH_LIB` in its own build script.
 
