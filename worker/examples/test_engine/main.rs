@@ -151,7 +151,7 @@ impl EmbeddingModel for DigestModel {
         if bytes.starts_with(b"PANIC") {
             panic!("a mistake in a decoder");
         }
-        if bytes.starts_with(b"BAD") {
+        if bytes.starts_with(b"BAD") || bytes.starts_with(b"BLOCK BAD") {
             return Err(InputError {
                 reason: FailureReason::CorruptImage,
                 message: "it is damaged".into(),

@@ -213,13 +213,20 @@ impl Pipeline {
         for item in looked_up {
             match item.existing {
                 Existing::Settled(outcome) => {
-                    work.rows.one_less();
+                    self.brings_no_row(work).await;
                     work.ended(item.item.index, outcome, ItemTimes::new()).await;
                 }
                 _ => to_do.push(item),
             }
         }
         to_do
+    }
+
+    /// One of a work's items brings no row. Where it is the last, the others wait for it no more.
+    async fn brings_no_row(&self, work: &Work) {
+        if work.rows.one_less() {
+            self.upserts.flush(&work.job.collection).await;
+        }
     }
 
     async fn pass(self: Arc<Self>, work: Arc<Work>, item: LookedUp, slot: Slot, span: Option<Arc<Span>>, urgent: bool) {
@@ -240,8 +247,8 @@ impl Pipeline {
             stopped = passage.run(item) => stopped,
         };
         let times = std::mem::take(&mut passage.times);
-        if let Some(never_came) = passage.to_come.take() {
-            never_came.one_less();
+        if passage.to_come.take().is_some() {
+            self.brings_no_row(&work).await;
         }
         match stopped {
             Stopped::Ended(outcome) => work.ended(index, outcome, times).await,

@@ -1,5 +1,6 @@
 //! Rows become durable: in batches by rows and bytes, a few writes at once, fewer while the index throttles, never without the
-//! lease. A batch with the last row of a work goes at once: what waits for it is a shard, and with it the next one.
+//! lease. A batch with the last row of a work goes at once, and so does one whose work's last item turns out to bring none: what
+//! waits for it is a shard, and with it the next one.
 
 use super::batcher::{BatchLimits, Batcher};
 use super::forward::sleep_until;
@@ -57,6 +58,8 @@ struct UpsertJob {
 #[derive(Debug)]
 pub(crate) struct Upserts {
     jobs: mpsc::Sender<Waited>,
+    /// Collections whose rows wait for no more.
+    flushes: mpsc::Sender<CollectionName>,
     stages: Arc<Stages>,
 }
 
@@ -72,6 +75,7 @@ impl Upserts {
     pub(crate) fn start(index: Arc<dyn VectorIndex>, options: UpsertOptions, stages: &Arc<Stages>) -> Self {
         stages.set_places(JournalStage::Upsert, options.writes);
         let (jobs, queue) = mpsc::channel(options.limits.items.max(1));
+        let (flushes, asked) = mpsc::channel(options.limits.items.max(1));
         tokio::spawn(fill(
             Arc::new(Writer {
                 index,
@@ -80,9 +84,11 @@ impl Upserts {
                 stages: Arc::clone(stages),
             }),
             queue,
+            asked,
         ));
         Self {
             jobs,
+            flushes,
             stages: Arc::clone(stages),
         }
     }
@@ -107,9 +113,15 @@ impl Upserts {
         self.jobs.send((row, job)).await.ok()?;
         upserted.await.ok()
     }
+
+    /// Writes a collection's rows that have come, without waiting for more.
+    pub(crate) async fn flush(&self, collection: &CollectionName) {
+        // Where nobody listens the engine is ending.
+        let _asked = self.flushes.send(collection.clone()).await;
+    }
 }
 
-async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<Waited>) {
+async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<Waited>, mut flushes: mpsc::Receiver<CollectionName>) {
     let permits = Arc::new(Semaphore::new(writer.options.writes));
     // A collection's batch is dropped when it is empty, so there are no more of them than rows in the pipeline.
     let mut batchers: BTreeMap<CollectionName, Batcher<Waited>> = BTreeMap::new();
@@ -122,6 +134,9 @@ async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<Waited>) {
                 let now = Instant::now();
                 let due = |batcher: &&mut Batcher<Waited>| batcher.deadline().is_some_and(|due| due <= now);
                 batchers.values_mut().filter(due).map(Batcher::take).collect()
+            }
+            Some(collection) = flushes.recv() => {
+                batchers.get_mut(&collection).map(Batcher::take).into_iter().collect()
             }
             job = queue.recv() => {
                 let Some((row, job)) = job else { return };
