@@ -7,7 +7,7 @@ use super::life::{Ending, Life};
 use super::outbox::{Outbox, write_notes};
 use crate::config::EngineConfig;
 use crate::ipc::{PROTOCOL_VERSION, ToEngine, monotonic_ms, read_frame};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -40,6 +40,7 @@ pub fn run(open: &dyn OpenParts) -> ExitCode {
 fn serve(open: &dyn OpenParts) -> Result<ExitCode, String> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| format!("PR_SET_PDEATHSIG: {error}"))?;
     die_first();
+    allow_files();
     let mut stdin = std::io::stdin().lock();
     let stdout = take_stdout().map_err(|error| format!("stdout: {error}"))?;
     let (config, journal) = match read_frame(&mut stdin).map_err(|error| error.to_string())? {
@@ -86,6 +87,19 @@ fn serve(open: &dyn OpenParts) -> Result<ExitCode, String> {
 fn die_first() {
     if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "1000") {
         tracing::debug!(%error, "the kernel is not told to kill the engine first");
+    }
+}
+
+/// Lets this process have as many connections and files open as it may. Many systems let a program have 1,024 until it asks for
+/// more, and so many objects alone are read at once for eight accelerators.
+fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::debug!(%error, "the engine may have no more files open than before");
     }
 }
 
@@ -155,4 +169,21 @@ fn listen(stdin: &mut impl Read, lease: &LeaseKeeper, frames: &mpsc::Sender<ToEn
     }
     // Whatever the other threads are doing, decoding or computing for minutes perhaps: nobody waits for it.
     std::process::exit(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_may_have_as_many_files_open_as_the_system_lets_it() {
+        let limit = getrlimit(Resource::Nofile);
+        let fewer = Rlimit {
+            current: limit.maximum.map(|most| most - 1),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, fewer).unwrap();
+        allow_files();
+        assert_eq!(getrlimit(Resource::Nofile).current, limit.maximum);
+    }
 }
