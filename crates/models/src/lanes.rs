@@ -79,6 +79,8 @@ impl Lanes {
                 Ok(thread) => lanes.threads.push(thread),
                 Err(error) => {
                     tracing::warn!(%error, "passes are not computed side by side");
+                    drop(lanes);
+                    set_threads(own);
                     return None;
                 }
             }

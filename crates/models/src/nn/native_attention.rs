@@ -60,7 +60,8 @@ pub(super) fn attend([query, key, value]: [&Tensor; 3], heads: Heads) -> Result<
     let fits = |part: &&Tensor| {
         (part.device(), part.kind()) == (Device::Cpu, Kind::BFloat16) && part.stride().last() == Some(&1)
     };
-    let wanted = heads.width == WIDTH && queries >= LEAST_QUERIES && tch::get_num_threads() == 1;
+    // The kernel looks at a last vector of keys: there has to be one.
+    let wanted = heads.width == WIDTH && queries >= LEAST_QUERIES && keys > 0 && tch::get_num_threads() == 1;
     if !(wanted && parts.iter().all(fits) && available()) {
         return Ok(None);
     }
@@ -159,6 +160,8 @@ mod tests {
         assert!(attend([&single, &single, &single], HEADS).unwrap().is_none());
         let first = query.narrow(1, 0, 1);
         assert!(attend([&first, &key, &value], HEADS).unwrap().is_none());
+        let nothing = key.narrow(1, 0, 0);
+        assert!(attend([&query, &nothing, &nothing], HEADS).unwrap().is_none());
         let narrow = Heads { count: 6, width: 32 };
         assert!(attend([&query, &key, &value], narrow).unwrap().is_none());
         set_threads(2);
