@@ -52,14 +52,18 @@ impl Waiting {
         waiting?.into_iter().min().map(|(since, what)| (what.to_owned(), since))
     }
 
-    /// Shards that the workers of a model take into their hands at once, all together, as far as they have said so.
+    /// Shards that the workers of a model take into their hands at once, all together, as far as they have said so. No
+    /// worker counts for more than one can take: a broken report would have a run put all its shards into the queue.
     #[must_use]
     pub(crate) fn shards_in_hand(&self, model: &ModelName, now: Instant) -> u64 {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         let reports = workers
             .values()
             .filter(|(report, at)| report.model == *model && now.duration_since(*at) < FORGET_AFTER);
-        reports.filter_map(|(report, _)| report.in_hand).map(u64::from).sum()
+        reports
+            .filter_map(|(report, _)| report.in_hand)
+            .map(|shards| u64::from(shards.min(WorkerReport::MOST_IN_HAND)))
+            .sum()
     }
 
     /// Takes note of what kept this coordinator from planning a run; none where it went on.
@@ -142,6 +146,19 @@ mod tests {
         assert_eq!(waiting.shards_in_hand(&other, Instant::now()), 0);
         tokio::time::advance(FORGET_AFTER).await;
         assert_eq!(waiting.shards_in_hand(&model, Instant::now()), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_that_says_more_than_one_can_have_in_hand_counts_for_as_many_as_one_can() {
+        let (waiting, model) = (Waiting::default(), ModelName::new("m").unwrap());
+        for (worker, shards) in [("sound", 9), ("broken", u16::MAX)] {
+            let report = WorkerReport {
+                in_hand: Some(shards),
+                ..report(worker, None, 5)
+            };
+            waiting.heard(report, Instant::now());
+        }
+        assert_eq!(waiting.shards_in_hand(&model, Instant::now()), 9 + 64);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,7 +7,7 @@ use crate::embedding::EmbeddingConfig;
 use crate::supervisor::usual_engine_memory;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sightline_core::ModelName;
+use sightline_core::{ModelName, WorkerReport};
 use sightline_hub::{HubConfig, ModelPlace};
 use sightline_model_folder::Decode;
 use sightline_models::Precision;
@@ -223,7 +223,7 @@ impl Config for WorkerConfig {
         problems.within("model", |problems| self.model.check(problems));
         problems.within("embedding", |problems| self.embedding.check(problems));
         problems.within("hub", |problems| self.hub.check(problems));
-        if self.prefetch > 64 {
+        if self.prefetch > WorkerReport::MOST_IN_HAND {
             problems.note("prefetch", "give 1 to 64, or 0 for as many as the devices need");
         }
         if !(5..=86_400).contains(&self.stall_seconds) {

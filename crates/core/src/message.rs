@@ -95,6 +95,11 @@ pub struct WorkerReport {
     pub in_hand: Option<u16>,
 }
 
+impl WorkerReport {
+    /// Most shards that a worker takes into its hands at once. A report of more is broken.
+    pub const MOST_IN_HAND: u16 = 64;
+}
+
 /// Writing and reading of a message with its version.
 pub trait Envelope: Serialize + serde::de::DeserializeOwned {
     /// The message's bytes.

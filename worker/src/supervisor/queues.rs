@@ -1,6 +1,7 @@
 //! The queues that a worker takes from, as one: its model's, if it has one, and that of the kinds that need no model.
 
 use crate::devices::is_accelerator;
+use sightline_core::WorkerReport;
 use sightline_core::message::queues::SHARDS_ANY;
 use sightline_queue::{Consumer, Delivery, JobQueue, QueueError};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ const BATCHES_IN_HAND: usize = 4;
 /// in that time, and what it had in hand for nothing would be out of other workers' reach.
 const ACCELERATOR_ITEMS: usize = 2048;
 /// Most shards in hand.
-const MAX_PREFETCH: u16 = 64;
+const MAX_PREFETCH: u16 = WorkerReport::MOST_IN_HAND;
 
 /// Shards in hand that leave no device without work: one beside those that its batches come from.
 pub(crate) fn prefetch_for(devices: &[String], batch_items: u32) -> u16 {
