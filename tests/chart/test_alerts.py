@@ -156,6 +156,13 @@ class Queues(unittest.TestCase):
         self.assertEqual(self.not_worked([other], ["clip", "clip-gpu"]), [other])
         self.assertEqual(self.not_worked([other], ["clip"], consumers=[other]), [])
 
+    def test_a_release_without_pools_asks_of_every_queue_whether_somebody_takes_from_it(self):
+        # Beside another release with pools, as for gateways with another model.
+        alone, queues = {"workers": None, "runs": None}, [self.clip, "sightline.shards.any"]
+        self.assertEqual(self.not_worked(queues, consumers=queues, above=alone), [])
+        self.assertEqual(self.not_worked(queues, above=alone), sorted(queues))
+        self.assertEqual(self.not_worked([f"{self.clip}.dead"], above=alone), [])
+
     def test_dead_and_delayed_messages_are_no_waiting_shards(self):
         self.assertEqual(self.not_worked([f"{self.clip}.dead", f"{self.clip}.delay.1000"]), [])
 

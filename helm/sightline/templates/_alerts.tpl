@@ -97,11 +97,12 @@ that ended so within a quarter of a second is a caller that thought better of it
 {{- end -}}
 
 {{/* Queues in which shards wait and that nobody works on, each for itself: that of a model by the items that its pools end; that of imports
-by those of all pools; any other in the virtual host, for which this release has no pool, by whether it has a consumer at all. Takes root,
-where (what selects the release) and vhost. */}}
+by those of all pools; any other in the virtual host, for which this release has no pool (where it has none at all, that of imports, too), by
+whether it has a consumer at all. Takes root, where (what selects the release) and vhost. */}}
 {{- define "sightline.queueNotWorked" -}}
 {{- $root := .root -}}
-{{- $pools := dict "sightline.shards.any" list -}}
+{{- $pools := dict -}}
+{{- if .root.Values.workers }}{{ $_ := set $pools "sightline.shards.any" list }}{{ end -}}
 {{- range $pool := keys (.root.Values.workers | default dict) | sortAlpha -}}
 {{- $of := include "sightline.pool" (dict "root" $root "pool" $pool) | fromYaml -}}
 {{- $queue := include "sightline.queue" $of.model.name -}}
@@ -114,6 +115,6 @@ where (what selects the release) and vhost. */}}
   unless on () sum(rate(sightline_worker_items_total{ {{- $.where }}{{ with $of }},pool=~{{ join "|" . | quote }}{{ end }}}[10m])) > 0)
 or
 {{- end }}
-(max by (vhost, queue) (rabbitmq_queue_messages_ready{vhost={{ .vhost | quote }},queue=~"sightline[.]shards[.].*",queue!~"{{ join "|" $known }}|.*[.]dead|.*[.]delay[.].*"}) > 0
+(max by (vhost, queue) (rabbitmq_queue_messages_ready{vhost={{ .vhost | quote }},queue=~"sightline[.]shards[.].*",queue!~"{{ concat $known (list ".*[.]dead" ".*[.]delay[.].*") | join "|" }}"}) > 0
   unless on (vhost, queue) max by (vhost, queue) (rabbitmq_queue_consumers{vhost={{ .vhost | quote }}}) > 0)
 {{- end -}}
