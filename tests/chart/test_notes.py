@@ -33,6 +33,13 @@ class Notes(unittest.TestCase):
             said = render.notes("minimal", {"workers": {"demo": pool}, "encoder": {**encoder, **encoders}})
             self.assertEqual(said.count("asks for none"), warned, (pool, encoders))
 
+    def test_blocks_that_are_set_to_null_are_as_good_as_empty(self):
+        # As `--set gateway.resources=null` takes the chart's own away.
+        none = {"resources": None, "podAnnotations": None}
+        ingress = {**INGRESS["expose"]["ingress"], "annotations": None}
+        above = {"coordinator": none, "gateway": none, "workerDefaults": {**none, "device": "cuda"}, "expose": {"ingress": ingress}}
+        self.assertEqual(render.notes("minimal", above).count("asks for none"), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

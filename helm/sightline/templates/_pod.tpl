@@ -143,7 +143,7 @@ terminationGracePeriodSeconds: 2
 
 {{/* Annotations of a pod. Cluster autoscalers keep nodes up for volumes that lie on them: nothing in ours is missed. Takes given and volumes. */}}
 {{- define "sightline.podAnnotations" -}}
-{{- merge (deepCopy .given) (dict "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes" .volumes) | toYaml -}}
+{{- merge (deepCopy (.given | default dict)) (dict "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes" .volumes) | toYaml -}}
 {{- end -}}
 
 {{/* Where a pod runs. Takes root, component, pool and of (the block of values). */}}
@@ -246,7 +246,7 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{/* A warning of pods that compute on devices and ask for none. Takes the block of values. */}}
 {{- define "sightline.deviceless" -}}
 {{- $devices := list -}}
-{{- range $resource, $_ := .resources.limits | default dict -}}
+{{- range $resource, $_ := (.resources | default dict).limits | default dict -}}
 {{- if contains "/" $resource }}{{ $devices = append $devices $resource }}{{ end -}}
 {{- end -}}
 {{- if and (eq .device "cuda") (not $devices) }}
