@@ -67,7 +67,7 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* Ports outside the release that pods may open: those of the list, and those of the addresses that the values show. A JSON array. */}}
+{{/* Ports outside the release that pods may open: those of the list, and those of the addresses that the values show beside `config`. A JSON array. */}}
 {{- define "sightline.egressPorts" -}}
 {{- $ports := list -}}
 {{- range .Values.networkPolicy.egressPorts }}{{ $ports = append $ports (int .) }}{{ end -}}
