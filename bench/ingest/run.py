@@ -244,6 +244,8 @@ def decoding(bench: Bench, name: str, case: Decoded) -> Dict[str, Any]:
         "bytes_per_image": sum(map(len, files)) // len(files),
         **held(costs),
         "worker": costs[len(costs) // 2].report(),
+        "spread": {name: round(max(found) / min(found), 2)
+                   for name, found in (("worker", list(map(processor, costs))), ("pillow", pillow))},
     }
 
 
