@@ -14,6 +14,9 @@ use tch::Device;
 /// Passes that each thread needs to have: with fewer some threads would have none for a good part of the time.
 const PASSES_A_LANE: usize = 4;
 
+/// Tokens in a pass that are worth reading all weights for: about a picture of 14 × 14 patches.
+const TOKENS_A_PASS: usize = 192;
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Has this thread compute with so many of libtorch's.
@@ -92,11 +95,18 @@ impl Lanes {
         Some(lanes)
     }
 
-    /// How many of these items, of which so many may be in one pass, are to go through the network together; none where
-    /// there are too few to be computed side by side.
-    pub(crate) fn together(&self, items: usize, most: usize) -> Option<usize> {
-        let share = items / (PASSES_A_LANE * self.threads.len().max(1));
-        (share > 0).then(|| share.min(most))
+    /// How many of these items of so many tokens, of which at most so many may be in one pass, are to go through the
+    /// network together; none where there are too few to be computed side by side.
+    pub(crate) fn together(&self, items: usize, tokens: usize, most: usize) -> Option<usize> {
+        let threads = self.threads.len().max(1);
+        let share = items / (PASSES_A_LANE * threads);
+        if share == 0 {
+            return None;
+        }
+        // Where items are small, fewer passes that all threads have the same number of.
+        let worth = TOKENS_A_PASS.div_ceil(tokens.max(1));
+        let passes = items.div_ceil(worth).next_multiple_of(threads);
+        Some(share.max(items.div_ceil(passes)).min(most))
     }
 
     /// Computes each of these on one of the threads; gives what they become in their order, or the first error.
@@ -217,10 +227,20 @@ mod tests {
     #[test]
     fn few_items_are_not_computed_side_by_side_and_many_are_shared_out() {
         let lanes = lanes(2).unwrap();
-        assert_eq!(lanes.together(7, 2), None);
-        assert_eq!(lanes.together(8, 2), Some(1));
-        assert_eq!(lanes.together(32, 2), Some(2));
-        assert_eq!(lanes.together(32, 8), Some(4));
+        assert_eq!(lanes.together(7, 196, 2), None);
+        assert_eq!(lanes.together(8, 196, 2), Some(1));
+        assert_eq!(lanes.together(32, 196, 2), Some(2));
+        assert_eq!(lanes.together(32, 196, 8), Some(4));
+    }
+
+    #[test]
+    fn items_of_few_tokens_share_a_pass_and_every_thread_has_as_many_passes() {
+        let lanes = lanes(2).unwrap();
+        assert_eq!(lanes.together(8, 49, 16), Some(4));
+        assert_eq!(lanes.together(10, 49, 16), Some(3));
+        assert_eq!(lanes.together(8, 4, 100), Some(4));
+        assert_eq!(lanes.together(64, 49, 16), Some(8));
+        assert_eq!(lanes.together(64, 49, 6), Some(6));
     }
 
     #[test]

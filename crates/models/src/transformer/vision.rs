@@ -70,7 +70,8 @@ impl VisionModel {
     /// processor computes one pass after the other.
     fn side_by_side(&self, pictures: usize) -> Option<(&Lanes, usize)> {
         let lanes = self.lanes.as_ref()?;
-        let together = lanes.together(pictures, items_of_a_thread(self.tokens()))?;
+        let tokens = self.tokens();
+        let together = lanes.together(pictures, tokens, items_of_a_thread(tokens))?;
         Some((lanes, together))
     }
 }
