@@ -274,7 +274,7 @@ bench-ingest: setup-test ## From S3 to the index: our worker, a Python pipeline,
 	$(SETUP) --room $(ROOM_FOR_TORCH) python-clients python-torch s3
 	cargo build --locked --release --workspace --bin sightline-worker --bin sightline-coordinator --example throughput
 	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-torch/bin/python bench/ingest/run.py \
-		--items $(or $(ITEMS),640) --rounds $(or $(ROUNDS),3)
+		--items $(or $(ITEMS),640) --rounds $(or $(ROUNDS),5)
 
 .PHONY: bench-memory
 bench-memory: setup-test ## The worker's memory with huge and with many pictures (target/bench/memory.json); ITEMS; fetches torch, 5 GB

@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
 """From S3 to the index: our worker, the Python pipeline of `pipeline.py`, and the model alone, by turns.
 
-    deploy/dev/dev.py run rabbitmq milvus s3 -- .local/venv-torch/bin/python bench/ingest/run.py [--items 640] [--rounds 3]
+    deploy/dev/dev.py run rabbitmq milvus s3 -- .local/venv-torch/bin/python bench/ingest/run.py [--items 640] [--rounds 5]
 
 The same pictures (500 x 375 JPEG, made from a seed; as many as fill every variant's batches) on MinIO, the same ViT-B/16
 (random weights, full size), threads and Milvus. Each round: the model alone on ready pictures (`throughput`), our worker,
 Python at both precisions; medians over the rounds. Before them variants of the Python pipeline (`variants.py`) are tried on a
-quarter of the pictures; at each precision the fastest is the one that is compared. Then pictures that cost more to decode,
-with a model that costs nothing, against Pillow alone.
+quarter of the pictures; at each precision the two fastest take part in every round, and the better one is compared. Then
+pictures that cost more to decode, with a model that costs nothing, against Pillow alone.
 
 Writes target/bench/ingest.json: the headline case at the top (`of_limit`: processor seconds an image of the model alone over
 those of supervisor and engine; `limited_by`: the stage that the others waited for; `within_budget`: whether the worker's peak
-stayed below what it had after its start and its limits of bytes), other cases, variants and costs as objects of their own.
+stayed below what it had after its start and its limits of bytes; `times_python_worst_round`: the least of any round), other cases, variants and costs as objects of their own.
 """
 
 import argparse
@@ -118,7 +118,7 @@ class Bench:
         command = [sys.executable, str(PIPELINE), str(inputs.folder_of(MODEL, WORK / "models")), f"{self.bucket}/{prefix}",
                    f"python_{uuid.uuid4().hex[:12]}", "--precision", precision, "--pixels", variant.pixels,
                    "--loaders", str(variant.loaders), "--batch", str(variant.batch), "--threads", str(self.options.threads),
-                   *(["--compile"] if variant.compiled else [])]
+                   "--model", variant.model, "--processes", str(variant.processes)]
         environment = {**os.environ, **ENVIRONMENTS[variant.environment]}
         log = WORK / "logs/python.log"
         with log.open("a") as said:
@@ -129,8 +129,8 @@ class Bench:
         return {"images_per_s": items / answer["seconds"], "processor_s": answer["processor_s"] / items,
                 "peak_rss_mib": answer["peak_rss_mib"]}
 
-    def best(self, precision: str, prefix: str, items: int, report: Dict[str, Any]) -> Variant:
-        """The fastest variant of the Python pipeline."""
+    def best(self, precision: str, prefix: str, items: int, report: Dict[str, Any]) -> List[Variant]:
+        """The fastest variants of the Python pipeline."""
         def tried(variant: Variant) -> Optional[float]:
             name = f"{precision} {variant.name}"
             try:
@@ -157,24 +157,35 @@ def headline(bench: Bench) -> Dict[str, Any]:
     for prefix, count in (("photos", items), ("photos-few", few)):
         bench.put(prefix, files, count)
     tell(f"{items} pictures, {few} to try variants on: multiples of every variant's batch")
-    variants: Dict[str, Any] = {}
-    chosen = {precision: bench.best(precision, "photos-few", few, variants) for precision in ("f32", "bf16")}
+    tried: Dict[str, Any] = {}
+    chosen = {precision: bench.best(precision, "photos-few", few, tried) for precision in ("f32", "bf16")}
     default = "bf16" if native else "f32"
     other = "f32" if native else "bf16"
     rounds: List[Dict[str, Any]] = []
     for number in range(options.rounds):
         turn = {
-            "limit": bench.limit(default), "worker": bench.ours(MODEL, "photos", items),
-            f"python_{default}": bench.python(default, chosen[default], "photos", items),
+            "limit": bench.limit(default), "worker": bench.ours(MODEL, "photos", items), **pythons(bench, default, chosen, items),
             f"limit_{other}": bench.limit(other), f"worker_{other}": bench.ours(MODEL, "photos", items, precision=other),
-            f"python_{other}": bench.python(other, chosen[other], "photos", items),
+            **pythons(bench, other, chosen, items),
         }
         rounds.append(turn)
         tell(f"round {number + 1}: " + ", ".join(f"{name} {rate(found):.2f}/s" for name, found in turn.items()))
+    best = {precision: max(range(len(variants)), key=lambda at, of=precision: statistics.median(
+        rate(turn[f"python_{of} {at}"]) for turn in rounds)) for precision, variants in chosen.items()}
+    for turn in rounds:
+        turn.update({f"python_{precision}": turn[f"python_{precision} {at}"] for precision, at in best.items()})
+    measured = {f"{precision} {variant.name}": round(statistics.median(rate(turn[f"python_{precision} {at}"]) for turn in rounds), 2)
+                for precision, variants in chosen.items() for at, variant in enumerate(variants)}
     report = summary(rounds, native, default, other)
-    report["python"].update(chosen={precision: variant.name for precision, variant in chosen.items()},
-                            variants_images_per_s=variants)
+    report["python"].update(chosen={precision: variants[best[precision]].name for precision, variants in chosen.items()},
+                            measured_images_per_s=measured, variants_images_per_s=tried)
     return report
+
+
+def pythons(bench: Bench, precision: str, chosen: Dict[str, List[Variant]], items: int) -> Dict[str, Any]:
+    """What each of a precision's fastest variants makes of all pictures."""
+    return {f"python_{precision} {at}": bench.python(precision, variant, "photos", items)
+            for at, variant in enumerate(chosen[precision])}
 
 
 def rate(found: Any) -> float:
@@ -196,6 +207,9 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
     def median(of: Any, name: str) -> float:
         return statistics.median(of(turn[name]) for turn in rounds)
 
+    def worst(ours: str, theirs: str) -> float:
+        return round(min(rate(turn[ours]) / rate(turn[theirs]) for turn in rounds), 2)
+
     worker, middle = median(rate, "worker"), rounds[len(rounds) // 2]["worker"]
     python = {kind: median(rate, f"python_{kind}") for kind in ("f32", "bf16")}
     return {
@@ -208,6 +222,7 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
         "of_limit_wall": round(worker / median(rate, "limit"), 3),
         "times_python_default": round(worker / python["f32"], 2),
         "times_python_equal": round(worker / python[default], 2),
+        "times_python_worst_round": {"default": worst("worker", "python_f32"), "equal": worst("worker", f"python_{default}")},
         "peak_rss_mib": round(max(sum(turn["worker"].peak_mib.values()) for turn in rounds), 1),
         **held([turn["worker"] for turn in rounds]),
         "worker": middle.report(),
@@ -234,7 +249,7 @@ def decoding(bench: Bench, name: str, case: Decoded) -> Dict[str, Any]:
     costs, pillow = [], []
     for _ in range(bench.options.rounds):
         costs.append(bench.ours(TINY, name, items, decode=case.decode))
-        pillow.append(inputs.pillow_seconds(files, max(2, items // 4)))
+        pillow.append(inputs.pillow_seconds(files, max(2, items // 4), case.decode == "fast"))
     ours, theirs = statistics.median(map(processor, costs)), statistics.median(pillow)
     tell(f"{name}: {1 / ours:.1f} images a processor second, Pillow {1 / theirs:.1f}")
     return {
@@ -252,7 +267,7 @@ def decoding(bench: Bench, name: str, case: Decoded) -> Dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=640)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=15, help="of the model alone, a round")

@@ -1,7 +1,7 @@
 """Ways to run the Python pipeline, of which the fastest is compared with ours."""
 
 import math
-from typing import Callable, Dict, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 # As the worker's supervisor has it for engines (worker/src/supervisor/process.rs): threads that wait do not spin.
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
@@ -19,24 +19,32 @@ class Variant(NamedTuple):
     pixels: str
     loaders: int
     batch: int
-    compiled: bool = False
+    # "compiled" by torch's inductor, and "frozen": its weights packed for the products while it is compiled.
+    model: str = "eager"
+    # Each with its part of the pictures, of the threads and with so many loaders.
+    processes: int = 1
     environment: str = "plain"
 
     @property
     def name(self) -> str:
-        return (f"{self.pixels} loaders={self.loaders} batch={self.batch}{' compiled' if self.compiled else ''}"
-                f"{'' if self.environment == 'plain' else ' ' + self.environment}")
+        said = [f"{self.pixels} loaders={self.loaders} batch={self.batch}"]
+        said += [self.model] if self.model != "eager" else []
+        said += [f"processes={self.processes}"] if self.processes > 1 else []
+        said += [self.environment] if self.environment != "plain" else []
+        return " ".join(said)
 
 
 # From what is usual to what our own engine does, a few pictures at a time; without a loader pictures are read between batches.
 SIZES = [Variant("pillow", 2, 32), Variant("tensor", 2, 32), Variant("pillow", 2, 8), Variant("pillow", 2, 4),
-         Variant("pillow", 1, 4), Variant("pillow", 0, 4), Variant("pillow", 2, 32, compiled=True)]
-# How many of them are tried in each environment.
+         Variant("pillow", 1, 4), Variant("pillow", 0, 4), Variant("pillow", 2, 32, "compiled"),
+         Variant("tensor", 2, 32, "compiled"), Variant("tensor", 2, 32, "frozen"), Variant("tensor", 1, 16, "frozen"),
+         Variant("tensor", 0, 16, "compiled", processes=2), Variant("tensor", 0, 16, "frozen", processes=2)]
+# How many of them are tried in each environment, and how many of all are measured in every round: the first look is short.
 BEST = 2
 
 
-def search(rate: Callable[[Variant], Optional[float]], sizes: int = len(SIZES)) -> Variant:
-    """The fastest, searched for in two steps: the sizes in the plain environment, then the other environments for the best
+def search(rate: Callable[[Variant], Optional[float]], sizes: int = len(SIZES)) -> List[Variant]:
+    """The fastest ones, searched for in two steps: the sizes in the plain environment, then the other environments for the best
     sizes. `rate` gives images a second, or nothing for a variant that does not run."""
     rates: Dict[Variant, float] = {}
 
@@ -52,11 +60,11 @@ def search(rate: Callable[[Variant], Optional[float]], sizes: int = len(SIZES)) 
     for variant in sorted(rates, key=lambda tried: rates[tried], reverse=True)[:BEST]:
         for environment in list(ENVIRONMENTS)[1:]:
             look(variant._replace(environment=environment))
-    return max(rates, key=lambda tried: rates[tried])
+    return sorted(rates, key=lambda tried: rates[tried], reverse=True)[:BEST]
 
 
 def whole_batches(items: int) -> int:
-    """So many items, rounded down to a multiple of every variant's batch, one at least: a shorter last batch has another
+    """So many items, rounded down to a multiple of every variant's batches, one at least: a shorter last batch has another
     shape, and a compiled model would be compiled again for it in the middle of what is timed."""
-    step = math.lcm(*(variant.batch for variant in SIZES))
+    step = math.lcm(*(variant.batch * variant.processes for variant in SIZES))
     return max(step, items // step * step)
