@@ -1,6 +1,7 @@
 //! The metrics of a process, without globals.
 
 use crate::error::MetricsError;
+use crate::instruments::{Attributes, Instrument};
 use crate::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram, Ratio};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::TypedMetric;
@@ -16,7 +17,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The registry of a process's metrics. Clones share it; it is passed to whoever counts something.
 ///
 /// Names are `sightline_<thing>_<unit>`, with `_total` at the end of a counter; the prefix and `_total` are added
-/// here. Asking twice for one name gives the same metric, so that several services may live in one process.
+/// here. What OpenTelemetry has a name for is counted by that instead: [`RpcServerMetrics`](crate::RpcServerMetrics),
+/// [`DbClientMetrics`](crate::DbClientMetrics), [`MessagingMetrics`](crate::MessagingMetrics). Asking twice for one name
+/// gives the same metric, so that several services may live in one process.
 #[derive(Clone)]
 pub struct Metrics {
     inner: Arc<Mutex<Inner>>,
@@ -26,6 +29,9 @@ struct Inner {
     registry: Registry,
     handles: HashMap<String, Box<dyn Any + Send>>,
 }
+
+/// Before the names of ours.
+const PREFIX: &str = "sightline_";
 
 /// Makes a histogram of fixed buckets for each new set of labels.
 #[derive(Debug, Clone)]
@@ -67,12 +73,13 @@ impl Metrics {
     /// An empty registry that names the service and its version as `sightline_build_info`.
     #[must_use]
     pub fn new(service: &str, version: &str) -> Self {
-        let mut registry = Registry::with_prefix("sightline");
+        let mut registry = Registry::default();
         let labels = vec![
             ("service".to_owned(), service.to_owned()),
             ("version".to_owned(), version.to_owned()),
         ];
-        registry.register("build", "Which service runs, and in which version", Info::new(labels));
+        let help = "Which service runs, and in which version";
+        registry.register(format!("{PREFIX}build"), help, Info::new(labels));
         Self {
             inner: Arc::new(Mutex::new(Inner {
                 registry,
@@ -86,7 +93,7 @@ impl Metrics {
     /// # Errors
     /// Where the name breaks the convention or is taken by another type.
     pub fn counter(&self, name: &str, help: &str) -> Result<Counter, MetricsError> {
-        self.get_or_register(name, help, Counter::default)
+        self.own(name, help, Counter::default)
     }
 
     /// Counters by their labels.
@@ -94,7 +101,7 @@ impl Metrics {
     /// # Errors
     /// Where the name breaks the convention or is taken by another type.
     pub fn counters<L: Labels>(&self, name: &str, help: &str) -> Result<Family<L, Counter>, MetricsError> {
-        self.get_or_register(name, help, Family::default)
+        self.own(name, help, Family::default)
     }
 
     /// A number that rises and falls, `sightline_<name>`.
@@ -102,7 +109,7 @@ impl Metrics {
     /// # Errors
     /// Where the name breaks the convention or is taken by another type.
     pub fn gauge(&self, name: &str, help: &str) -> Result<Gauge, MetricsError> {
-        self.get_or_register(name, help, Gauge::default)
+        self.own(name, help, Gauge::default)
     }
 
     /// Gauges by their labels.
@@ -110,7 +117,7 @@ impl Metrics {
     /// # Errors
     /// Where the name breaks the convention or is taken by another type.
     pub fn gauges<L: Labels>(&self, name: &str, help: &str) -> Result<Family<L, Gauge>, MetricsError> {
-        self.get_or_register(name, help, Family::default)
+        self.own(name, help, Family::default)
     }
 
     /// Shares by their labels, `sightline_<name>`.
@@ -118,7 +125,7 @@ impl Metrics {
     /// # Errors
     /// Where the name breaks the convention or is taken by another type.
     pub fn ratios<L: Labels>(&self, name: &str, help: &str) -> Result<Family<L, Ratio>, MetricsError> {
-        self.get_or_register(name, help, Family::default)
+        self.own(name, help, Family::default)
     }
 
     /// A distribution over the buckets with these upper bounds, `sightline_<name>`. Asked for twice, the first
@@ -132,7 +139,7 @@ impl Metrics {
         help: &str,
         buckets: impl IntoIterator<Item = f64>,
     ) -> Result<Histogram, MetricsError> {
-        self.get_or_register(name, help, || Histogram::new(buckets))
+        self.own(name, help, || Histogram::new(buckets))
     }
 
     /// Distributions by their labels.
@@ -146,8 +153,28 @@ impl Metrics {
         buckets: impl IntoIterator<Item = f64>,
     ) -> Result<HistogramFamily<L>, MetricsError> {
         let buckets = Buckets(buckets.into_iter().collect());
-        self.get_or_register(name, help, || Family::new_with_constructor(buckets))
+        self.own(name, help, || Family::new_with_constructor(buckets))
             .map(HistogramFamily)
+    }
+
+    /// Distributions that OpenTelemetry's conventions name.
+    pub(crate) fn conventional_histograms(
+        &self,
+        instrument: &Instrument,
+    ) -> Result<HistogramFamily<Attributes>, MetricsError> {
+        let buckets = Buckets(instrument.buckets.into());
+        self.get_or_register(&instrument.scraped(), instrument.help, || {
+            Family::new_with_constructor(buckets)
+        })
+        .map(HistogramFamily)
+    }
+
+    /// Counters that OpenTelemetry's conventions name.
+    pub(crate) fn conventional_counters(
+        &self,
+        instrument: &Instrument,
+    ) -> Result<Family<Attributes, Counter>, MetricsError> {
+        self.get_or_register(&instrument.scraped(), instrument.help, Family::default)
     }
 
     /// All metrics as OpenMetrics text.
@@ -159,7 +186,8 @@ impl Metrics {
         text
     }
 
-    fn get_or_register<M>(&self, name: &str, help: &str, make: impl FnOnce() -> M) -> Result<M, MetricsError>
+    /// A metric of ours.
+    fn own<M>(&self, name: &str, help: &str, make: impl FnOnce() -> M) -> Result<M, MetricsError>
     where
         M: prometheus_client::registry::Metric + TypedMetric + Clone,
     {
@@ -170,6 +198,13 @@ impl Metrics {
                 rule: "its help is one line",
             });
         }
+        self.get_or_register(&format!("{PREFIX}{name}"), help, make)
+    }
+
+    fn get_or_register<M>(&self, name: &str, help: &str, make: impl FnOnce() -> M) -> Result<M, MetricsError>
+    where
+        M: prometheus_client::registry::Metric + Clone,
+    {
         let mut inner = self.lock();
         if let Some(known) = inner.handles.get(name) {
             return known
@@ -259,7 +294,7 @@ mod tests {
         metrics.counter("waiting_shards", "").unwrap();
         assert_eq!(
             metrics.gauge("waiting_shards", "").unwrap_err(),
-            MetricsError::Taken("waiting_shards".to_owned())
+            MetricsError::Taken("sightline_waiting_shards".to_owned())
         );
     }
 

@@ -1,9 +1,10 @@
-//! Metrics on their way to an OTLP collector: the same names, labels and numbers as `/metrics` has.
+//! Metrics on their way to an OTLP collector: the numbers that `/metrics` has, by the names of [`crate::otlp_names`].
 
 use crate::error::TelemetryError;
 use crate::export::{OtlpOptions, refused, tls};
 use crate::exposition::{Family, Kind, Sample, parse};
 use crate::metrics::Metrics;
+use crate::otlp_names::{attribute as attribute_name, name_and_unit};
 use crate::telemetry::{Options, ServiceIdentity};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
@@ -145,50 +146,42 @@ fn request(
     }
 }
 
-/// A family as a metric, with its name as it is scraped; none where it has no numbers.
+/// A family as a metric; none where it has no numbers.
 fn metric(family: &Family, times: (u64, u64)) -> Option<Metric> {
     let first = family.samples.first()?;
     let cumulative = i32::from(AggregationTemporality::Cumulative);
-    let (name, data) = match family.kind {
+    let (scraped, data) = match family.kind {
         Kind::Counter => {
             let sum = Sum {
                 data_points: numbers(family, times),
                 aggregation_temporality: cumulative,
                 is_monotonic: true,
             };
-            (first.name.clone(), Data::Sum(sum))
+            (&family.name, Data::Sum(sum))
         }
         Kind::Gauge => {
             let gauge = Gauge {
                 data_points: numbers(family, times),
             };
-            (first.name.clone(), Data::Gauge(gauge))
+            // Of the constants that describe the process this is more than the family's.
+            (&first.name, Data::Gauge(gauge))
         }
         Kind::Histogram => {
             let histogram = Histogram {
                 data_points: distributions(family, times),
                 aggregation_temporality: cumulative,
             };
-            (family.name.clone(), Data::Histogram(histogram))
+            (&family.name, Data::Histogram(histogram))
         }
     };
+    let (name, unit) = name_and_unit(scraped);
     Some(Metric {
-        unit: unit(&family.name).to_owned(),
         name,
+        unit: unit.to_owned(),
         description: family.help.clone(),
         data: Some(data),
         ..Metric::default()
     })
-}
-
-/// The unit in UCUM that a name ends with.
-fn unit(name: &str) -> &'static str {
-    match name.rsplit('_').next() {
-        Some("seconds") => "s",
-        Some("bytes") => "By",
-        Some("ratio") => "1",
-        _ => "",
-    }
 }
 
 fn numbers(family: &Family, (start, now): (u64, u64)) -> Vec<NumberDataPoint> {
@@ -243,7 +236,8 @@ fn whole(count: f64) -> u64 {
 }
 
 fn attributes(labels: &[(String, String)]) -> Vec<KeyValue> {
-    labels.iter().map(|(key, value)| attribute(key, value)).collect()
+    let told = |(label, value): &(String, String)| attribute(attribute_name(label), value);
+    labels.iter().map(told).collect()
 }
 
 fn attribute(key: &str, value: &str) -> KeyValue {

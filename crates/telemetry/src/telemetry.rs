@@ -65,7 +65,7 @@ pub struct Telemetry {
 }
 
 /// Fields of the spans around an event that go to a collector with it; lines have all.
-const SPAN_FIELDS: [&str; 6] = ["run", "shard", "attempt", "redeliveries", "rpc.service", "rpc.method"];
+const SPAN_FIELDS: [&str; 5] = ["run", "shard", "attempt", "redeliveries", "rpc.method"];
 /// Whose events are about the export itself: to export them would make more of them.
 const EXPORTERS: [&str; 6] = ["opentelemetry", "tonic", "h2", "hyper", "tower", "reqwest"];
 
