@@ -52,12 +52,13 @@ class Sources(unittest.TestCase):
 
     def test_alerts_and_dashboards_ask_for_metrics_that_the_services_export(self):
         operating = (render.REPO / "docs/operating.md").read_text()
-        documented = set(re.findall(r"`(sightline_\w+)`", operating))
+        documented = set(re.findall(r"`((?:sightline|rpc|db|messaging)_\w+)`", operating))
         manifests = render.named("all-in")
         texts = [str(render.of_kind(manifests, "PrometheusRule"))]
         texts += [str(item["data"]) for item in render.of_kind(manifests, "ConfigMap")]
-        asked = {name for text in texts for name in re.findall(r"\bsightline_(?:grpc|coordinator|worker|gateway|build)_\w+", text)}
-        self.assertGreater(len(asked), 8)
+        named = r"\b(?:sightline_(?:grpc|coordinator|worker|gateway|build)|rpc_server|db_client|messaging_client|messaging_process)_\w+"
+        asked = {name for text in texts for name in re.findall(named, text)}
+        self.assertGreater(len(asked), 9)
         for name in asked:
             self.assertIn(re.sub(r"_(bucket|count|sum)$", "", name), documented)
 
@@ -118,6 +119,19 @@ class Searches(unittest.TestCase):
 
     def test_calls_that_are_refused_at_once_make_slow_ones_no_rarer(self):
         self.assertTrue(self.slow({"ok": (60, 10), "invalid_argument": (60000, 0.1)}))
+
+
+class Calls(unittest.TestCase):
+    """A minute has 60 calls, which end with one status."""
+
+    def refused(self, status):
+        of = f'{WHERE},job="gateway",rpc_method="sightline.v1.Search/Search",rpc_response_status_code="{status}"'
+        fired = firing("SightlineCallsRefused", {f"rpc_server_call_duration_seconds_count{{{of}}}": "0+60x90"})
+        return [labels["job"] for labels in fired]
+
+    def test_refused_calls_are_told_by_the_service_that_refuses_them(self):
+        self.assertEqual(self.refused("RESOURCE_EXHAUSTED"), ["gateway"])
+        self.assertEqual(self.refused("UNAVAILABLE"), [])
 
 
 class Queues(unittest.TestCase):

@@ -38,8 +38,8 @@ LIMIT_SECONDS = 1800
 # One trace spans request, planning, the shard in the supervisor, the shard in the engine, and the index.
 ONE_TRACE = {"sightline.v1.Coordinator/CreateRun", "plan link", "publish sightline.plan", "shard", "embed shard", "upsert"}
 # Calls, messages and the database are told by OpenTelemetry's names.
-CONVENTIONS = {"rpc.method", "messaging.system", "messaging.destination.name", "messaging.operation.type", "db.system.name",
-               "db.operation.name", "db.collection.name"}
+CONVENTIONS = {"rpc.system.name", "rpc.method", "rpc.response.status_code", "messaging.system", "messaging.destination.name",
+               "messaging.operation.type", "db.system.name", "db.operation.name", "db.collection.name"}
 ENDED = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED"}
 
 

@@ -62,9 +62,9 @@ _ERRORS: List[Panel] = [
      [(f"sum by (reason) (rate(sightline_worker_failures_total{{{_WHERE}}}[$__rate_interval]))", "{{reason}}")]),
     ("Items that failed in the time shown, by reason", "short",
      [(f"sum by (reason) (increase(sightline_worker_failures_total{{{_WHERE}}}[$__range]))", "{{reason}}")]),
-    ("Calls, by service and code, but OK", "ops",
-     [(f'sum by (service, code) (rate(sightline_grpc_calls_total{{{_WHERE},code!="OK"}}[$__rate_interval]))',
-       "{{service}} {{code}}")]),
+    ("Calls, by method and status, but OK", "ops",
+     [(f'sum by (rpc_method, rpc_response_status_code) (rate(rpc_server_call_duration_seconds_count{{{_WHERE},'
+       'rpc_response_status_code!="OK"}[$__rate_interval]))', "{{rpc_method}} {{rpc_response_status_code}}")]),
     ("Searches, by outcome", "ops",
      [(f"sum by (outcome) (rate(sightline_gateway_search_seconds_count{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
     ("Time of searches", "s",

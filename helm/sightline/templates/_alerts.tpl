@@ -38,7 +38,7 @@
     "for" "15m" "severity" "warning"
     "summary" "Runs are not planned: the dataset or the state root cannot be read.")
   (dict "alert" "SightlineCallsRefused"
-    "expr" (printf "sum by (job) (rate(sightline_grpc_calls_total{%s,code=\"RESOURCE_EXHAUSTED\"}[5m])) > 0" $where)
+    "expr" (printf "sum by (job) (rate(rpc_server_call_duration_seconds_count{%s,rpc_response_status_code=\"RESOURCE_EXHAUSTED\"}[5m])) > 0" $where)
     "for" "10m" "severity" "warning"
     "summary" "The {{ $labels.job }} refuses calls because it has too many.")
   (dict "alert" "SightlineVersionsDiffer"

@@ -5,9 +5,8 @@ use super::methods::Methods;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use prometheus_client::encoding::EncodeLabelSet;
-use sightline_telemetry::metric::{Counter, Family, Gauge, LabelText, exponential_buckets};
-use sightline_telemetry::{HistogramFamily, Metrics, MetricsError, TraceparentExt};
+use sightline_telemetry::metric::Gauge;
+use sightline_telemetry::{AnsweredCall, Metrics, MetricsError, RpcServerMetrics, TraceparentExt};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,42 +16,25 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-/// From a millisecond to about half a minute.
-const SECONDS: (f64, f64, u16) = (0.001, 2.0, 16);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    service: LabelText,
-    method: LabelText,
-    code: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct MethodLabels {
-    service: LabelText,
-    method: LabelText,
-}
+/// `rpc.system.name`.
+const SYSTEM: &str = "grpc";
+/// What OpenTelemetry calls a method that nobody knows: a caller must not be able to make new metrics.
+const OTHER: &str = "_OTHER";
 
 /// What is counted of calls.
 #[derive(Debug, Clone)]
 pub(super) struct CallMetrics {
-    calls: Family<CallLabels, Counter>,
-    seconds: HistogramFamily<MethodLabels>,
+    calls: RpcServerMetrics,
     pub(super) in_flight: Gauge,
 }
 
 impl CallMetrics {
     pub(super) fn new(metrics: &Metrics) -> Result<Self, MetricsError> {
-        let (start, factor, count) = SECONDS;
         Ok(Self {
-            calls: metrics.counters("grpc_calls", "Calls that ended, by their gRPC code")?,
-            seconds: metrics.histograms(
-                "grpc_call_seconds",
-                "Time from a call's headers to the end of its answer",
-                exponential_buckets(start, factor, count),
-            )?,
+            calls: RpcServerMetrics::new(metrics)?,
             in_flight: metrics.gauge("grpc_in_flight_calls", "Calls whose answer has not begun")?,
         })
     }
@@ -143,7 +125,6 @@ where
 /// One call, until the end of its answer. Its drop ends and counts it, whatever the way out was.
 struct Call {
     shared: Arc<Shared>,
-    service: String,
     method: String,
     span: Span,
     began: Instant,
@@ -152,24 +133,25 @@ struct Call {
 
 impl Call {
     fn begin(shared: Arc<Shared>, path: &str, headers: &HeaderMap) -> Self {
-        let (service, method) = shared.methods.split(path);
-        let (service, method) = (service.to_owned(), method.to_owned());
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let known = shared.methods.knows(path);
+        let method = if known { path } else { OTHER }.to_owned();
         let span = tracing::info_span!(
             "rpc",
-            otel.name = format!("{service}/{method}"),
+            otel.name = if known { path } else { SYSTEM },
             otel.kind = "server",
-            otel.status_code = tracing::field::Empty,
-            rpc.system = "grpc",
-            rpc.service = service,
+            otel.status_code = Empty,
+            rpc.system.name = SYSTEM,
             rpc.method = method,
-            rpc.grpc.status_code = tracing::field::Empty,
+            rpc.method_original = (!known).then_some(path),
+            rpc.response.status_code = Empty,
+            "error.type" = Empty,
         );
         if let Some(traceparent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
             span.set_parent_from(traceparent);
         }
         Self {
             shared,
-            service,
             method,
             span,
             began: Instant::now(),
@@ -190,9 +172,10 @@ impl Drop for Call {
         let code = self
             .code
             .unwrap_or(if late { Code::DeadlineExceeded } else { Code::Cancelled });
-        self.span.record("rpc.grpc.status_code", code as i32);
+        let status = code_name(code);
+        self.span.record("rpc.response.status_code", status);
         // As the conventions have it: what is the caller's mistake is no error of the server.
-        if matches!(
+        let failed = matches!(
             code,
             Code::Unknown
                 | Code::DeadlineExceeded
@@ -200,28 +183,18 @@ impl Drop for Call {
                 | Code::Internal
                 | Code::Unavailable
                 | Code::DataLoss
-        ) {
+        );
+        if failed {
             self.span.record("otel.status_code", "ERROR");
+            self.span.record("error.type", status);
         }
-        let service = LabelText::from(self.service.as_str());
-        let method = LabelText::from(self.method.as_str());
-        let labels = MethodLabels {
-            service: service.clone(),
-            method: method.clone(),
-        };
-        self.shared
-            .metrics
-            .seconds
-            .observe(&labels, self.began.elapsed().as_secs_f64());
-        self.shared
-            .metrics
-            .calls
-            .get_or_create(&CallLabels {
-                service,
-                method,
-                code: code_name(code),
-            })
-            .inc();
+        self.shared.metrics.calls.answered(&AnsweredCall {
+            system: SYSTEM,
+            method: &self.method,
+            status,
+            failed,
+            took: self.began.elapsed(),
+        });
     }
 }
 
