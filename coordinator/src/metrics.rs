@@ -1,7 +1,8 @@
 //! What a coordinator counts. Progress of runs is not among it: that is derived from objects, by any coordinator.
 
+use sightline_index::CallRecorder;
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family};
-use sightline_telemetry::{Metrics, MetricsError};
+use sightline_telemetry::{DbCall, DbClientMetrics, Metrics, MetricsError};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LinkLabels {
@@ -42,4 +43,21 @@ impl CoordinatorMetrics {
     pub(crate) fn letter(&self, outcome: &'static str) {
         self.letters.get_or_create(&LinkLabels { outcome }).inc();
     }
+}
+
+/// Who counts calls to the index.
+///
+/// # Errors
+/// Where the name of their metric is taken by another type.
+pub(crate) fn index_calls(metrics: &Metrics) -> Result<CallRecorder, MetricsError> {
+    let calls = DbClientMetrics::new(metrics)?;
+    Ok(CallRecorder::new(move |call| {
+        calls.called(&DbCall {
+            system: call.system,
+            operation: call.operation,
+            collection: call.collection.as_str(),
+            error: call.error,
+            took: call.took,
+        });
+    }))
 }

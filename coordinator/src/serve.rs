@@ -2,6 +2,7 @@
 
 use crate::config::CoordinatorConfig;
 use crate::coordinator::{Coordinator, Seams};
+use crate::metrics::index_calls;
 use crate::planner::PlannerOptions;
 use anyhow::Context as _;
 use sightline_core::SystemClock;
@@ -57,13 +58,17 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
         connection_name: "sightline-coordinator".into(),
         ..QueueOptions::default()
     };
+    let index_options = sightline_index::OpenOptions {
+        calls: index_calls(&context.metrics)?,
+        ..sightline_index::OpenOptions::default()
+    };
     let seams = Seams {
         state,
         datasets: Arc::new(Stores::new(OpenOptions { files, s3 })),
         queue: sightline_queue::open(&queue_url, options)?,
         index: config.index.url.as_ref().map(|url| {
             let address = url.expose().to_string();
-            Arc::new(LazyIndex::at(address, sightline_index::OpenOptions::default()))
+            Arc::new(LazyIndex::at(address, index_options))
         }),
         clock: Arc::new(SystemClock),
     };

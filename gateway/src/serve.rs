@@ -2,13 +2,14 @@
 
 use crate::config::GatewayConfig;
 use crate::gateway::{Gateway, Parts};
+use crate::metrics::index_calls;
 use sightline_core::IdError;
 use sightline_encoding::{
     BatchingEncoder, EncodeError, Encoder, EncodingMetrics, ModelOpenError, RemoteConfigError, RemoteEncoder,
     RemoteOptions, RunnerModel,
 };
 use sightline_hub::HubError;
-use sightline_index::{IndexError, VectorIndex};
+use sightline_index::{CallRecorder, IndexError, OpenOptions, VectorIndex};
 use sightline_objects::Stores;
 use sightline_proto::FILE_DESCRIPTOR_SET;
 use sightline_service::Context;
@@ -81,8 +82,9 @@ pub async fn run(config: GatewayConfig, context: Context) -> Result<(), GatewayS
         .as_ref()
         .map(|url| url.expose().to_string())
         .unwrap_or_default();
+    let calls = index_calls(&context.metrics)?;
     let opening = async {
-        let index = open_index(&address, &waiting).await?;
+        let index = open_index(&address, calls, &waiting).await?;
         let encoder = open_encoder(&config, &context).await?;
         Ok::<_, GatewayServeError>((index, encoder))
     };
@@ -122,11 +124,19 @@ pub async fn serve(
     }
 }
 
-/// Opens an index; waits where it is away.
-async fn open_index(address: &str, waiting: &Condition) -> Result<Arc<dyn VectorIndex>, IndexError> {
+/// Opens an index; waits where it is away. `calls` is told of those to its server.
+async fn open_index(
+    address: &str,
+    calls: CallRecorder,
+    waiting: &Condition,
+) -> Result<Arc<dyn VectorIndex>, IndexError> {
+    let options = OpenOptions {
+        calls,
+        ..OpenOptions::default()
+    };
     let mut delay = OPEN_RETRY;
     loop {
-        match sightline_index::open(address, &sightline_index::OpenOptions::default()).await {
+        match sightline_index::open(address, &options).await {
             Ok(index) => return Ok(index),
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, retry_seconds = delay.as_secs_f64(), "waiting for the index");

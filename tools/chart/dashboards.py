@@ -41,6 +41,9 @@ _STAGES: List[Panel] = [
     ("Items in a batch of the model, median and 95 %", "short",
      [(f"histogram_quantile({q}, sum by (le) (rate(sightline_worker_batch_items_bucket{{{_WHERE}}}[$__rate_interval])))",
        legend) for q, legend in ((0.5, "median"), (0.95, "95 %"))]),
+    ("Time of calls to Milvus, 95 %", "s",
+     [(f"histogram_quantile(0.95, sum by (le, db_operation_name) (rate(db_client_operation_duration_seconds_bucket{{{_WHERE}}}"
+       "[$__rate_interval])))", "{{db_operation_name}}")]),
     ("Deaths of engines", "short",
      [(f"sum by (pool) (increase(sightline_worker_engine_restarts_total{{{_WHERE}}}[$__rate_interval]))", "{{pool}}")]),
 ]
@@ -65,6 +68,9 @@ _ERRORS: List[Panel] = [
     ("Calls, by method and status, but OK", "ops",
      [(f'sum by (rpc_method, rpc_response_status_code) (rate(rpc_server_call_duration_seconds_count{{{_WHERE},'
        'rpc_response_status_code!="OK"}[$__rate_interval]))', "{{rpc_method}} {{rpc_response_status_code}}")]),
+    ("Calls to Milvus that failed", "ops",
+     [(f'sum by (db_operation_name, error_type) (rate(db_client_operation_duration_seconds_count{{{_WHERE},error_type!=""}}'
+       "[$__rate_interval]))", "{{db_operation_name}} {{error_type}}")]),
     ("Searches, by outcome", "ops",
      [(f"sum by (outcome) (rate(sightline_gateway_search_seconds_count{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
     ("Time of searches", "s",

@@ -12,6 +12,7 @@ mod devices;
 pub mod embedding;
 mod encoder;
 pub mod engine;
+mod index_calls;
 pub mod ipc;
 pub mod journal;
 mod machine;

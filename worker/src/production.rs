@@ -3,10 +3,12 @@
 use crate::config::{DatasetsConfig, EngineConfig, EngineTelemetry};
 use crate::encoder::FolderModel;
 use crate::engine::{Datasets, EngineParts, OpenParts};
+use crate::index_calls::UntoldCalls;
+use crate::ipc::IndexCallReport;
 use crate::model::NoModel;
 use async_trait::async_trait;
 use sightline_encoding::{BatchingEncoder, Encoder, EncodingMetrics};
-use sightline_index::{IndexError, VectorIndex};
+use sightline_index::{CallRecorder, IndexError, VectorIndex};
 use sightline_objects::{FileAccess, ObjectError, ObjectStore, S3Options, Stores};
 use sightline_telemetry::{LogFormat, Metrics, Options, OtlpOptions, ServiceIdentity, Telemetry};
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ pub fn run_engine() -> ExitCode {
 #[derive(Default)]
 struct Production {
     telemetry: Mutex<Option<Telemetry>>,
+    calls: UntoldCalls,
 }
 
 #[derive(Debug)]
@@ -80,7 +83,8 @@ impl OpenParts for Production {
             Some(_) => Some(FolderModel::load(&config.model).await?),
             None => None,
         };
-        let index = open_index(&config.index).await.map_err(|error| error.to_string())?;
+        let index = open_index(&config.index, self.calls.recorder()).await;
+        let index = index.map_err(|error| error.to_string())?;
         let shared = model.as_ref().map(FolderModel::shared);
         let encoder = config.embedding.as_ref().zip(shared).map(|(socket, shared)| {
             let counted = EncodingMetrics::new(&Metrics::new("sightline-worker-engine", env!("CARGO_PKG_VERSION")));
@@ -99,6 +103,10 @@ impl OpenParts for Production {
         })
     }
 
+    fn index_calls(&self) -> Vec<IndexCallReport> {
+        self.calls.take()
+    }
+
     async fn close(&self) {
         let telemetry = self.telemetry.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(telemetry) = telemetry
@@ -109,14 +117,18 @@ impl OpenParts for Production {
     }
 }
 
-/// Opens the index, however long its server is away.
+/// Opens the index, however long its server is away. `calls` is told of those to the server.
 ///
 /// # Errors
 /// When the address can never work.
-pub(crate) async fn open_index(address: &str) -> Result<Arc<dyn VectorIndex>, IndexError> {
+pub(crate) async fn open_index(address: &str, calls: CallRecorder) -> Result<Arc<dyn VectorIndex>, IndexError> {
+    let options = sightline_index::OpenOptions {
+        calls,
+        ..sightline_index::OpenOptions::default()
+    };
     let mut delay = Duration::from_secs(1);
     loop {
-        match sightline_index::open(address, &sightline_index::OpenOptions::default()).await {
+        match sightline_index::open(address, &options).await {
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, ?delay, "waiting for the index");
                 tokio::time::sleep(delay).await;

@@ -1,6 +1,7 @@
 //! The worker as a service of its own.
 
 use crate::embedding::{SocketConfig, open_proxy};
+use crate::index_calls::counted;
 use crate::production::{object_options, open_index};
 use crate::settings::WorkerConfig;
 use crate::supervisor::{EngineCommand, Seams, Worker};
@@ -11,6 +12,7 @@ use sightline_proto::v1::worker_server::WorkerServer;
 use sightline_queue::QueueOptions;
 use sightline_service::Context;
 use sightline_service::grpc::GrpcServer;
+use sightline_telemetry::DbClientMetrics;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -76,9 +78,10 @@ pub async fn serve(mut config: WorkerConfig, context: Context) -> anyhow::Result
         connection_name: supervisor.worker.clone(),
         ..QueueOptions::default()
     };
+    let calls = counted(DbClientMetrics::new(&context.metrics)?);
     let index = tokio::select! {
         biased;
-        index = open_index(&supervisor.engine.index) => index.context("index.url")?,
+        index = open_index(&supervisor.engine.index, calls) => index.context("index.url")?,
         () = context.shutdown.cancelled() => return Ok(()),
     };
     let seams = Seams {

@@ -43,7 +43,7 @@ pub enum IndexError {
 }
 
 impl IndexError {
-    /// Which error it is, as traces name it.
+    /// Which error it is, as traces and metrics name it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::NoCollection(_) => "no_collection",

@@ -13,11 +13,13 @@ mod error;
 mod lazy;
 pub mod milvus;
 mod open;
+mod recorder;
 pub mod sqlite;
 
 pub use error::IndexError;
 pub use lazy::LazyIndex;
 pub use open::{OpenOptions, open};
+pub use recorder::{CallRecorder, IndexCall};
 
 use async_trait::async_trait;
 use sightline_core::filter::Filter;

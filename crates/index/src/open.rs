@@ -2,18 +2,20 @@
 
 use crate::milvus::{MilvusAddress, MilvusIndex};
 use crate::sqlite::SqliteIndex;
-use crate::{IndexError, VectorIndex};
+use crate::{CallRecorder, IndexError, VectorIndex};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How patient an index's client is.
+/// How patient an index's client is, and whom it tells of its calls.
 #[derive(Debug, Clone)]
 pub struct OpenOptions {
     /// Longest wait for a connection, or for another process that writes the same file.
     pub connect_timeout: Duration,
     /// Longest wait for one answer.
     pub rpc_timeout: Duration,
+    /// Who is told of calls to a server.
+    pub calls: CallRecorder,
 }
 
 impl Default for OpenOptions {
@@ -21,6 +23,7 @@ impl Default for OpenOptions {
         Self {
             connect_timeout: Duration::from_secs(10),
             rpc_timeout: Duration::from_secs(60),
+            calls: CallRecorder::default(),
         }
     }
 }

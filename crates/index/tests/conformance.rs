@@ -11,7 +11,8 @@ mod generated;
 
 use sightline_core::VectorField;
 use sightline_index::conformance::Subject;
-use sightline_index::{FieldSearch, OpenOptions, conformance_suite, open};
+use sightline_index::{CallRecorder, FieldSearch, OpenOptions, Projection, conformance_suite, open};
+use std::sync::{Arc, Mutex};
 
 async fn embedded(fields: &[VectorField]) -> Subject {
     let folder = tempfile::tempdir().unwrap();
@@ -58,7 +59,6 @@ async fn on_milvus_any_filter_means_what_it_means_in_memory() {
 /// What another process than ours writes: the client remembers the times of its writes by the server's name.
 #[tokio::test]
 async fn what_another_process_has_just_written_is_found_by_id_though_no_read_of_ours_waited_for_it() {
-    use sightline_index::Projection;
     use sightline_index::conformance::fixture;
     let ours = milvus_image_only().await;
     let address = std::env::var("SIGHTLINE_TEST_MILVUS_URL").unwrap();
@@ -121,6 +121,36 @@ async fn on_milvus_a_collection_that_another_made_anew_is_searched_as_what_it_is
 #[tokio::test]
 async fn on_milvus_lite_a_collection_that_another_made_anew_is_searched_as_what_it_is() {
     is_searched_as_what_another_made_of_it(milvus_lite_image_only().await, milvus_lite_image_only().await).await;
+}
+
+#[tokio::test]
+async fn each_call_to_milvus_is_told_once_by_its_operation_and_collection() {
+    use sightline_index::conformance::fixture;
+    let ours = milvus_image_only().await;
+    let name = ours.create(4).await.name;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&told);
+    let options = OpenOptions {
+        calls: CallRecorder::new(move |call| {
+            let line = (call.system, call.operation, call.collection.clone(), call.error);
+            record.lock().unwrap().push(line);
+        }),
+        ..OpenOptions::default()
+    };
+    let address = std::env::var("SIGHTLINE_TEST_MILVUS_URL").unwrap();
+    let index = open(&address, &options).await.unwrap();
+    let rows = fixture::rows(3, &ours.fields, 4);
+    let ids = [rows[0].id.clone()];
+    index.upsert(&name, &rows).await.unwrap();
+    index.get(&name, &ids, Projection::Metadata).await.unwrap();
+    index.get_found(&name, &ids, Projection::Metadata).await.unwrap();
+    index.scan(&name, None, None, 1, Projection::Metadata).await.unwrap();
+    index.count(&name, None).await.unwrap();
+    index.delete(&name, &ids).await.unwrap();
+    let operations = ["upsert", "get", "get", "scan", "count", "delete"];
+    let expected = operations.map(|operation| ("milvus", operation, name.clone(), None::<&str>));
+    assert_eq!(*told.lock().unwrap(), expected);
+    ours.drop(&name).await;
 }
 
 async fn sqlite_two_fields() -> Subject {

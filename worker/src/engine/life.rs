@@ -84,8 +84,9 @@ impl Life<'_> {
                 }
                 _ = report.tick() => {
                     let (stages, batches) = pipeline.stages.report();
-                    let load = pipeline.load();
-                    outbox.send(Note::Frame(FromEngine::Stages { stages, batches, load })).await;
+                    let (load, calls) = (pipeline.load(), open.index_calls());
+                    let report = FromEngine::Stages { stages, batches, load, calls };
+                    outbox.send(Note::Frame(report)).await;
                 }
                 frame = inbox.recv() => match frame {
                     Some(ToEngine::Stop) | None => return Ok(Ending::Told),

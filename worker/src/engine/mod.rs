@@ -36,6 +36,7 @@ pub use process::{EXIT_DEVICE, EXIT_REFUSED, run};
 pub use tasks::{TaskOptions, run_on_tasks};
 
 use crate::config::EngineConfig;
+use crate::ipc::IndexCallReport;
 use crate::model::EmbeddingModel;
 use async_trait::async_trait;
 use sightline_encoding::Encoder;
@@ -81,6 +82,12 @@ pub trait OpenParts: Send + Sync {
     /// # Errors
     /// In words: what cannot be opened, and what to do. The worker ends with them.
     async fn open(&self, config: &EngineConfig) -> Result<EngineParts, String>;
+
+    /// Calls to the index since it was last asked for them, for the supervisor to count. Nothing to tell of where the index
+    /// is no server.
+    fn index_calls(&self) -> Vec<IndexCallReport> {
+        Vec::new()
+    }
 
     /// The engine ends in order: a moment for what is still to be said, spans say.
     async fn close(&self) {}

@@ -5,6 +5,6 @@ mod protocol;
 
 pub use frame::{FrameError, MAX_FRAME_BYTES, read_frame, write_frame};
 pub use protocol::{
-    BatchSize, EngineLoad, FromEngine, Imported, ImportedField, Interruption, ItemAt, ItemEnded, Job, PROTOCOL_VERSION,
-    StageReport, ToEngine, WorkId, WorkItem, monotonic_ms,
+    BatchSize, EngineLoad, FromEngine, Imported, ImportedField, IndexCallReport, Interruption, ItemAt, ItemEnded, Job,
+    PROTOCOL_VERSION, StageReport, ToEngine, WorkId, WorkItem, monotonic_ms,
 };

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of the frames.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// A shard in hand, numbered by the supervisor; a number is never used twice.
 pub type WorkId = u64;
@@ -146,6 +146,21 @@ pub struct BatchSize {
     pub batches: u64,
 }
 
+/// A call of the engine to its index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexCallReport {
+    /// The kind of server.
+    pub system: String,
+    /// What was asked for.
+    pub operation: String,
+    /// The collection.
+    pub collection: CollectionName,
+    /// Which error it ended with.
+    pub error: Option<String>,
+    /// Microseconds until it ended.
+    pub took_us: u64,
+}
+
 /// From the supervisor to the engine.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "frame", rename_all = "snake_case")]
@@ -233,6 +248,8 @@ pub enum FromEngine {
         batches: Vec<BatchSize>,
         /// What they share.
         load: EngineLoad,
+        /// Calls to the index that ended since the last report.
+        calls: Vec<IndexCallReport>,
     },
 }
 

@@ -345,8 +345,14 @@ impl Host {
                 self.close(work);
                 Ok(())
             }
-            EngineEvent::Frame(FromEngine::Stages { stages, batches, load }) => {
+            EngineEvent::Frame(FromEngine::Stages {
+                stages,
+                batches,
+                load,
+                calls,
+            }) => {
                 self.status.stages(stages, &batches, load);
+                self.status.index_calls(&calls);
                 Ok(())
             }
         }

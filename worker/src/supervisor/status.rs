@@ -2,14 +2,15 @@
 
 use super::host::LoadedModel;
 use super::load::LoadMeters;
-use crate::ipc::{BatchSize, EngineLoad, StageReport};
+use crate::ipc::{BatchSize, EngineLoad, IndexCallReport, StageReport};
 use crate::journal::JournalStage;
 use sightline_core::{Clock, Outcome, RunId, ShardId, Timestamp};
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram, exponential_buckets};
-use sightline_telemetry::{Metrics, MetricsError};
+use sightline_telemetry::{DbCall, DbClientMetrics, Metrics, MetricsError};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What the worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +72,7 @@ struct Meters {
     shards: Gauge,
     restarts: Counter,
     batches: Histogram,
+    index: DbClientMetrics,
 }
 
 /// The status of a worker.
@@ -115,6 +117,7 @@ impl Status {
                 "Items in a batch of the model",
                 exponential_buckets(1.0, 2.0, 11),
             )?,
+            index: DbClientMetrics::new(metrics)?,
         };
         let snapshot = Snapshot {
             phase: Phase::Starting,
@@ -212,6 +215,19 @@ impl Status {
         }
     }
 
+    /// Counts calls that the engine made.
+    pub(super) fn index_calls(&self, calls: &[IndexCallReport]) {
+        for call in calls {
+            self.meters.index.called(&DbCall {
+                system: &call.system,
+                operation: &call.operation,
+                collection: call.collection.as_str(),
+                error: call.error.as_deref(),
+                took: Duration::from_micros(call.took_us),
+            });
+        }
+    }
+
     /// Takes a shard in hand.
     pub(crate) fn take(self: &Arc<Self>, run: RunId, shard: ShardId, items: u64, done: Arc<AtomicU64>) -> InHand {
         let mut snapshot = self.read();
@@ -261,5 +277,28 @@ impl Drop for InHand {
     fn drop(&mut self) {
         self.status.read().shards.remove(&self.number);
         self.status.meters.shards.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sightline_core::{CollectionName, SystemClock};
+
+    #[test]
+    fn calls_that_the_engine_told_of_are_counted_by_its_worker() {
+        let metrics = Metrics::new("test", "1");
+        let status = Status::new("w".into(), Arc::new(SystemClock), &metrics).unwrap();
+        let call = IndexCallReport {
+            system: "milvus".into(),
+            operation: "upsert".into(),
+            collection: CollectionName::new("stamps").unwrap(),
+            error: None,
+            took_us: 1500,
+        };
+        status.index_calls(&[call.clone(), call]);
+        let of = r#"db_system_name="milvus",db_operation_name="upsert",db_collection_name="stamps""#;
+        let line = format!("db_client_operation_duration_seconds_sum{{{of}}} 0.003\n");
+        assert!(metrics.encode().contains(&line), "{}", metrics.encode());
     }
 }

@@ -22,7 +22,7 @@ mod trace;
 
 pub use address::MilvusAddress;
 
-use crate::{FieldHits, FieldSearch, IndexError, OpenOptions, Projection, VectorIndex, check};
+use crate::{CallRecorder, FieldHits, FieldSearch, IndexError, OpenOptions, Projection, VectorIndex, check};
 use async_trait::async_trait;
 use client::Client;
 use sightline_core::filter::Filter;
@@ -30,12 +30,13 @@ use sightline_core::{CollectionDescription, CollectionName, Row, RowId};
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use trace::traced;
+use trace::{SYSTEM, traced};
 
 /// An index in a Milvus server or cluster.
 #[derive(Debug)]
 pub struct MilvusIndex {
     client: Client,
+    calls: CallRecorder,
     // What was read of collections, so that an upsert does not fetch tens of kilobytes of canaries. Another process may
     // have made a collection anew as something else: see [`MilvusIndex::as_known`].
     known: Mutex<HashMap<CollectionName, Arc<CollectionDescription>>>,
@@ -55,6 +56,7 @@ impl MilvusIndex {
     pub async fn connect(address: &MilvusAddress, options: &OpenOptions) -> Result<Self, IndexError> {
         Ok(Self {
             client: Client::connect(address, options).await?,
+            calls: options.calls.clone(),
             known: Mutex::default(),
             texts: Mutex::default(),
         })
@@ -81,6 +83,19 @@ impl MilvusIndex {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CollectionName, Arc<CollectionDescription>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call that is told of, in a span of its own and to whoever counts calls. `rows`: how many it is about, where that is
+    /// known.
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        collection: &CollectionName,
+        rows: Option<usize>,
+        call: impl Future<Output = Result<T, IndexError>>,
+    ) -> Result<T, IndexError> {
+        let call = traced(operation, collection, rows, call);
+        self.calls.timed(SYSTEM, operation, collection, call).await
     }
 
     /// Takes a collection for what it is said to be now: another process may have made it anew as something else.
@@ -183,7 +198,7 @@ impl VectorIndex for MilvusIndex {
                 let columns = rows::columns(&dimensions, part)
                     .map_err(|message| IndexError::refused("write rows", collection, message))?;
                 let write = self.client.upsert(collection, columns);
-                traced("upsert", collection, Some(part.len()), write).await?;
+                self.call("upsert", collection, Some(part.len()), write).await?;
             }
             Ok(())
         })
@@ -192,7 +207,7 @@ impl VectorIndex for MilvusIndex {
 
     async fn delete(&self, collection: &CollectionName, ids: &[RowId]) -> Result<(), IndexError> {
         let delete = reads::delete(&self.client, collection, ids);
-        let deleted = traced("delete", collection, Some(ids.len()), delete).await;
+        let deleted = self.call("delete", collection, Some(ids.len()), delete).await;
         self.learn(collection, deleted)
     }
 
@@ -204,7 +219,7 @@ impl VectorIndex for MilvusIndex {
     ) -> Result<Vec<Row>, IndexError> {
         self.as_known(collection, |description| async move {
             let get = reads::get(&self.client, &description, ids, projection);
-            traced("get", collection, Some(ids.len()), get).await
+            self.call("get", collection, Some(ids.len()), get).await
         })
         .await
     }
@@ -216,7 +231,8 @@ impl VectorIndex for MilvusIndex {
         projection: Projection,
     ) -> Result<Vec<Row>, IndexError> {
         self.as_known(collection, |description| async move {
-            reads::get_found(&self.client, &description, ids, projection).await
+            let get = reads::get_found(&self.client, &description, ids, projection);
+            self.call("get", collection, Some(ids.len()), get).await
         })
         .await
     }
@@ -232,7 +248,7 @@ impl VectorIndex for MilvusIndex {
         check::scan(collection, limit)?;
         self.as_known(collection, |description| async move {
             let scan = reads::scan(&self.client, &description, filter, after, limit, projection);
-            traced("scan", collection, None, scan).await
+            self.call("scan", collection, None, scan).await
         })
         .await
     }
@@ -240,7 +256,7 @@ impl VectorIndex for MilvusIndex {
     async fn count(&self, collection: &CollectionName, filter: Option<&Filter>) -> Result<u64, IndexError> {
         self.as_known(collection, |description| async move {
             let count = reads::count(&self.client, &description, filter);
-            traced("count", collection, None, count).await
+            self.call("count", collection, None, count).await
         })
         .await
     }
@@ -273,7 +289,7 @@ impl VectorIndex for MilvusIndex {
         self.as_known(collection, |description| async move {
             check::search(collection, &check::dimensions(&description), search)?;
             let hits = reads::search(&self.client, &description, search);
-            traced("search", collection, None, hits).await
+            self.call("search", collection, None, hits).await
         })
         .await
     }

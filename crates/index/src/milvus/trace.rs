@@ -6,6 +6,9 @@ use std::future::Future;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+/// `db.system.name`.
+pub(super) const SYSTEM: &str = "milvus";
+
 /// The call in a span of its own: `search collections/x`, with its system, operation, collection, how many rows it is
 /// about where that is known, and what kind of error it ended with. Outside any span there is no trace to add to.
 pub(super) async fn traced<T>(
@@ -22,7 +25,7 @@ pub(super) async fn traced<T>(
         otel.name = format!("{operation} {collection}"),
         otel.kind = "client",
         otel.status_code = Empty,
-        db.system.name = "milvus",
+        db.system.name = SYSTEM,
         db.operation.name = operation,
         db.collection.name = %collection,
         db.operation.batch.size = rows,
