@@ -1,8 +1,10 @@
 //! What a coordinator counts. Progress of runs is not among it: that is derived from objects, by any coordinator.
 
+use sightline_core::message::queues;
 use sightline_index::CallRecorder;
+use sightline_queue::{Traffic, TrafficRecorder};
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family};
-use sightline_telemetry::{DbCall, DbClientMetrics, Metrics, MetricsError};
+use sightline_telemetry::{DbCall, DbClientMetrics, MessagingMetrics, Metrics, MetricsError, Processing};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LinkLabels {
@@ -15,6 +17,7 @@ pub(crate) struct CoordinatorMetrics {
     runs_created: Counter,
     links: Family<LinkLabels, Counter>,
     letters: Family<LinkLabels, Counter>,
+    messages: MessagingMetrics,
 }
 
 impl CoordinatorMetrics {
@@ -27,6 +30,7 @@ impl CoordinatorMetrics {
                 "coordinator_dead_letters",
                 "Shards looked at in the dead letters, by what became of them",
             )?,
+            messages: MessagingMetrics::new(metrics)?,
         })
     }
 
@@ -39,10 +43,32 @@ impl CoordinatorMetrics {
         self.links.get_or_create(&LinkLabels { outcome }).inc();
     }
 
+    /// Begins the clock of a link that is followed.
+    pub(crate) fn processing(&self, system: &'static str) -> Processing {
+        self.messages.processing(system, queues::PLAN)
+    }
+
     /// One of `settled`, `open`, `stays`.
     pub(crate) fn letter(&self, outcome: &'static str) {
         self.letters.get_or_create(&LinkLabels { outcome }).inc();
     }
+}
+
+/// Who counts messages.
+///
+/// # Errors
+/// Where the name of one of their metrics is taken by another type.
+pub(crate) fn traffic(metrics: &Metrics) -> Result<TrafficRecorder, MetricsError> {
+    let messages = MessagingMetrics::new(metrics)?;
+    Ok(TrafficRecorder::new(move |traffic| match *traffic {
+        Traffic::Published {
+            system,
+            queue,
+            error,
+            took,
+        } => messages.published(system, queue, took, error),
+        Traffic::Delivered { system, queue } => messages.delivered(system, queue),
+    }))
 }
 
 /// Who counts calls to the index.

@@ -1,7 +1,7 @@
 //! Takes planning links from the queue until shutdown.
 
 use crate::metrics::CoordinatorMetrics;
-use crate::planner::{Followed, Planner, describe};
+use crate::planner::{Followed, PlanError, Planner, describe};
 use crate::waiting::Waiting;
 use bytes::Bytes;
 use sightline_core::message::{Envelope, queues};
@@ -113,6 +113,17 @@ fn span(system: &'static str, message: &Message, link: &PlanMessage) -> tracing:
     span
 }
 
+/// What kept a link from being followed, in short.
+fn error_type(error: &PlanError) -> &'static str {
+    if error.is_retryable() {
+        "unavailable"
+    } else if error.dataset_is_unreadable() {
+        "dataset_unreadable"
+    } else {
+        "unusable"
+    }
+}
+
 /// Follows one delivered link and answers it: acked only after what it planned is safe.
 async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
     let PlanLoop {
@@ -138,6 +149,8 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
         }
     };
     let span = span(queue.system(), &message, &link);
+    // Until the link is answered, as the span.
+    let mut processing = metrics.processing(queue.system());
     let followed = {
         use tracing::Instrument as _;
         let following = async {
@@ -149,6 +162,7 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
         };
         following.instrument(span.clone()).await
     };
+    processing.ended(followed.as_ref().err().map(error_type));
     match followed {
         Ok(Followed::Done | Followed::Stopped) => {
             metrics.link("followed");
@@ -210,6 +224,13 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
 mod tests {
     use super::*;
     use sightline_queue::QueueOptions;
+
+    #[test]
+    fn an_error_that_passes_is_told_from_one_that_stays() {
+        let cursor = String::new();
+        assert_eq!(error_type(&PlanError::NoIndex), "unavailable");
+        assert_eq!(error_type(&PlanError::Cursor { cursor }), "unusable");
+    }
 
     #[test]
     fn a_message_waits_no_longer_than_is_said_here() {

@@ -2,7 +2,7 @@
 
 use crate::config::CoordinatorConfig;
 use crate::coordinator::{Coordinator, Seams};
-use crate::metrics::index_calls;
+use crate::metrics::{index_calls, traffic};
 use crate::planner::PlannerOptions;
 use anyhow::Context as _;
 use sightline_core::SystemClock;
@@ -56,6 +56,7 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
         .to_string();
     let options = QueueOptions {
         connection_name: "sightline-coordinator".into(),
+        traffic: traffic(&context.metrics)?,
         ..QueueOptions::default()
     };
     let index_options = sightline_index::OpenOptions {

@@ -59,6 +59,15 @@ _QUEUE: List[Panel] = [
     ("Dead letters", "short",
      [(f'max by (vhost, queue) (rabbitmq_queue_messages{{{_OF_QUEUE}.*[.]dead"}})', "{{vhost}} {{queue}}")]),
     ("Workers", "short", [(f'count by (pool) (up{{job="worker",{_WHERE}}} == 1)', "{{pool}}")]),
+    ("Messages that were published and that came, but broadcasts", "ops",
+     [(f"sum by (messaging_destination_name) (rate(messaging_client_{what}_messages_total{{{_WHERE}}}[$__rate_interval]))",
+       f"{{{{messaging_destination_name}}}} {what}") for what in ("sent", "consumed")]),
+    ("Time until the broker has a message, 95 %", "s",
+     [("histogram_quantile(0.95, sum by (le, messaging_destination_name) "
+       f"(rate(messaging_client_operation_duration_seconds_bucket{{{_WHERE}}}[$__rate_interval])))", "{{messaging_destination_name}}")]),
+    ("Time of a link or a shard, median", "s",
+     [("histogram_quantile(0.5, sum by (le, messaging_destination_name) "
+       f"(rate(messaging_process_duration_seconds_bucket{{{_WHERE}}}[$__rate_interval])))", "{{messaging_destination_name}}")]),
 ]
 _ERRORS: List[Panel] = [
     ("Items that failed, by reason", "ops",
@@ -71,6 +80,9 @@ _ERRORS: List[Panel] = [
     ("Calls to Milvus that failed", "ops",
      [(f'sum by (db_operation_name, error_type) (rate(db_client_operation_duration_seconds_count{{{_WHERE},error_type!=""}}'
        "[$__rate_interval]))", "{{db_operation_name}} {{error_type}}")]),
+    ("Messages that were not published or not worked on", "ops",
+     [(f'sum by (messaging_destination_name, error_type) (rate({metric}_seconds_count{{{_WHERE},error_type!=""}}[$__rate_interval]))',
+       "{{messaging_destination_name}} {{error_type}}") for metric in ("messaging_client_operation_duration", "messaging_process_duration")]),
     ("Searches, by outcome", "ops",
      [(f"sum by (outcome) (rate(sightline_gateway_search_seconds_count{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
     ("Time of searches", "s",

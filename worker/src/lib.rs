@@ -21,6 +21,7 @@ mod production;
 mod serve;
 mod settings;
 pub mod supervisor;
+mod traffic;
 
 pub use production::run_engine;
 pub use serve::{ENGINE_COMMAND, serve};

@@ -5,6 +5,7 @@ use crate::index_calls::counted;
 use crate::production::{object_options, open_index};
 use crate::settings::WorkerConfig;
 use crate::supervisor::{EngineCommand, Seams, Worker};
+use crate::traffic::counted_traffic;
 use anyhow::Context as _;
 use sightline_core::SystemClock;
 use sightline_objects::{FileAccess, OpenOptions, Stores};
@@ -12,7 +13,7 @@ use sightline_proto::v1::worker_server::WorkerServer;
 use sightline_queue::QueueOptions;
 use sightline_service::Context;
 use sightline_service::grpc::GrpcServer;
-use sightline_telemetry::DbClientMetrics;
+use sightline_telemetry::{DbClientMetrics, MessagingMetrics};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -76,6 +77,7 @@ pub async fn serve(mut config: WorkerConfig, context: Context) -> anyhow::Result
         .to_string();
     let queue_options = QueueOptions {
         connection_name: supervisor.worker.clone(),
+        traffic: counted_traffic(MessagingMetrics::new(&context.metrics)?),
         ..QueueOptions::default()
     };
     let calls = counted(DbClientMetrics::new(&context.metrics)?);

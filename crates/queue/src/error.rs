@@ -35,7 +35,7 @@ impl QueueError {
         matches!(self, Self::Unavailable { .. } | Self::SessionLost)
     }
 
-    /// Which error it is, as traces name it.
+    /// Which error it is, as traces and metrics name it.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "unavailable",

@@ -17,6 +17,7 @@ mod names;
 mod open;
 mod options;
 mod rabbitmq;
+mod recorder;
 mod seam;
 
 pub use error::QueueError;
@@ -26,4 +27,5 @@ pub use names::dead_letters;
 pub use open::open;
 pub use options::{QueueOptions, Timeouts};
 pub use rabbitmq::RabbitMq;
+pub use recorder::{Traffic, TrafficRecorder};
 pub use seam::{Consumer, JobQueue, Receipt, Subscription};

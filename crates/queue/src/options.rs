@@ -1,11 +1,11 @@
 //! What can be chosen about a queue.
 
-use crate::QueueError;
+use crate::{QueueError, TrafficRecorder};
 use std::time::Duration;
 
 /// What can be chosen about a queue. Every process that uses a broker has to choose the same delivery limit, delay
 /// steps and `expire_unused`: they are properties of the broker's queues.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct QueueOptions {
     /// Goes before every name, so that several installations (or tests) share a broker. Empty by default.
     pub prefix: String,
@@ -29,6 +29,8 @@ pub struct QueueOptions {
     pub expire_unused: Option<Duration>,
     /// Where the jitter of delays between attempts to connect begins; at random by default.
     pub jitter_seed: u64,
+    /// Who is told of messages.
+    pub traffic: TrafficRecorder,
 }
 
 impl Default for QueueOptions {
@@ -44,6 +46,7 @@ impl Default for QueueOptions {
             ca_certificates: None,
             expire_unused: None,
             jitter_seed: rand::random(),
+            traffic: TrafficRecorder::default(),
         }
     }
 }

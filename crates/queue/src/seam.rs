@@ -6,6 +6,9 @@ use bytes::Bytes;
 use std::fmt::Debug;
 use std::time::Duration;
 
+/// What the queue inside a process is called where others are `rabbitmq`.
+pub(crate) const IN_PROCESS: &str = "in_process";
+
 /// The answer to one delivery. An answer can come late: where the session is gone (the connection was lost, the
 /// consumer was dropped), the broker has requeued the message and the answer is [`QueueError::SessionLost`]. `Ok`
 /// means that the answer was sent; where the session dies at that moment the message may still come again.
@@ -55,9 +58,9 @@ pub trait Subscription: Send + Debug {
 /// - Every call ends within a time limit of its own; [`QueueError::is_retryable`] says whether to call again.
 #[async_trait]
 pub trait JobQueue: Send + Sync + Debug {
-    /// What traces call the broker: OpenTelemetry's `messaging.system`.
+    /// What traces and metrics call the broker: OpenTelemetry's `messaging.system`.
     fn system(&self) -> &'static str {
-        "in_process"
+        IN_PROCESS
     }
 
     /// How often a message is redelivered before it goes to the dead letters.

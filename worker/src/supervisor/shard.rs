@@ -51,6 +51,18 @@ enum Answer {
     Drop,
 }
 
+impl Answer {
+    /// What kept the shard from being worked on; nothing did where another worker is to take it.
+    fn error(&self) -> Option<&'static str> {
+        match self {
+            Self::Ack | Self::Reroute(_) | Self::Back { away: None, .. } => None,
+            Self::Back { away: Some(_), .. } => Some("unavailable"),
+            Self::Reject(_) => Some("unusable"),
+            Self::Drop => Some("lease_lost"),
+        }
+    }
+}
+
 /// Which fields a shard's items fill, and whether they bring the vectors.
 #[derive(Debug, Default)]
 struct Filled {
@@ -100,6 +112,7 @@ impl Shards {
         };
         processed.describe(&span);
         let traceparent = span.traceparent();
+        let mut processing = self.status.processing(self.queue.system(), &queue);
         async {
             let alone = delivery.redeliveries > 1;
             let answer = tokio::select! {
@@ -107,6 +120,7 @@ impl Shards {
                 answer = self.work_in_turn(&message, alone, traceparent) => answer,
                 () = self.hand_back.cancelled() => Answer::Back { delay: Duration::ZERO, away: None },
             };
+            processing.ended(answer.error());
             self.answer(&queue, delivery, message, answer).await;
         }
         .instrument(span)

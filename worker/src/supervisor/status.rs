@@ -6,7 +6,7 @@ use crate::ipc::{BatchSize, EngineLoad, IndexCallReport, StageReport};
 use crate::journal::JournalStage;
 use sightline_core::{Clock, Outcome, RunId, ShardId, Timestamp};
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram, exponential_buckets};
-use sightline_telemetry::{DbCall, DbClientMetrics, Metrics, MetricsError};
+use sightline_telemetry::{DbCall, DbClientMetrics, MessagingMetrics, Metrics, MetricsError, Processing};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,6 +73,7 @@ struct Meters {
     restarts: Counter,
     batches: Histogram,
     index: DbClientMetrics,
+    messages: MessagingMetrics,
 }
 
 /// The status of a worker.
@@ -118,6 +119,7 @@ impl Status {
                 exponential_buckets(1.0, 2.0, 11),
             )?,
             index: DbClientMetrics::new(metrics)?,
+            messages: MessagingMetrics::new(metrics)?,
         };
         let snapshot = Snapshot {
             phase: Phase::Starting,
@@ -213,6 +215,11 @@ impl Status {
                 self.meters.batches.observe(f64::from(batch.items));
             }
         }
+    }
+
+    /// Begins the clock of a message that is worked on.
+    pub(super) fn processing(&self, system: &'static str, queue: &str) -> Processing {
+        self.meters.messages.processing(system, queue)
     }
 
     /// Counts calls that the engine made.

@@ -39,6 +39,7 @@ pub(crate) struct Bench {
 pub(crate) struct Running {
     pub(crate) service: WorkerService,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) metrics: Metrics,
     task: JoinHandle<Result<(), WorkerError>>,
 }
 
@@ -234,10 +235,12 @@ impl Bench {
             index: Arc::clone(&self.index),
             clock: Arc::new(SystemClock),
         };
-        let worker = Worker::new(config, command, seams, &Metrics::new("test", "1")).unwrap();
+        let metrics = Metrics::new("test", "1");
+        let worker = Worker::new(config, command, seams, &metrics).unwrap();
         let shutdown = CancellationToken::new();
         Running {
             service: worker.service(),
+            metrics,
             task: tokio::spawn(worker.run(shutdown.clone())),
             shutdown,
         }

@@ -1,7 +1,8 @@
 //! How items end.
 
-use crate::bench::{Bench, collection, ends, entries};
+use crate::bench::{Bench, collection, ends, entries, model};
 use bytes::Bytes;
+use sightline_core::message::queues;
 use sightline_core::{DicomSpec, FrameChoice, Item, ItemKey, ManifestEntry, Outcome, SkipReason};
 use sightline_objects::ObjectStore;
 use std::collections::HashSet;
@@ -89,6 +90,22 @@ async fn every_item_ends_exactly_once_and_the_bad_ones_leave_the_others_alone() 
         sightline_core::digest::sha256_hex(b"picture 0")
     );
     worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shard_that_was_worked_on_is_counted_as_a_message_of_its_queue() {
+    let mut bench = Bench::new().await;
+    let item = bench.picture("one", "a picture").await;
+    let message = bench.plan("counted", entries(vec![item])).await;
+    let worker = bench.start();
+    bench.work(&message).await;
+    let metrics = worker.metrics.clone();
+    worker.end().await.unwrap();
+    let operation = r#"messaging_system="in_process",messaging_operation_name="process""#;
+    let queue = queues::shards(&model());
+    let of = format!(r#"{operation},messaging_destination_name="{queue}""#);
+    let line = format!("messaging_process_duration_seconds_count{{{of}}} 1\n");
+    assert!(metrics.encode().contains(&line), "{}", metrics.encode());
 }
 
 #[tokio::test]

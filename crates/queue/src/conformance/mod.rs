@@ -2,7 +2,7 @@
 //!
 //! `conformance! { #[tokio::test] open }` stamps one test for each case, named after it. `open` is an
 //! `async fn(&str, QueueOptions) -> Arc<dyn JobQueue>`: it gives a broker in which nothing is declared, with these
-//! options but for the prefix, which it makes unique with the name of the case.
+//! options but for the prefix, which is empty or ends with a dot, and which it makes unique with the name of the case.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +16,7 @@ mod consuming;
 mod delivering;
 mod limits;
 mod support;
+mod telling;
 
 pub use consuming::{
     a_consumer_has_at_most_its_prefetch_unanswered, a_consumer_that_stopped_gets_no_more_and_can_still_answer,
@@ -35,6 +36,7 @@ pub use limits::{
     a_requeued_message_comes_again_and_the_delivery_counts,
 };
 pub use support::options;
+pub use telling::what_is_published_and_what_comes_is_told;
 
 /// Stamps one named test for each case of the suite. See [`crate::conformance`].
 #[macro_export]
@@ -64,6 +66,11 @@ macro_rules! conformance {
             a_message_that_came_too_often_lies_in_the_dead_letters
             a_dead_letter_stays_until_it_is_acked
         );
+        $(#[$attribute])*
+        async fn what_is_published_and_what_comes_is_told() {
+            let case = "what_is_published_and_what_comes_is_told";
+            $crate::conformance::what_is_published_and_what_comes_is_told(|options| $open(case, options)).await;
+        }
     };
     (@cases $attributes:tt $open:path; $($case:ident)*) => {
         $( $crate::conformance!(@case $attributes $open; $case); )*

@@ -2,7 +2,8 @@
 
 use super::Shared;
 use super::state::{Answer, Taken};
-use crate::{Consumer, Delivery, QueueError, Receipt};
+use crate::seam::IN_PROCESS;
+use crate::{Consumer, Delivery, QueueError, Receipt, TrafficRecorder};
 use async_trait::async_trait;
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub(super) struct MemoryConsumer {
     pub(super) session: u64,
     pub(super) prefetch: u16,
     pub(super) changed: Arc<Notify>,
+    pub(super) traffic: TrafficRecorder,
 }
 
 impl fmt::Debug for MemoryConsumer {
@@ -40,6 +42,7 @@ impl Consumer for MemoryConsumer {
                 .take(&self.queue, self.session, self.prefetch, Instant::now());
             match taken {
                 Taken::Entry { tag, entry } => {
+                    self.traffic.delivered(IN_PROCESS, &self.queue);
                     return Ok(Delivery {
                         message: entry.message,
                         redeliveries: entry.redeliveries,

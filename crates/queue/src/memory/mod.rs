@@ -6,6 +6,7 @@ mod state;
 mod topic;
 
 use crate::names::{check_message, check_prefetch, full_name};
+use crate::seam::IN_PROCESS;
 use crate::{Consumer, JobQueue, Message, QueueDepth, QueueError, QueueOptions, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -73,7 +74,8 @@ impl JobQueue for MemoryQueue {
         let queue = self.name(queue, "publish to")?;
         check_message(&queue, &message)?;
         let due = self.options.step(delay).map(|step| Instant::now() + step);
-        self.shared.lock().publish(&queue, message, due)
+        let publish = async { self.shared.lock().publish(&queue, message, due) };
+        self.options.traffic.publishing(IN_PROCESS, &queue, publish).await
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, QueueError> {
@@ -86,6 +88,7 @@ impl JobQueue for MemoryQueue {
             session,
             prefetch,
             changed,
+            traffic: self.options.traffic.clone(),
         }))
     }
 

@@ -3,8 +3,9 @@
 use super::address::Address;
 use super::consume_session::{ConsumeSession, Missing};
 use super::receipt::{SessionHandle, delivery, refuse};
+use super::trace::SYSTEM;
 use crate::backoff::{Backoff, LONGEST};
-use crate::{Consumer, Delivery, QueueError, QueueOptions};
+use crate::{Consumer, Delivery, QueueError, QueueOptions, TrafficRecorder};
 use async_trait::async_trait;
 use futures::StreamExt;
 use std::collections::VecDeque;
@@ -28,6 +29,7 @@ pub(super) struct RabbitConsumer {
     output: mpsc::Receiver<Output>,
     stop: mpsc::Sender<StopRequest>,
     stopped: bool,
+    traffic: TrafficRecorder,
     _end: DropGuard,
 }
 
@@ -43,6 +45,7 @@ impl RabbitConsumer {
     ) -> Self {
         let (sender, output) = mpsc::channel(usize::from(prefetch));
         let (stop, stop_requests) = mpsc::channel(1);
+        let traffic = options.traffic.clone();
         let task = Task {
             backoff: Backoff::new(options.jitter_seed),
             address,
@@ -59,6 +62,7 @@ impl RabbitConsumer {
             output,
             stop,
             stopped: false,
+            traffic,
             _end: end.drop_guard(),
         }
     }
@@ -79,7 +83,10 @@ impl Consumer for RabbitConsumer {
             match self.output.recv().await {
                 // The broker delivers it again: nobody should work on it twice.
                 Some(Ok(item)) if item.session.lost.is_cancelled() => {}
-                Some(Ok(item)) => return Ok(item.delivery),
+                Some(Ok(item)) => {
+                    self.traffic.delivered(SYSTEM, &self.queue);
+                    return Ok(item.delivery);
+                }
                 Some(Err(error)) => return Err(error),
                 None => break,
             }
@@ -104,6 +111,9 @@ impl Consumer for RabbitConsumer {
             }
         }
         all.extend(rest);
+        for _ in &all {
+            self.traffic.delivered(SYSTEM, &self.queue);
+        }
         all
     }
 }

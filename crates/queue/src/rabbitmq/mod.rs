@@ -125,7 +125,8 @@ impl JobQueue for RabbitMq {
         let queue = self.name(queue, "publish to")?;
         check_message(&queue, &message)?;
         let step = self.options.step(delay);
-        traced(&queue, &message, self.publisher.publish(&queue, &message, step)).await
+        let publish = traced(&queue, &message, self.publisher.publish(&queue, &message, step));
+        self.options.traffic.publishing(SYSTEM, &queue, publish).await
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Result<Box<dyn Consumer>, QueueError> {
