@@ -10,8 +10,9 @@ use sightline_state::StateError;
 
 pub(crate) fn state_error(error: StateError) -> ServiceError {
     match error {
-        error if error.is_retryable() => ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER),
+        // Of a newer Sightline, too: a caller who asks again meets this coordinator as it is.
         StateError::Document { .. } => ServiceError::failed_precondition("STATE_UNREADABLE", describe(&error)),
+        error if error.is_retryable() => ServiceError::unavailable("STATE_UNAVAILABLE", describe(&error), RETRY_AFTER),
         StateError::Object(error) => ServiceError::internal(error),
     }
 }
@@ -60,6 +61,9 @@ pub(crate) fn violations(wrong: Violations) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sightline_core::StopDocument;
+    use sightline_core::document::Document;
+    use sightline_datasets::DatasetError;
     use sightline_objects::ObjectError;
     use tonic::{Code, Status};
 
@@ -84,5 +88,26 @@ mod tests {
             message: "HTTP 403".into(),
         });
         assert_eq!(refused.code(), Code::FailedPrecondition);
+    }
+
+    #[test]
+    fn what_a_newer_coordinator_wrote_keeps_links_waiting_and_callers_are_told_of_it() {
+        let source = StopDocument::from_bytes(b"{\"format\":\"sightline.stop\",\"version\":1,\"more\":1}").unwrap_err();
+        let key = String::from("runs/r/stop.json");
+        let error = PlanError::State(StateError::Document { key, source });
+        assert!(error.is_retryable(), "{error}");
+        let told = Status::from(plan_error(error));
+        assert_eq!(told.code(), Code::FailedPrecondition);
+        assert!(
+            told.message().contains("stop.json") && told.message().contains("newer Sightline"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_cursor_of_another_version_keeps_its_link_waiting_and_stops_no_run() {
+        let cursor = String::from("{\"etag\":\"e\",\"at\":0,\"more\":1}");
+        let unknown = PlanError::Dataset(DatasetError::Cursor { cursor });
+        assert!(unknown.is_retryable() && !unknown.dataset_is_unreadable(), "{unknown}");
     }
 }

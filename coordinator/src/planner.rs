@@ -53,7 +53,7 @@ pub enum PlanError {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// A link whose cursor is none.
-    #[error("the cursor {cursor:?} of a link cannot be understood: the link was not written by this version")]
+    #[error("the cursor {cursor:?} of a link cannot be understood: a coordinator of another version must take it")]
     Cursor {
         /// The cursor.
         cursor: String,
@@ -84,9 +84,8 @@ impl PlanError {
             Self::Dataset(error) => error.is_retryable(),
             Self::Root { source, .. } => source.is_retryable(),
             Self::Index(error) => error.is_retryable(),
-            // Another coordinator may have one.
-            Self::NoIndex => true,
-            Self::Cursor { .. } => false,
+            // Another coordinator may have one, or know the cursor.
+            Self::NoIndex | Self::Cursor { .. } => true,
         }
     }
 

@@ -102,7 +102,7 @@ def two_coordinators(trial: Trial) -> None:
 
 
 def other_versions(trial: Trial) -> None:
-    """Messages of a newer version, of an unknown kind, and of the first version with a field fewer."""
+    """Messages of a newer version, of an unknown kind, with a field more, and of the first version with a field fewer."""
     with trial.cluster() as cluster:
         cluster.ready()
         run = trial.start(cluster)
@@ -112,7 +112,8 @@ def other_versions(trial: Trial) -> None:
                       and not name.endswith(".dead") and "any" not in name)
         identity = run.name.partition("/")[2]
         body = {"version": 1, "kind": "embed", "run": identity, "shard": "0" * 64, "attempt": 1}
-        newer = [{**body, "version": 2, "more": {"of": "a newer one"}}, {**body, "kind": "segment"}]
+        more = {**body, "more": {"of": "a newer one"}}
+        newer = [{**more, "version": 2}, {**body, "kind": "segment"}, more]
         done = sorted(trial_results(trial, run))[0]
         older = {**body, "shard": done}
         for queue in (shards, "sightline.plan"):

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A durable document that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DocumentError {
-    /// It is not JSON, or lacks a field, or has one that this version does not define.
+    /// It is not JSON, or lacks a field, or has one with another kind of value.
     #[error("cannot read a {format} document: {message}")]
     Malformed {
         /// The format that was expected.
@@ -32,6 +32,40 @@ pub enum DocumentError {
         /// The newest version that is read here.
         known: u32,
     },
+    /// It has a field, or a word of a fixed list, that is not defined here. Those are only ever added, so that a newer
+    /// Sightline wrote it, whatever its version says.
+    #[error("this {format} document was written by a newer Sightline: {message}: upgrade this one")]
+    NewerContent {
+        /// The format.
+        format: &'static str,
+        /// What is not known and where.
+        message: String,
+    },
+}
+
+impl DocumentError {
+    /// Whether a newer Sightline can use the document: it is to be left for one, and not to be given up.
+    #[must_use]
+    pub fn is_newer(&self) -> bool {
+        matches!(self, Self::NewerVersion { .. } | Self::NewerContent { .. })
+    }
+
+    /// What it means that serde refused a document, or a line of it; `place` says which, before what serde says.
+    pub(crate) fn of_json(format: &'static str, place: &str, error: &serde_json::Error) -> Self {
+        let message = format!("{place}{error}");
+        if is_unknown(error) {
+            Self::NewerContent { format, message }
+        } else {
+            Self::Malformed { format, message }
+        }
+    }
+}
+
+/// Whether serde met a field or a word that is not defined here. Its texts are all that tells so, and
+/// `tests/frozen/newer.rs` sees that they stay as they are, for every field of every format.
+pub(crate) fn is_unknown(error: &serde_json::Error) -> bool {
+    let text = error.to_string();
+    text.starts_with("unknown field `") || text.starts_with("unknown variant `")
 }
 
 /// A type that is stored as one JSON object with `format` and `version` at its head.
@@ -62,19 +96,16 @@ pub trait Document: Serialize + DeserializeOwned {
     /// Reads a document.
     ///
     /// # Errors
-    /// When it is another kind of document, a newer version, or damaged.
+    /// When it is another kind of document, of a newer Sightline, or damaged.
     fn from_bytes(bytes: &[u8]) -> Result<Self, DocumentError> {
         #[derive(Deserialize)]
         struct Head {
             format: String,
             version: u32,
         }
-        let malformed = |error: serde_json::Error| DocumentError::Malformed {
-            format: Self::FORMAT,
-            message: error.to_string(),
-        };
-        let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).map_err(malformed)?;
-        let head = Head::deserialize(serde_json::Value::Object(value.clone())).map_err(malformed)?;
+        let refused = |error: serde_json::Error| DocumentError::of_json(Self::FORMAT, "", &error);
+        let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).map_err(refused)?;
+        let head = Head::deserialize(serde_json::Value::Object(value.clone())).map_err(refused)?;
         if head.format != Self::FORMAT {
             return Err(DocumentError::OtherFormat {
                 expected: Self::FORMAT,
@@ -90,6 +121,6 @@ pub trait Document: Serialize + DeserializeOwned {
         }
         value.remove("format");
         value.remove("version");
-        Self::deserialize(serde_json::Value::Object(value)).map_err(malformed)
+        Self::deserialize(serde_json::Value::Object(value)).map_err(refused)
     }
 }

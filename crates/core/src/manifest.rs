@@ -51,6 +51,23 @@ impl ManifestEntry {
             Self::Ended(_) => 0,
         }
     }
+
+    /// Reads a line. Where it is neither kind of entry, it is asked why it is not the one that it looks like: what is
+    /// unknown of it tells a newer line from a damaged one.
+    fn read(line: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(line).or_else(|neither| {
+            let Ok(entry) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(line) else {
+                return Err(neither);
+            };
+            let ended = entry.contains_key("outcome");
+            let entry = serde_json::Value::Object(entry);
+            if ended {
+                ItemOutcome::deserialize(entry).map(Self::Ended)
+            } else {
+                Item::deserialize(entry).map(Self::Item)
+            }
+        })
+    }
 }
 
 /// A shard's manifest: a head line and a line an entry, JSON, compressed with gzip where it is stored.
@@ -106,12 +123,13 @@ impl Manifest {
     /// Reads a stored manifest and proves that it is the one that `id` names.
     ///
     /// # Errors
-    /// When the bytes are damaged, are not the shard's, or are of a newer version.
+    /// When the bytes are damaged, are not the shard's, or are of a newer Sightline.
     pub fn decode(id: &ShardId, stored: &[u8]) -> Result<Self, DocumentError> {
         let malformed = |message: String| DocumentError::Malformed {
             format: FORMAT,
             message,
         };
+        let refused = |error: serde_json::Error| DocumentError::of_json(FORMAT, "", &error);
         let mut plain = Vec::new();
         GzDecoder::new(stored)
             .take(MAX_BYTES)
@@ -129,7 +147,7 @@ impl Manifest {
             format: String,
             version: u32,
         }
-        let version: Version = serde_json::from_slice(first).map_err(|error| malformed(error.to_string()))?;
+        let version: Version = serde_json::from_slice(first).map_err(refused)?;
         if version.format != FORMAT {
             return Err(DocumentError::OtherFormat {
                 expected: FORMAT,
@@ -143,11 +161,11 @@ impl Manifest {
                 known: VERSION,
             });
         }
-        let head: Head = serde_json::from_slice(first).map_err(|error| malformed(error.to_string()))?;
-        let entries = lines
-            .enumerate()
-            .map(|(at, line)| serde_json::from_slice(line).map_err(|error| malformed(format!("entry {at}: {error}"))))
-            .collect::<Result<Vec<ManifestEntry>, _>>()?;
+        let head: Head = serde_json::from_slice(first).map_err(refused)?;
+        let entry = |(at, line): (usize, &[u8])| {
+            ManifestEntry::read(line).map_err(|error| DocumentError::of_json(FORMAT, &format!("entry {at}: "), &error))
+        };
+        let entries = lines.enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
         if entries.len() != head.entries {
             return Err(malformed(format!(
                 "it should have {} entries and has {}",

@@ -1,6 +1,7 @@
 //! Messages in the queue: an envelope that every version of a worker can read far enough to hand it back.
 
 use crate::clock::Timestamp;
+use crate::document::is_unknown;
 use crate::ids::{ModelName, RunId, ShardId};
 use crate::plan::Link;
 use crate::run::JobKind;
@@ -18,6 +19,9 @@ pub enum MessageError {
     /// A kind of job that this version does not know: hand it back.
     #[error("job kind {0:?} is not known here: a newer worker must take it")]
     UnknownKind(String),
+    /// A field that this version does not define: hand it back.
+    #[error("{0}: a newer worker must take it")]
+    UnknownField(String),
     /// No message of ours: dead-letter it.
     #[error("not a message of Sightline: {0}")]
     Malformed(String),
@@ -121,7 +125,7 @@ pub trait Envelope: Serialize + serde::de::DeserializeOwned {
     /// Reads a message.
     ///
     /// # Errors
-    /// When it is newer, of an unknown kind, or no message of ours; see [`MessageError::hand_back`].
+    /// When it is of a newer Sightline, or no message of ours; see [`MessageError::hand_back`].
     fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
         let malformed = |error: serde_json::Error| MessageError::Malformed(error.to_string());
         let mut value: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(bytes).map_err(malformed)?;
@@ -138,7 +142,13 @@ pub trait Envelope: Serialize + serde::de::DeserializeOwned {
                 _ => MessageError::Malformed("it has no kind".into()),
             });
         }
-        Self::deserialize(serde_json::Value::Object(value)).map_err(malformed)
+        Self::deserialize(serde_json::Value::Object(value)).map_err(|error| {
+            if is_unknown(&error) {
+                MessageError::UnknownField(error.to_string())
+            } else {
+                malformed(error)
+            }
+        })
     }
 }
 
@@ -201,13 +211,18 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_a_newer_version_or_an_unknown_kind_is_handed_back_and_a_broken_one_is_not() {
+    fn a_message_of_a_newer_worker_is_handed_back_and_a_broken_one_is_not() {
         let text = String::from_utf8(message().to_bytes()).unwrap();
         let newer = ShardMessage::from_bytes(text.replace("\"version\":1", "\"version\":2").as_bytes()).unwrap_err();
         assert_eq!(newer, MessageError::UnknownVersion(2));
         let kind = ShardMessage::from_bytes(text.replace("embed", "transmogrify").as_bytes()).unwrap_err();
         assert_eq!(kind, MessageError::UnknownKind("transmogrify".into()));
-        assert!(newer.hand_back() && kind.hand_back());
+        let field = ShardMessage::from_bytes(text.replace('{', "{\"more\":{\"of\":1},").as_bytes()).unwrap_err();
+        assert!(
+            matches!(&field, MessageError::UnknownField(why) if why.contains("more")),
+            "{field}"
+        );
+        assert!(newer.hand_back() && kind.hand_back() && field.hand_back());
         for broken in [
             "",
             "[]",

@@ -37,8 +37,8 @@ pub enum DatasetError {
         /// The columns that are there.
         found: Vec<String>,
     },
-    /// The cursor is not one of this source.
-    #[error("cursor {cursor:?} is not one that reading this dataset gives; start from the beginning")]
+    /// The cursor is not one of this source: a Sightline of another version wrote it.
+    #[error("cursor {cursor:?} is not one that reading this dataset gives: a Sightline of another version must go on")]
     Cursor {
         /// The cursor.
         cursor: String,
@@ -46,10 +46,14 @@ pub enum DatasetError {
 }
 
 impl DatasetError {
-    /// Whether reading again later can succeed without anyone changing anything.
+    /// Whether reading again later, by this process or by another, can succeed without anyone changing the dataset.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Store { source, .. } if source.is_retryable())
+        match self {
+            Self::Store { source, .. } => source.is_retryable(),
+            Self::Cursor { .. } => true,
+            Self::Changed { .. } | Self::Unreadable { .. } | Self::Columns { .. } => false,
+        }
     }
 
     /// An error of the store while it read a manifest.

@@ -19,12 +19,13 @@ pub enum StateError {
 
 impl StateError {
     /// Whether the same call can succeed later. One that was not allowed can: who may read and write here is the
-    /// store's affair, and is corrected there.
+    /// store's affair, and is corrected there. So can one that met what a newer Sightline wrote: another process knows
+    /// it, and so will this one once it is replaced.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Object(error) => error.is_retryable() || matches!(error, ObjectError::AccessDenied { .. }),
-            Self::Document { .. } => false,
+            Self::Document { source, .. } => source.is_newer(),
         }
     }
 }

@@ -127,11 +127,22 @@ fn what_the_store_does_not_allow_today_it_may_allow_tomorrow() {
 }
 
 #[tokio::test]
-async fn a_damaged_document_is_an_error_that_names_it_and_no_missing_one() {
+async fn a_damaged_document_is_an_error_that_names_it_and_one_of_a_newer_sightline_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("runs/{}", run()));
     std::fs::create_dir_all(&path).unwrap();
-    std::fs::write(path.join("run.json"), b"{\"format\":\"sightline.run\",\"version\":9}").unwrap();
-    let error = state(&folder).await.run(&run()).await.unwrap_err();
-    assert!(error.to_string().contains("run.json") && !error.is_retryable());
+    let state = state(&folder).await;
+    let refused = async |text: &str| {
+        std::fs::write(path.join("run.json"), text).unwrap();
+        state.run(&run()).await.unwrap_err()
+    };
+    let damaged = refused("{\"format\":\"sightline.run\",\"version\":1}").await;
+    assert!(damaged.to_string().contains("run.json") && !damaged.is_retryable());
+    for newer in ["\"version\":9", "\"version\":1,\"more\":{}"] {
+        let newer = refused(&format!("{{\"format\":\"sightline.run\",{newer}}}")).await;
+        assert!(
+            newer.to_string().contains("run.json") && newer.is_retryable(),
+            "{newer}"
+        );
+    }
 }

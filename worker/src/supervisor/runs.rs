@@ -32,17 +32,15 @@ pub(crate) enum Obstacle {
 
 impl From<StateError> for Obstacle {
     fn from(error: StateError) -> Self {
-        use sightline_core::DocumentError;
         match &error {
             StateError::Object(ObjectError::NotFound { .. } | ObjectError::Invalid { .. }) => {
                 Self::Unusable(error.to_string())
             }
             // Credentials are refreshed, rights are corrected: it is the store's state, not the shard's.
             StateError::Object(_) => Self::Away(error.to_string()),
-            StateError::Document {
-                source: DocumentError::NewerVersion { .. },
-                key,
-            } => Self::Newer(format!("{key} was written by a newer Sightline")),
+            StateError::Document { source, key } if source.is_newer() => {
+                Self::Newer(format!("cannot use {key}: {source}"))
+            }
             StateError::Document { source, key } => Self::Unusable(format!("cannot use {key}: {source}")),
         }
     }

@@ -1,6 +1,7 @@
 //! Messages: taken, handed back, refused.
 
 use crate::bench::{Bench, collection, entries, eventually, model};
+use sightline_core::layout::run_document;
 use sightline_core::message::{Envelope, queues};
 use sightline_core::{
     CollectionDescription, FieldDescription, IndexKind, ModelName, ShardMessage, StopReason, VectorField, VectorSpace,
@@ -165,18 +166,50 @@ async fn what_a_newer_worker_wrote_is_kept_for_it_and_what_is_no_message_goes_to
     bench
         .publish_bytes(br#"{"version":1,"kind":"teleport"}"#.to_vec())
         .await;
+    let more = br#"{"version":1,"kind":"embed","more":{"of":1}}"#.to_vec();
+    bench.publish_bytes(more.clone()).await;
     bench.publish_bytes(b"no message".to_vec()).await;
-    eventually("the third is dead", async || {
+    eventually("the last is dead", async || {
         (bench.dead_letters().await == 1).then_some(())
     })
     .await;
     worker.end().await.unwrap();
-    let mut consumer = bench.queue.consume(&queues::shards(&model()), 2).await.unwrap();
-    let first = consumer.next().await.unwrap();
-    let second = consumer.next().await.unwrap();
-    let bodies = [first.message.body.clone(), second.message.body.clone()];
-    assert!(bodies.contains(&newer.into()), "{bodies:?}");
-    assert_eq!((first.redeliveries, second.redeliveries), (0, 0));
+    let mut consumer = bench.queue.consume(&queues::shards(&model()), 3).await.unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        kept.push(consumer.next().await.unwrap());
+    }
+    assert!(kept.iter().all(|kept| kept.redeliveries == 0), "{kept:?}");
+    let bodies: Vec<_> = kept.iter().map(|kept| kept.message.body.clone()).collect();
+    assert!(
+        bodies.contains(&newer.into()) && bodies.contains(&more.into()),
+        "{bodies:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_shard_of_a_run_with_a_field_of_a_newer_coordinator_is_kept_for_a_worker_that_knows_it() {
+    let mut bench = Bench::new().await;
+    let picture = bench.picture("p", "picture").await;
+    let message = bench.plan("newer", entries(vec![picture])).await;
+    let document = bench.folder.path().join("state").join(run_document(&message.run));
+    let known = std::fs::read_to_string(&document).unwrap();
+    std::fs::write(&document, known.replacen('{', "{\"more\":1,", 1)).unwrap();
+    bench.publish(&message).await;
+    bench.publish_bytes(b"no message".to_vec()).await;
+    let worker = bench.start();
+    eventually("what came behind it is dead", async || {
+        (bench.dead_letters().await > 0).then_some(())
+    })
+    .await;
+    worker.end().await.unwrap();
+    assert_eq!(bench.dead_letters().await, 1, "the shard is not");
+
+    std::fs::write(&document, known).unwrap();
+    let worker = bench.start();
+    assert_eq!(bench.done().await, message.shard);
+    assert_eq!(bench.result(&message).await.counts.indexed, 1);
+    worker.end().await.unwrap();
 }
 
 #[tokio::test]
