@@ -6,8 +6,8 @@ use crate::{apply, collections, import, ingest, items, runs, search, top, worker
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
-const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or a run that failed or was cancelled; 2 wrong usage; \
-                          3 a run that ended with some items failed.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, as of a server that is away; 2 wrong usage; 3 a run that \
+                          ended with some items failed; 4 a run that failed or was cancelled.";
 
 /// Turns image datasets into a searchable vector index, and searches it.
 #[derive(Debug, Parser)]
@@ -111,10 +111,8 @@ mod tests {
         for help in [Cli::command().render_long_help(), Cli::command().render_help()] {
             // The help is broken into lines by the terminal's width.
             let words: Vec<String> = help.to_string().split_whitespace().map(str::to_owned).collect();
-            assert!(
-                words.join(" ").contains("3 a run that ended with some items failed"),
-                "{help}"
-            );
+            let told = "3 a run that ended with some items failed; 4 a run that failed or was cancelled";
+            assert!(words.join(" ").contains(told), "{help}");
         }
     }
 }

@@ -20,7 +20,8 @@ const SURPLUS_STAYS: &str = "the rows that belong to no item stay: a repair dele
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 the run is verified, or its repair succeeded; 3 something is wrong, was never \
-                  listed, or is beyond a repair; 2 wrong usage."
+                  listed, or is beyond a repair; 4 its repair failed or was cancelled; 2 wrong usage; 1 any other \
+                  failure."
 )]
 pub(crate) struct VerifyArgs {
     /// Its id, or runs/ID.

@@ -13,10 +13,13 @@ const INTERRUPTED: u8 = 130;
 pub(crate) enum Exit {
     /// All of it worked.
     Success,
-    /// The run ended without what was asked: failed, or cancelled.
+    /// None of it did.
     Failure,
     /// The run ended; some items failed.
     Partial,
+    /// The run ended without what was asked: it failed, or was cancelled. Not [`Exit::Failure`], after which the same command
+    /// may be tried again: it would find the run as it ended.
+    Stopped,
     /// A person stopped watching.
     Interrupted,
 }
@@ -27,6 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Success => 0,
             Exit::Failure => 1,
             Exit::Partial => 3,
+            Exit::Stopped => 4,
             Exit::Interrupted => INTERRUPTED,
         })
     }

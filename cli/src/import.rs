@@ -19,8 +19,8 @@ use std::collections::HashMap;
 /// loaded again.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 all items are loaded; 3 the run ended and some items failed; 1 it failed or was \
-                        cancelled; 2 wrong usage. Ctrl-C ends the watching, not the run."
+    after_help = "Exit codes: 0 all items are loaded; 3 the run ended and some items failed; 4 it failed or was \
+                        cancelled; 2 wrong usage; 1 any other failure. Ctrl-C ends the watching, not the run."
 )]
 pub(crate) struct ImportArgs {
     /// Where the objects lie: s3://bucket/prefix, or a folder where the server allows it.

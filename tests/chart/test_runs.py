@@ -62,6 +62,16 @@ class Runs(unittest.TestCase):
         cron = render.of_kind(manifests, "CronJob")[0]["spec"]["jobTemplate"]["spec"]
         self.assertEqual(cron["ttlSecondsAfterFinished"], 3600)
 
+    def test_a_job_tries_again_what_was_away_and_nothing_that_another_pod_would_end_with_too(self):
+        manifests = render.named("all-in")
+        cron = render.of_kind(manifests, "CronJob")[0]["spec"]["jobTemplate"]
+        for job in (render.of_kind(manifests, "Job")[0], cron):
+            spec = job["spec"]
+            fails = [rule["onExitCodes"] for rule in spec["podFailurePolicy"]["rules"] if rule["action"] == "FailJob"]
+            self.assertEqual(fails, [{"containerName": "run", "operator": "In", "values": [2, 3, 4]}])
+            # A pod that starts its container again is never looked at by the policy.
+            self.assertEqual((spec["template"]["spec"]["restartPolicy"], spec["backoffLimit"]), ("Never", 6))
+
     def test_each_job_of_a_schedule_is_a_request_of_its_own(self):
         pod = render.of_kind(render.named("all-in"), "CronJob")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         self.assertEqual(pod["containers"][0]["args"][-2:], ["--request-id", "$(JOB_NAME)"])

@@ -23,7 +23,7 @@ SHARD_ITEMS = 4
 WAIT_SECONDS = 120
 COMMAND_SECONDS = 300
 # Exit codes of the program.
-SUCCESS, FAILURE, PARTIAL = 0, 1, 3
+SUCCESS, FAILURE, PARTIAL, STOPPED = 0, 1, 3, 4
 
 
 class Ran(NamedTuple):

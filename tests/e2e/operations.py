@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, FrozenSet, List
 
-from console import FAILURE, PARTIAL, SHARD_ITEMS, Site
+from console import FAILURE, PARTIAL, SHARD_ITEMS, STOPPED, Site
 from processes import REPOSITORY, Processes
 
 STAMPS = REPOSITORY / ".local/pictures/stamps"
@@ -127,7 +127,7 @@ def refused_mirror(site: Site) -> None:
     """Where most is gone nothing is deleted, unless that is what was meant."""
     kept = sorted(key for key in site.objects("pictures") if key.endswith(".png"))
     site.delete("pictures", kept[5:])
-    refused = site.ingest("pictures", "--mirror", expect=FAILURE).last
+    refused = site.ingest("pictures", "--mirror", expect=STOPPED).last
     site.check("more than 50% of them" in refused["state_message"], "the refusal says", refused)
     site.check(set(site.rows("pictures")) == set(kept), "rows went though that was refused")
     meant = site.ingest("pictures", "--mirror", "--mirror-limit", "100%").last
@@ -139,7 +139,7 @@ def limited(site: Site) -> None:
     """A run with too many failures ends itself."""
     for number in range(3 * SHARD_ITEMS):
         site.put("damaged", f"{number:03}.png", picture(number)[:200])
-    ended = site.ingest("damaged", "--max-failures", "2", expect=FAILURE).last
+    ended = site.ingest("damaged", "--max-failures", "2", expect=STOPPED).last
     site.check("more than the 2 that the run allows" in ended["state_message"], "the limit says", ended)
 
 
@@ -154,7 +154,7 @@ def cancelled_and_resumed(site: Site) -> None:
     site.check(run in refused, "a second run over the same dataset is refused by the first one's name", refused)
     cancelled = site.run("runs", "cancel", run, "--json").last
     site.check(cancelled["state"] == "CANCELLED" and int(cancelled["unprocessed_items"]) == PICTURES, "cancelled", cancelled)
-    site.run("runs", "watch", run, expect=FAILURE)
+    site.run("runs", "watch", run, expect=STOPPED)
     run = site.ingest("later", "--no-wait", "--max-failures", "50%").last["name"]
     site.until(run, lambda run: run["plan_complete"])
     for queue, messages in site.servers.queues(site.name).items():

@@ -154,7 +154,7 @@ impl Demo<'_> {
         let request_id = pictures::request_id(&servers, &spec).await?;
         let created = ingest::create(&servers, spec, request_id).await?;
         let run = watch::follow(&servers, &created.name, console, |_| Ok(())).await?;
-        if watch::exit_of(&run) == Exit::Failure {
+        if watch::exit_of(&run) == Exit::Stopped {
             return Err(CliError::Failed(format!(
                 "the run did not end as it should:\n{}",
                 summary::facts(&run)

@@ -29,8 +29,8 @@ use sightline_proto::v1;
 /// What is indexed already and has not changed is not read again: repeat the command whenever the dataset grew.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 all items are indexed; 3 the run ended and some items failed; 1 it failed or \
-                        was cancelled; 2 wrong usage. Ctrl-C ends the watching, not the run."
+    after_help = "Exit codes: 0 all items are indexed; 3 the run ended and some items failed; 4 it failed or \
+                        was cancelled; 2 wrong usage; 1 any other failure. Ctrl-C ends the watching, not the run."
 )]
 pub(crate) struct IngestArgs {
     #[command(flatten)]

@@ -119,7 +119,7 @@ pub(crate) fn exit_of(run: &v1::Run) -> Exit {
     match run.state() {
         State::Succeeded => Exit::Success,
         State::PartiallySucceeded => Exit::Partial,
-        _ => Exit::Failure,
+        _ => Exit::Stopped,
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
         };
         assert_eq!(ended(State::Succeeded), Exit::Success);
         assert_eq!(ended(State::PartiallySucceeded), Exit::Partial);
-        assert_eq!(ended(State::Failed), Exit::Failure);
-        assert_eq!(ended(State::Cancelled), Exit::Failure);
+        assert_eq!(ended(State::Failed), Exit::Stopped);
+        assert_eq!(ended(State::Cancelled), Exit::Stopped);
     }
 }

@@ -189,7 +189,7 @@ fn an_import_whose_array_has_other_rows_than_its_table_writes_nothing_and_says_s
     let server = Server::start(data.path(), Some(&model()));
     let root = folder.path().display();
     let import = format!("import --root {root} --table merged_df.csv --image-array i.npy --collection m");
-    let said = refused(&server, 1, &import);
+    let said = refused(&server, 4, &import);
     assert!(said.contains("600 rows") && said.contains("601"), "{said}");
     refused(&server, 1, "collections get m");
     assert_eq!(server.end(), 0);
@@ -270,7 +270,7 @@ fn of_a_collection_of_several_datasets_each_is_exported_and_imported_by_itself_i
     );
     assert_eq!(exported.json()[0]["dataset"], "two");
     let import = format!("import --root {arrays} --clip-retrieval . --collection m2 --dataset two");
-    let said = refused(&server, 1, &import);
+    let said = refused(&server, 4, &import);
     assert!(said.contains("--fields image"), "{said}");
     succeed(
         &server,

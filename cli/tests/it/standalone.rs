@@ -146,7 +146,7 @@ fn a_run_that_had_not_ended_goes_on_after_a_restart_and_a_cancelled_one_does_not
         .json()
         .remove(0);
     assert_eq!(cancelled["state"], "CANCELLED");
-    assert_eq!(server.run(&["runs", "watch", second.trim()]).code, 1);
+    assert_eq!(server.run(&["runs", "watch", second.trim()]).code, 4);
 
     // The run is planned and waits for a worker: what is in the queue is lost with the process.
     let mut watching = server

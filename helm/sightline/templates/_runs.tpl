@@ -39,12 +39,12 @@ podFailurePolicy: {{- include "sightline.runFailurePolicy" .root | nindent 2 }}
 template: {{- toYaml .pod | nindent 2 }}
 {{- end -}}
 
-{{/* Exit codes of the client: 2 is a wrong specification, and 3 a run that ended with some items failed: neither gets better
-by trying again. */}}
+{{/* Exit codes of the client: 2 is a wrong specification, 3 a run that ended with some items failed, and 4 one that failed or was
+cancelled: none gets better by trying again, which would find the run as it ended. */}}
 {{- define "sightline.runFailurePolicy" -}}
 rules:
   - action: FailJob
-    onExitCodes: {containerName: run, operator: In, values: [2, 3]}
+    onExitCodes: {containerName: run, operator: In, values: [2, 3, 4]}
   - action: Ignore
     onPodConditions: [{type: DisruptionTarget, status: "True"}]
 {{- end -}}
