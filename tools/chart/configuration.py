@@ -1,4 +1,4 @@
-"""Makes docs/configuration.md from what the services' own binaries list.
+"""Makes docs/configuration.md from what the programs themselves list.
 
     tools/chart/configuration.py           writes it
     tools/chart/configuration.py --check   fails where the file is another
@@ -15,7 +15,8 @@ _HEAD = """# Configuration
 Every key of every service, as its binary lists it (`--list-keys`); `make chart-docs` makes this page.
 [operating.md](operating.md#configuration) says where keys are given and which place wins. A key's variable is its name in upper
 case after `SIGHTLINE_`, with `__` for each dot: `queue.url` is `SIGHTLINE_QUEUE__URL`. `sightline-worker encoder` takes the keys of
-every service but those of `s3` and `index`. A standalone's keys are not on this page: `sightline standalone --list-keys` prints them.
+every service but those of `s3` and `index`. `sightline standalone` takes them but for `index.url`, since its index is a file below `data`;
+with `model.threads` 0 its models have half of the cores each, and `model.max_pixels` counts for queries, too.
 """
 _TABLE = "| key | kind | default | meaning |\n|---|---|---|---|\n"
 # Keys that every service has in the same form.
@@ -27,8 +28,8 @@ def sections() -> Dict[str, List[keys.Key]]:
     listed = {service: keys.of(service) for service in keys.SERVICES}
     shared = [key for key in listed[keys.SERVICES[0]] if all(key in others for others in listed.values())]
     titles = {service: f"sightline-{service}" for service in keys.SERVICES}
-    for subcommand, words in keys.SUBCOMMANDS.items():
-        # It reads neither object store nor index: of the shared keys it has most, and the page says so.
+    for subcommand, words in {**keys.SUBCOMMANDS, **keys.STANDALONE}.items():
+        # These lack some of the shared keys, and the page says which.
         listed[subcommand], titles[subcommand] = keys.of(subcommand), " ".join(words)
     return {_COMMON: shared, **{titles[service]: [key for key in found if key not in shared]
                                 for service, found in listed.items()}}

@@ -13,6 +13,8 @@ BINARIES: Path = REPO / os.environ.get("SIGHTLINE_BINARIES", "target/debug")
 SERVICES: List[str] = ["coordinator", "worker", "gateway"]
 # What runs as another program's subcommand.
 SUBCOMMANDS: Dict[str, List[str]] = {"encoder": ["sightline-worker", "encoder"]}
+# What no chart starts: all services in one process.
+STANDALONE: Dict[str, List[str]] = {"standalone": ["sightline", "standalone"]}
 
 _FACTS = re.compile(r"    (?P<kind>.+); default (?P<default>.+); (?P<variable>SIGHTLINE_[A-Z0-9_]+)")
 
@@ -36,7 +38,7 @@ def of(service: str) -> List[Key]:
 
 def program(service: str) -> List[str]:
     """The command that is a service."""
-    name, *arguments = SUBCOMMANDS.get(service, [f"sightline-{service}"])
+    name, *arguments = {**SUBCOMMANDS, **STANDALONE}.get(service, [f"sightline-{service}"])
     if not (BINARIES / name).exists():
         raise SystemExit(f"{BINARIES / name} is not there: run `make build` first")
     return [str(BINARIES / name), *arguments]
