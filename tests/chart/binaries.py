@@ -1,8 +1,9 @@
 """The services' own binaries: what they take of what the chart gives to their containers."""
 
+import math
 import subprocess
 import sys
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from render import REPO, Manifest
 
@@ -18,8 +19,21 @@ _ADDRESSES = {
 
 def environment(container: Manifest) -> Dict[str, str]:
     """The container's variables, with something in place of what secrets and the cluster would say."""
-    return {entry["name"]: entry.get("value", _ADDRESSES.get(entry["name"], "from-the-cluster"))
-            for entry in container.get("env", [])}
+    return {entry["name"]: _value(entry, container) for entry in container.get("env", [])}
+
+
+def _value(entry: Manifest, container: Manifest) -> str:
+    reference = entry.get("valueFrom", {}).get("resourceFieldRef")
+    if reference is None:
+        return entry.get("value", _ADDRESSES.get(entry["name"], "from-the-cluster"))
+    side, _, resource = reference["resource"].partition(".")
+    return str(cores(container["resources"][side][resource]))
+
+
+def cores(quantity: Any) -> int:
+    """Cores as the kubelet tells them to a container: whole ones, rounded up."""
+    text = str(quantity)
+    return math.ceil(int(text[:-1]) / 1000 if text.endswith("m") else float(text))
 
 
 def unknown_variables(service: str, container: Manifest) -> List[str]:

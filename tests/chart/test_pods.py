@@ -70,6 +70,28 @@ class Pods(unittest.TestCase):
         self.assertEqual(binaries.unknown_variables("worker", wrong), ["SIGHTLINE_QUEUE__UR"])
         self.assertIn("SIGHTLINE_QUEUE__UR", binaries.complaint("worker", wrong))
 
+    def threads(self, above, component="worker", name="minimal"):
+        """What the chart says of threads to the containers of a component, with these values."""
+        found = [container for pod in render.pods(render.named(name, above=above)) for container in render.containers(pod)
+                 if container["name"] == component]
+        return [{variable.removeprefix("SIGHTLINE_"): value for variable, value in binaries.environment(container).items()
+                 if variable.endswith("THREADS")} for container in found]
+
+    def test_what_computes_on_processors_has_as_many_threads_as_its_pod_is_promised_cores_or_may_have(self):
+        def pool(**said):
+            return self.threads({"workers": {"demo": said}})[0]
+        self.assertEqual(pool(), {"MODEL__THREADS": "2", "PIPELINE__DECODE_THREADS": "2"})
+        for cpu, cores in (("2500m", "3"), ("100m", "1"), (8, "8")):
+            both = {"MODEL__THREADS": cores, "PIPELINE__DECODE_THREADS": cores}
+            self.assertEqual(pool(resources={"requests": {"cpu": cpu}}), both)
+            self.assertEqual(pool(resources={"limits": {"cpu": cpu}}), both)
+        said = {"name": "SIGHTLINE_MODEL__THREADS", "value": "6"}
+        for given in ({"config": {"model": {"threads": 6}}}, {"extraEnv": [said]}):
+            self.assertEqual(pool(**given), {"MODEL__THREADS": "6", "PIPELINE__DECODE_THREADS": "2"})
+        self.assertEqual(pool(config={"model": {"threads": 0}})["MODEL__THREADS"], "0")
+        self.assertEqual(pool(device="cuda"), {})
+        self.assertIn({"MODEL__THREADS": "1"}, self.threads({"encoder": {"device": "cpu"}}, "encoder", "all-in"))
+
     def test_what_is_under_way_has_less_time_than_the_grace_period(self):
         for _, pod, container in self.services():
             drain = int(binaries.environment(container)["SIGHTLINE_SHUTDOWN__DRAIN_SECONDS"])

@@ -1,6 +1,7 @@
 """A pod whose containers are processes on this machine: environment, probes, hooks and signals as its specification says."""
 
 import base64
+import math
 import os
 import re
 import signal
@@ -152,6 +153,8 @@ class Pod:
             return self._placed(entry.get("value", ""), spec)
         if "fieldRef" in source:
             return self._field(source["fieldRef"]["fieldPath"])
+        if "resourceFieldRef" in source:
+            return self._cores(source["resourceFieldRef"]["resource"], spec)
         reference = source["secretKeyRef"]
         secret = self._api.get(f"/api/v1/namespaces/{self.namespace}/secrets/{reference['name']}")
         encoded = secret["data"].get(reference["key"])
@@ -163,6 +166,13 @@ class Pod:
         metadata = self.manifest["metadata"]
         label = re.fullmatch(r"metadata\.labels\['(.+)'\]", path)
         return metadata["labels"][label[1]] if label else metadata[path.removeprefix("metadata.")]
+
+    @staticmethod
+    def _cores(resource: str, spec: Object) -> str:
+        """As the kubelet tells them: whole ones, rounded up."""
+        side, _, name = resource.partition(".")
+        text = str(spec["resources"][side][name])
+        return str(math.ceil(int(text[:-1]) / 1000 if text.endswith("m") else float(text)))
 
     def _placed(self, value: str, spec: Object) -> str:
         """A container's own network, volumes and names of services, as they are without containers."""

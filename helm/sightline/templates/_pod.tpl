@@ -26,6 +26,32 @@
   value: {{ $text | quote }}
 {{- end -}}
 
+{{/* Threads of what computes on processors: as many as the pod may have cores, or is promised, which is rounded up. libtorch would take one for
+each core of the node, and they would wait for each other. Takes of (the block of values) and keys (numbers of threads). */}}
+{{- define "sightline.threads" -}}
+{{- $resources := .of.resources | default dict -}}
+{{- $from := "" -}}
+{{- if hasKey ($resources.limits | default dict) "cpu" -}}
+{{- $from = "limits.cpu" -}}
+{{- else if hasKey ($resources.requests | default dict) "cpu" -}}
+{{- $from = "requests.cpu" -}}
+{{- end -}}
+{{- $given := list -}}
+{{- range .of.extraEnv -}}
+{{- $given = append $given .name -}}
+{{- end -}}
+{{- if and $from (ne .of.device "cuda") -}}
+{{- range $key := .keys -}}
+{{- $path := splitList "." $key -}}
+{{- $variable := printf "SIGHTLINE_%s" ($key | replace "." "__" | upper) -}}
+{{- if not (or (hasKey (get $.of.config (first $path) | default dict) (last $path)) (has $variable $given)) }}
+- name: {{ $variable }}
+  valueFrom: {resourceFieldRef: {resource: {{ $from }}, divisor: "1"}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What every service is told. Takes root, port and drain (seconds); storeless where it reads no object store. */}}
 {{- define "sightline.ownConfig" -}}
 listen:
