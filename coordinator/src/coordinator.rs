@@ -7,6 +7,7 @@ use crate::metrics::CoordinatorMetrics;
 use crate::plan_loop::{self, PlanLoop};
 use crate::planner::{PlanError, Planner, PlannerOptions};
 use crate::resume::resume_unfinished;
+use crate::run_meters::RunMeters;
 use crate::service::CoordinatorService;
 use crate::split::Splitter;
 use crate::tracker::Tracker;
@@ -57,11 +58,13 @@ impl Coordinator {
     /// # Errors
     /// Where the names of its metrics are taken by other types.
     pub fn new(seams: Seams, options: PlannerOptions, metrics: &Metrics) -> Result<Self, MetricsError> {
+        let meters = RunMeters::new(metrics)?;
         let metrics = CoordinatorMetrics::new(metrics)?;
         let tracker = Arc::new(Tracker::new(
             seams.state.clone(),
             Arc::clone(&seams.queue),
             Arc::clone(&seams.clock),
+            meters,
         ));
         let waiting = Arc::<Waiting>::default();
         let planner = Arc::new(Planner::new(

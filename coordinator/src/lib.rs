@@ -33,6 +33,7 @@ mod refresh;
 mod request;
 mod resume;
 mod retry;
+mod run_meters;
 mod selection;
 mod serve;
 mod service;

@@ -54,6 +54,8 @@ impl LostLinks {
     /// # Errors
     /// When state or queue failed: the last one.
     pub(crate) async fn pass(&self, now: Instant) -> Result<(), PlanError> {
+        // Of runs that nobody reads any more.
+        self.tracker.meters.forget(now);
         let mut seen = self.seen.lock().await;
         let (mut after, mut looked) = (None, Ok(()));
         loop {

@@ -1,4 +1,4 @@
-//! What a coordinator counts. Progress of runs is not among it: that is derived from objects, by any coordinator.
+//! What a coordinator counts of its own doing. How runs stand is derived from objects: see `run_meters`.
 
 use sightline_core::message::queues;
 use sightline_index::CallRecorder;

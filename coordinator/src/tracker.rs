@@ -2,6 +2,7 @@
 
 use crate::planner::describe;
 use crate::progress::{RunProgress, RunSnapshot};
+use crate::run_meters::RunMeters;
 use crate::told::Told;
 use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::{Clock, DoneReport, Link, LinkId, PlanNode, RunDocument, RunId, ShardId};
@@ -29,6 +30,7 @@ pub(crate) struct Tracker {
     pub(crate) state: State,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) meters: RunMeters,
     runs: Mutex<HashMap<RunId, Arc<KeptRun>>>,
     /// The shards of the run that they were asked of last.
     listed: Mutex<Option<ListedShards>>,
@@ -65,11 +67,12 @@ pub(crate) struct Tracked {
 impl Tracker {
     /// A tracker that knows nothing yet.
     #[must_use]
-    pub(crate) fn new(state: State, queue: Arc<dyn JobQueue>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(state: State, queue: Arc<dyn JobQueue>, clock: Arc<dyn Clock>, meters: RunMeters) -> Self {
         Self {
             state,
             queue,
             clock,
+            meters,
             runs: Mutex::new(HashMap::new()),
             listed: Mutex::new(None),
         }
@@ -188,6 +191,7 @@ impl Tracker {
             self.refresh(&mut tracked).await?;
             tracked.reading_took = started.elapsed();
             tracked.read_at = Some(Instant::now());
+            self.meters.note(&tracked.progress, Instant::now());
         }
         Ok(Some(reader(&tracked.progress)))
     }

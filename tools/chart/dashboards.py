@@ -16,7 +16,15 @@ _WHERE = 'release=~"$release"'
 # Title, unit, and queries, each with its legend.
 Panel = Tuple[str, str, List[Tuple[str, str]]]
 
+# Each coordinator tells of the runs that it reads, a moment apart: none of them is to be added to another.
+_RUN = f'{_WHERE},run=~"$run"'
+_RUN_ITEMS = f"max by (release, run, dataset, outcome) (sightline_coordinator_run_items{{{_RUN}}})"
+_RUN_PLANNED = f"max by (release, run, dataset) (sightline_coordinator_run_planned_items{{{_RUN}}})"
 _PROGRESS: List[Panel] = [
+    ("Runs under way: items that ended, of those planned so far", "percentunit",
+     [(f"sum by (release, run, dataset) ({_RUN_ITEMS}) / {_RUN_PLANNED}", "{{dataset}} {{run}}")]),
+    ("Runs under way: items planned so far, and ended, by outcome", "short",
+     [(_RUN_PLANNED, "{{dataset}} {{run}} planned"), (_RUN_ITEMS, "{{dataset}} {{run}} {{outcome}}")]),
     ("Items that ended, by outcome", "ops",
      [(f"sum by (outcome) (rate(sightline_worker_items_total{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
     ("Items that ended in the time shown", "short",
@@ -108,13 +116,14 @@ def variable(name: str, metric: str, source: Dict[str, str]) -> Dict[str, Any]:
 def dashboard(name: str) -> Dict[str, Any]:
     title, panels = DASHBOARDS[name]
     source = {"type": "prometheus", "uid": "${datasource}"}
-    queues = [variable("vhost", "rabbitmq_queue_messages", source)] if name == "queue" else []
+    more = {"queue": [variable("vhost", "rabbitmq_queue_messages", source)],
+            "progress": [variable("run", f"sightline_coordinator_run_planned_items{{{_WHERE}}}", source)]}
     return {
         "uid": f"sightline-{name}", "title": title, "tags": ["sightline"], "schemaVersion": 39, "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": [
             {"name": "datasource", "type": "datasource", "query": "prometheus"},
-            variable("release", "sightline_build_info", source), *queues,
+            variable("release", "sightline_build_info", source), *more.get(name, []),
         ]},
         "panels": [{
             "id": index + 1, "type": "timeseries", "title": panel, "datasource": source,

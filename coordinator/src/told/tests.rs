@@ -1,6 +1,7 @@
 use super::*;
 use crate::hints;
 use crate::progress::RunState;
+use crate::run_meters::RunMeters;
 use crate::tracker::Tracker;
 use bytes::Bytes;
 use sightline_core::document::Document;
@@ -11,6 +12,7 @@ use sightline_core::{
 use sightline_objects::LocalStore;
 use sightline_queue::QueueOptions;
 use sightline_state::State;
+use sightline_telemetry::Metrics;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +43,9 @@ impl Run {
             next: None,
         };
         state.put_plan_node(&root).await.unwrap();
+        let meters = RunMeters::new(&Metrics::new("test", "1")).unwrap();
         Self {
-            tracker: Tracker::new(state.clone(), queue, Arc::new(SystemClock)),
+            tracker: Tracker::new(state.clone(), queue, Arc::new(SystemClock), meters),
             state,
             id: document.run,
             shards,

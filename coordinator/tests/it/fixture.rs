@@ -28,6 +28,7 @@ pub(crate) struct Fixture {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) index: Arc<dyn VectorIndex>,
     pub(crate) coordinator: Arc<Coordinator>,
+    pub(crate) metrics: Metrics,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -103,13 +104,15 @@ impl Fixture {
             index: Some(Arc::new(LazyIndex::of(Arc::clone(&index)))),
             clock: Arc::new(SystemClock),
         };
-        let coordinator = Arc::new(Coordinator::new(seams, options, &Metrics::new("test", "0")).unwrap());
+        let metrics = Metrics::new("test", "0");
+        let coordinator = Arc::new(Coordinator::new(seams, options, &metrics).unwrap());
         Self {
             folder,
             state,
             queue,
             index,
             coordinator,
+            metrics,
             shutdown: CancellationToken::new(),
         }
     }

@@ -20,6 +20,7 @@ mod preview;
 mod reading;
 mod retry;
 mod rollups;
+mod run_meters;
 mod silent_broker;
 mod state_root;
 mod tars;
