@@ -195,25 +195,36 @@ impl Passage<'_> {
     }
 
     async fn fetch(&mut self, item: &Item, image: &ObjectRef, waiting: Waiting) -> Result<Bytes, Stopped> {
-        let pipeline = self.pipeline;
         let store = self.open_store().await?;
+        let etag = Some(image.etag.as_str()).filter(|etag| !etag.is_empty());
+        let read = async || whole(image, store.get(&image.key, etag).await?);
+        self.read_in_turn(item, 1, waiting, read).await?.map_err(unread)
+    }
+
+    /// Reads in the fetch stage, when its turn has come. So many items are served by it, this one among them, and what it took
+    /// all of them counts as this one's.
+    pub(super) async fn read_in_turn<F>(
+        &mut self,
+        item: &Item,
+        items: usize,
+        waiting: Waiting,
+        read: impl FnMut() -> F,
+    ) -> Result<Result<Bytes, ObjectError>, Stopped>
+    where
+        F: Future<Output = Result<Bytes, ObjectError>>,
+    {
+        let pipeline: &Pipeline = self.pipeline;
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
         self.slot.enter(JournalStage::Fetch);
         fail::point(&item.key, JournalStage::Fetch, &self.slot);
         drop(waiting);
-        let stage = pipeline.stages.enter(JournalStage::Fetch, 1);
-        let etag = Some(image.etag.as_str()).filter(|etag| !etag.is_empty());
-        let result = pipeline
-            .retry
-            .run(ObjectError::is_retryable, async || {
-                whole(image, store.get(&image.key, etag).await?)
-            })
-            .await;
-        let took_us = stage.share_us();
+        let stage = pipeline.stages.enter(JournalStage::Fetch, items);
+        let result = pipeline.retry.run(ObjectError::is_retryable, read).await;
+        let took_us = stage.share_us() * items as u64;
         drop(stage);
         self.took(JournalStage::Fetch, took_us);
         self.slot.enter(JournalStage::Queued);
-        result.map_err(unread)
+        Ok(result)
     }
 
     /// The store that the dataset's objects lie in.

@@ -6,7 +6,7 @@
 
 use super::item::{Passage, Stopped, ending, failed, unread};
 use super::lookup::LookedUp;
-use super::{fail, pipeline::Pipeline, room::Fetched};
+use super::{pipeline::Pipeline, room::Fetched};
 use crate::journal::JournalStage;
 use bytes::Bytes;
 use sightline_core::{FailureReason, Item, ObjectRef, TarMember};
@@ -150,25 +150,18 @@ impl Passage<'_> {
     /// Reads a span for all items in it. What can succeed later is an error, and nobody's answer.
     async fn read_span(&mut self, item: &Item, span: &Span) -> Result<Result<Held, ObjectError>, Stopped> {
         let pipeline: &Pipeline = self.pipeline;
+        let waiting = pipeline.stages.wait(JournalStage::Fetch);
         let previews = self.work.preview_bytes().saturating_mul(span.items as u64);
         let bytes = span.bytes.end - span.bytes.start + previews;
         let room = pipeline.room_for(bytes).await.ok_or_else(ending)?;
         let store = self.open_store().await?;
-        let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
-        self.slot.enter(JournalStage::Fetch);
-        fail::point(&item.key, JournalStage::Fetch, &self.slot);
-        let stage = pipeline.stages.enter(JournalStage::Fetch, span.items);
         let read = async || {
             let bytes = store
                 .get_range(&span.tar.key, span.bytes.clone(), Some(&span.tar.etag))
                 .await?;
             whole(span, bytes)
         };
-        let result = pipeline.retry.run(ObjectError::is_retryable, read).await;
-        let took_us = stage.share_us() * span.items as u64;
-        drop(stage);
-        self.took(JournalStage::Fetch, took_us);
-        self.slot.enter(JournalStage::Queued);
+        let result = self.read_in_turn(item, span.items, waiting, read).await?;
         match result {
             Ok(bytes) => Ok(Ok(Held { bytes, _room: room })),
             Err(error) if error.is_retryable() => Err(unread(error)),

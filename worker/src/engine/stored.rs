@@ -1,7 +1,6 @@
 //! Vectors that were made elsewhere: read, checked, and brought to length 1.
 
 use super::blocks::{numbers, part, place};
-use super::fail;
 use super::item::{Passage, Stopped, ending, failed, unread};
 use super::pipeline::Pipeline;
 use crate::ipc::Imported;
@@ -10,7 +9,6 @@ use bytes::Bytes;
 use half::f16;
 use sightline_core::vector::{VectorError, dot, narrow, normalize};
 use sightline_core::{FailureReason, Item, NumberType, ObjectRef, Row, StoredVector, VectorField};
-use sightline_objects::ObjectError;
 use std::ops::Range;
 
 /// How far from 1 the length of a vector may be that is said to have it: f16 rounds to about 0.001.
@@ -85,19 +83,9 @@ impl Passage<'_> {
         let bytes = place.end.saturating_sub(place.start);
         let _room = pipeline.room_for(bytes).await.ok_or_else(ending)?;
         let store = self.open_store().await?;
-        let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
-        self.slot.enter(JournalStage::Fetch);
-        fail::point(&item.key, JournalStage::Fetch, &self.slot);
-        drop(waiting);
-        let stage = pipeline.stages.enter(JournalStage::Fetch, 1);
         let etag = Some(array.etag.as_str());
         let read = || store.get_range(&array.key, place.clone(), etag);
-        let result = pipeline.retry.run(ObjectError::is_retryable, read).await;
-        let took_us = stage.share_us();
-        drop(stage);
-        self.took(JournalStage::Fetch, took_us);
-        self.slot.enter(JournalStage::Queued);
-        result.map_err(unread)
+        self.read_in_turn(item, 1, waiting, read).await?.map_err(unread)
     }
 }
 
