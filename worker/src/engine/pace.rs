@@ -1,4 +1,4 @@
-//! How many writes go to the index at once: fewer after each that it could not take, one more after many that it took.
+//! How many writes go to the index at once: fewer after it could not take them, one more after many that it took.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -11,9 +11,13 @@ struct State {
     allowed: usize,
     under_way: usize,
     succeeded: usize,
+    /// How often fewer were allowed.
+    halved: u64,
 }
 
-/// The number of writes at once: halved by pushback, raised by one again and again, as TCP does (RFC 5681).
+/// The number of writes at once: halved by pushback, raised by one again and again, as TCP does (RFC 5681). As there, what was
+/// under way when it was halved says nothing of the new number, and halves it no further: a burst that an index could not
+/// take would else end at one write, whatever it can take.
 #[derive(Debug)]
 pub(crate) struct Pace {
     most: usize,
@@ -23,7 +27,11 @@ pub(crate) struct Pace {
 
 /// A write that is under way until this is dropped.
 #[derive(Debug)]
-pub(crate) struct UnderWay<'a>(&'a Pace);
+pub(crate) struct UnderWay<'a> {
+    pace: &'a Pace,
+    /// How often fewer had been allowed when it began.
+    halved: u64,
+}
 
 impl Pace {
     /// Begins with the most.
@@ -35,6 +43,7 @@ impl Pace {
                 allowed: most,
                 under_way: 0,
                 succeeded: 0,
+                halved: 0,
             }),
             changed: Notify::new(),
         }
@@ -53,17 +62,22 @@ impl Pace {
                 let mut state = self.state();
                 if state.under_way < state.allowed {
                     state.under_way += 1;
-                    return UnderWay(self);
+                    return UnderWay {
+                        pace: self,
+                        halved: state.halved,
+                    };
                 }
             }
             changed.await;
         }
     }
+}
 
-    /// The index took a write.
+impl UnderWay<'_> {
+    /// The index took the write.
     pub(crate) fn took(&self) {
-        let mut state = self.state();
-        if state.allowed == self.most {
+        let mut state = self.pace.state();
+        if state.allowed == self.pace.most {
             return;
         }
         state.succeeded += 1;
@@ -71,24 +85,27 @@ impl Pace {
             state.succeeded = 0;
             state.allowed += 1;
             drop(state);
-            self.changed.notify_waiters();
+            self.pace.changed.notify_waiters();
         }
     }
 
     /// The index was throttling or away.
     pub(crate) fn pushed_back(&self) {
-        let mut state = self.state();
-        state.allowed = (state.allowed / 2).max(1);
+        let mut state = self.pace.state();
         state.succeeded = 0;
+        if state.halved == self.halved {
+            state.halved += 1;
+            state.allowed = (state.allowed / 2).max(1);
+        }
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.pace.state();
         state.under_way = state.under_way.saturating_sub(1);
         drop(state);
-        self.0.changed.notify_waiters();
+        self.pace.changed.notify_waiters();
     }
 }
 
@@ -97,29 +114,73 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
-    /// How many more may enter now.
-    fn free(pace: &Pace) -> usize {
+    /// All that may enter now.
+    fn burst(pace: &Pace) -> Vec<UnderWay<'_>> {
         let mut entered = Vec::new();
         while let Some(one) = pace.enter().now_or_never() {
             entered.push(one);
         }
-        entered.len()
+        entered
+    }
+
+    /// How many more may enter now.
+    fn free(pace: &Pace) -> usize {
+        burst(pace).len()
+    }
+
+    fn one(pace: &Pace) -> UnderWay<'_> {
+        pace.enter().now_or_never().unwrap()
     }
 
     #[test]
     fn each_pushback_halves_what_is_allowed_and_many_successes_raise_it_by_one() {
         let pace = Pace::new(4);
         assert_eq!(free(&pace), 4);
-        pace.pushed_back();
+        one(&pace).pushed_back();
         assert_eq!(free(&pace), 2);
-        pace.pushed_back();
-        pace.pushed_back();
+        one(&pace).pushed_back();
+        one(&pace).pushed_back();
         assert_eq!(free(&pace), 1, "one is always allowed");
         for (allowed, successes) in [(1, 7), (2, 1), (2, 15), (3, 1), (3, 23), (4, 1), (4, 500)] {
             for _ in 0..successes {
-                pace.took();
+                one(&pace).took();
             }
             assert_eq!(free(&pace), allowed);
+        }
+    }
+
+    #[test]
+    fn what_was_under_way_when_less_was_allowed_does_not_halve_it_once_more_whenever_it_fails() {
+        let pace = Pace::new(16);
+        let mut early = burst(&pace);
+        early.pop().unwrap().pushed_back();
+        early.truncate(4);
+        assert_eq!(free(&pace), 4, "eight, of which four are under way");
+        let late = one(&pace);
+        early.pop().unwrap().pushed_back();
+        late.pushed_back();
+        early.pop().unwrap().pushed_back();
+        drop((early, late));
+        assert_eq!(free(&pace), 4);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_burst_halves_what_is_allowed_once_however_many_of_it_fail(
+            most in 1_usize..40,
+            failing in proptest::collection::vec(1_usize..40, 1..6),
+        ) {
+            let pace = Pace::new(most);
+            let mut allowed = most;
+            for failing in failing {
+                let burst = burst(&pace);
+                proptest::prop_assert_eq!(burst.len(), allowed);
+                for one in burst.iter().take(failing) {
+                    one.pushed_back();
+                }
+                allowed = (allowed / 2).max(1);
+            }
+            proptest::prop_assert_eq!(free(&pace), allowed);
         }
     }
 

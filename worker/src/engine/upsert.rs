@@ -205,13 +205,13 @@ impl Writer {
     }
 
     async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
-        let _under_way = self.pace.enter().await;
+        let under_way = self.pace.enter().await;
         self.options.lease.clone().held().await;
         fail_point::die("engine-before-upsert");
         let written = self.index.upsert(collection, rows).await;
         match &written {
-            Err(error) if error.is_retryable() => self.pace.pushed_back(),
-            _ => self.pace.took(),
+            Err(error) if error.is_retryable() => under_way.pushed_back(),
+            _ => under_way.took(),
         }
         written?;
         fail_point::die("engine-after-upsert");
