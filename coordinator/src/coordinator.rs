@@ -12,6 +12,7 @@ use crate::service::CoordinatorService;
 use crate::split::Splitter;
 use crate::tracker::Tracker;
 use crate::waiting::Waiting;
+use crate::window::Window;
 use sightline_core::message::queues;
 use sightline_core::{Clock, DoneReport, WorkerReport};
 use sightline_index::LazyIndex;
@@ -67,12 +68,11 @@ impl Coordinator {
             meters,
         ));
         let waiting = Arc::<Waiting>::default();
-        let planner = Arc::new(Planner::new(
-            &seams,
-            Arc::clone(&tracker),
-            Arc::clone(&waiting),
-            options,
-        ));
+        let window = Window {
+            queue: Arc::clone(&seams.queue),
+            waiting: Arc::clone(&waiting),
+        };
+        let planner = Planner::new(&seams, Arc::clone(&tracker), window.clone(), options);
         let splitter = Splitter {
             state: seams.state.clone(),
             queue: Arc::clone(&seams.queue),
@@ -88,13 +88,14 @@ impl Coordinator {
         let lost_links = LostLinks {
             tracker: Arc::clone(&tracker),
             waiting: Arc::clone(&waiting),
+            window,
             seen: Mutex::default(),
         };
         Ok(Self {
             seams,
             tracker,
             waiting,
-            planner,
+            planner: Arc::new(planner),
             dead_letters,
             lost_links,
             metrics,

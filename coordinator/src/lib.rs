@@ -44,6 +44,7 @@ mod tracker;
 mod verify;
 mod waiting;
 mod watch;
+mod window;
 
 pub use config::{CoordinatorConfig, DEFAULT_PORT};
 pub use coordinator::{Coordinator, Seams};

@@ -7,6 +7,7 @@ use crate::planner::PlanError;
 use crate::publish::{publish_link, publish_watch};
 use crate::tracker::Tracker;
 use crate::waiting::Waiting;
+use crate::window::Window;
 use sightline_core::{Link, LinkId, RunId};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ const MOST_PATIENCE: Duration = Duration::from_secs(3600);
 pub(crate) struct LostLinks {
     pub(crate) tracker: Arc<Tracker>,
     pub(crate) waiting: Arc<Waiting>,
+    pub(crate) window: Window,
     pub(crate) seen: Mutex<HashMap<RunId, Seen>>,
 }
 
@@ -86,8 +88,8 @@ impl LostLinks {
         let Some((open, outstanding)) = self.tracker.open_links(run).await? else {
             return Ok(Some(Seen::Planned));
         };
-        if outstanding >= u64::from(document.spec.window_shards) || self.waiting.planning_waits_for(run, now).is_some()
-        {
+        let waits = self.waiting.planning_waits_for(run, now).is_some();
+        if waits || self.window.is_full(&document, outstanding, now).await? {
             return Ok(None);
         }
         let links: Vec<_> = open.iter().map(|link| link.id(run)).collect();

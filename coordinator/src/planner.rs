@@ -5,7 +5,7 @@ use crate::coordinator::Seams;
 use crate::publish::{publish_link, publish_shard, shard_queue};
 use crate::shard_writer::WriteRoom;
 use crate::tracker::Tracker;
-use crate::waiting::Waiting;
+use crate::window::Window;
 use futures::future::try_join_all;
 use sightline_core::{Clock, PlanMessage, PlanNode, RunDocument, RunId, ShardId, StopDocument, StopReason};
 use sightline_datasets::{DatasetError, OpenTables};
@@ -19,11 +19,6 @@ use tokio::time::Instant;
 
 /// Confirms that are awaited side by side.
 const CONCURRENT_PUBLISHES: usize = 32;
-
-/// Outstanding shards that each worker may have, whatever the window: two in its hands, and two that wait.
-const SHARDS_A_WORKER: u64 = 4;
-/// The same where workers say how many they take into their hands: as many again wait.
-const SHARDS_FOR_ONE_IN_HAND: u64 = 2;
 
 /// What a link's end was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +131,7 @@ pub(crate) struct Planner {
     queue: Arc<dyn JobQueue>,
     pub(crate) index: Option<Arc<LazyIndex>>,
     pub(crate) tracker: Arc<Tracker>,
-    waiting: Arc<Waiting>,
+    window: Window,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) options: PlannerOptions,
     pub(crate) room: WriteRoom,
@@ -147,14 +142,14 @@ pub(crate) struct Planner {
 impl Planner {
     /// A planner over what a coordinator works with.
     #[must_use]
-    pub(crate) fn new(seams: &Seams, tracker: Arc<Tracker>, waiting: Arc<Waiting>, options: PlannerOptions) -> Self {
+    pub(crate) fn new(seams: &Seams, tracker: Arc<Tracker>, window: Window, options: PlannerOptions) -> Self {
         Self {
             state: seams.state.clone(),
             datasets: Arc::clone(&seams.datasets),
             queue: Arc::clone(&seams.queue),
             index: seams.index.clone(),
             tracker,
-            waiting,
+            window,
             clock: Arc::clone(&seams.clock),
             options,
             room: WriteRoom::new(options.writing_bytes),
@@ -179,7 +174,8 @@ impl Planner {
         let mut nodes = self.state.plan_nodes(run, &message.link).await?;
         let mut repeated = !nodes.is_empty();
         if !repeated {
-            if self.window_is_full(&document).await? {
+            let outstanding = self.tracker.outstanding(run).await?;
+            if self.window.is_full(&document, outstanding, Instant::now()).await? {
                 return Ok(Followed::WindowFull);
             }
             nodes = match self.make_node(&document, &message.link).await {
@@ -202,26 +198,6 @@ impl Planner {
             self.tracker.planned(run, digest, &node).await;
         }
         Ok(Followed::Done)
-    }
-
-    /// Whether the run has as many shards outstanding as it may: those that were asked for, or four for each worker
-    /// that takes them, or twice what they take into their hands, whichever is most, so that no fleet waits for planning.
-    async fn window_is_full(&self, document: &RunDocument) -> Result<bool, PlanError> {
-        let outstanding = self.tracker.outstanding(&document.run).await?;
-        if outstanding < u64::from(document.spec.window_shards) {
-            return Ok(false);
-        }
-        let queue = shard_queue(document);
-        self.queue.declare(&queue).await?;
-        let workers = self.queue.depth(&queue).await?.consumers;
-        let model = document.spec.model.as_ref();
-        let told = model
-            .filter(|_| document.spec.kind.needs_model())
-            .map_or(0, |model| self.waiting.shards_in_hand(model, Instant::now()));
-        let room = workers
-            .saturating_mul(SHARDS_A_WORKER)
-            .max(told.saturating_mul(SHARDS_FOR_ONE_IN_HAND));
-        Ok(outstanding >= room)
     }
 
     async fn stop_unreadable(&self, run: &RunId, error: &PlanError) -> Result<(), PlanError> {

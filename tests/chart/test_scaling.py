@@ -98,8 +98,8 @@ class Growing(unittest.TestCase):
     """A run keeps few shards outstanding, and KEDA sees no others: the pool has to grow with them."""
 
     def setUp(self):
-        planner = (render.REPO / "coordinator/src/planner.rs").read_text()
-        self.a_worker = int(re.search(r"const SHARDS_A_WORKER: u64 = (\d+);", planner)[1])
+        window = (render.REPO / "coordinator/src/window.rs").read_text()
+        self.a_worker = int(re.search(r"const SHARDS_A_WORKER: u64 = (\d+);", window)[1])
         run = (render.REPO / "crates/core/src/run.rs").read_text()
         self.window = int(re.search(r"const DEFAULT_WINDOW_SHARDS: u32 = (\d+);", run)[1])
 
@@ -135,8 +135,8 @@ class Growing(unittest.TestCase):
         self.assertNotIn("shardsPerWorker", notes(self.a_worker - 1))
 
     def test_a_pool_whose_workers_take_more_into_their_hands_may_have_more_shards_a_worker(self):
-        planner = (render.REPO / "coordinator/src/planner.rs").read_text()
-        each = int(re.search(r"const SHARDS_FOR_ONE_IN_HAND: u64 = (\d+);", planner)[1])
+        window = (render.REPO / "coordinator/src/window.rs").read_text()
+        each = int(re.search(r"const SHARDS_FOR_ONE_IN_HAND: u64 = (\d+);", window)[1])
 
         def warned(shards, **more):
             pools = {"demo": {"autoscaling": {"shardsPerWorker": shards}, **more}}

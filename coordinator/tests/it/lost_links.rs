@@ -5,6 +5,7 @@ use crate::fixture::{Fixture, work};
 use sightline_core::message::queues;
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -14,20 +15,20 @@ use tonic::Request;
 /// Longer than a coordinator waits before it publishes a link again, and less than twice as long.
 const LATER: Duration = Duration::from_secs(70);
 
-/// Loses the first links, and counts all.
+/// Loses some links, by how many came before them, and counts all.
 #[derive(Debug)]
 struct Forgetful {
-    forgets: u32,
+    forgets: Range<u32>,
     links: Arc<AtomicU32>,
 }
 
 impl Fault for Forgetful {
     fn loses(&self, queue: &str) -> bool {
-        queue == queues::PLAN && self.links.fetch_add(1, Ordering::SeqCst) < self.forgets
+        queue == queues::PLAN && self.forgets.contains(&self.links.fetch_add(1, Ordering::SeqCst))
     }
 }
 
-async fn forgetting(forgets: u32) -> (Fixture, Arc<AtomicU32>) {
+async fn forgetting(forgets: Range<u32>) -> (Fixture, Arc<AtomicU32>) {
     let links = Arc::<AtomicU32>::default();
     let fault = Forgetful {
         forgets,
@@ -39,7 +40,7 @@ async fn forgetting(forgets: u32) -> (Fixture, Arc<AtomicU32>) {
 
 #[tokio::test]
 async fn a_link_that_the_broker_lost_is_published_again_when_planning_stood_still() {
-    let (fixture, links) = forgetting(2).await;
+    let (fixture, links) = forgetting(0..2).await;
     let run = fixture.create("r", fixture.spec()).await.unwrap();
     let looks = |now| fixture.coordinator.look_for_lost_links(now);
     let start = Instant::now();
@@ -59,7 +60,7 @@ async fn a_link_that_the_broker_lost_is_published_again_when_planning_stood_stil
 #[tokio::test]
 async fn a_run_whose_creator_died_before_its_first_message_is_watched_too() {
     // The watch message and the link.
-    let (fixture, _) = forgetting(2).await;
+    let (fixture, _) = forgetting(0..2).await;
     let spec = v1::RunSpec {
         mirror: Some(v1::run_spec::Mirror { max_share: 1.0 }),
         ..fixture.spec()
@@ -118,7 +119,7 @@ async fn runs_are_created_listed_and_gone_on_with_beside_one_that_cannot_be_read
 
 #[tokio::test]
 async fn a_run_that_cannot_be_read_keeps_no_other_waiting() {
-    let (fixture, links) = forgetting(1).await;
+    let (fixture, links) = forgetting(0..1).await;
     let run = fixture.create("r", fixture.spec()).await.unwrap();
     break_a_run(&fixture);
     let start = Instant::now();
@@ -136,7 +137,7 @@ async fn a_run_that_cannot_be_read_keeps_no_other_waiting() {
 
 #[tokio::test]
 async fn links_that_wait_for_room_or_are_followed_are_not_published_again() {
-    let (fixture, links) = forgetting(0).await;
+    let (fixture, links) = forgetting(0..0).await;
     let spec = v1::RunSpec {
         window_shards: 1,
         shard_items: 2,
@@ -155,4 +156,28 @@ async fn links_that_wait_for_room_or_are_followed_are_not_published_again() {
             .unwrap();
     }
     assert_eq!(links.load(Ordering::SeqCst), published);
+}
+
+#[tokio::test]
+async fn a_lost_link_is_found_also_while_a_fleet_has_more_than_the_window_outstanding() {
+    let (fixture, links) = forgetting(1..2).await;
+    let _one_worker = fixture.consumer().await;
+    let spec = v1::RunSpec {
+        window_shards: 1,
+        shard_items: 2,
+        ..fixture.spec()
+    };
+    let run = fixture.create("r", spec).await.unwrap();
+    fixture.until(&run.name, |run| run.planned_shards == 1).await;
+    let start = Instant::now();
+    for at in 0..2 {
+        fixture
+            .coordinator
+            .look_for_lost_links(start + LATER * at)
+            .await
+            .unwrap();
+    }
+    // One worker has room for four.
+    fixture.until(&run.name, |run| run.planned_shards >= 4).await;
+    assert!(links.load(Ordering::SeqCst) > 2, "the lost one was published again");
 }
