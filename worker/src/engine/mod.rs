@@ -9,6 +9,7 @@ mod batcher;
 mod blocks;
 mod budget;
 mod decode;
+mod entrance;
 mod fail;
 mod fit;
 mod forward;

@@ -5,6 +5,7 @@ use super::batcher::BatchLimits;
 use super::blocks::Blocks;
 use super::budget::Budget;
 use super::decode::DecodePool;
+use super::entrance::Entrance;
 use super::forward::{Forward, ImageSide, TextSide};
 use super::item::{Passage, Stopped};
 use super::lease::Lease;
@@ -26,7 +27,7 @@ use sightline_core::{Clock, VectorField};
 use sightline_index::VectorIndex;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tracing::Instrument;
 
 /// All stages.
@@ -50,9 +51,8 @@ pub(crate) struct Pipeline {
     budget: Budget,
     room: Arc<Room>,
     spans: SpanLimits,
-    /// Held by whose items take places. Shards that shared the places would all end at once, and then all wait at once for
-    /// lookups and results; and items that enter together would wait for each other's places.
-    entering: Mutex<()>,
+    /// Whoever's items take places is in it.
+    entrance: Entrance,
     fatal: mpsc::Sender<String>,
 }
 
@@ -115,7 +115,7 @@ impl Pipeline {
             spans: SpanLimits::new(room.fetched_limit(), count(config.max_items)),
             budget: sizes.budget,
             room,
-            entering: Mutex::new(()),
+            entrance: Entrance::default(),
             blocks: Blocks::default(),
             model,
             journal,
@@ -175,9 +175,10 @@ impl Pipeline {
             items = rest;
             let last = items.is_empty();
             let to_do = self.settle(work, looked_up).await;
-            let _entering = self.entering.lock().await;
+            let mut entering = self.entrance.enter(work.id).await;
             let mut left = to_do.len();
             for Group { items, span } in grouped(to_do, spans) {
+                entering = entering.give_way().await;
                 let Some(slots) = self.places(work, &items).await else {
                     return;
                 };

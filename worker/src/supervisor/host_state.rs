@@ -200,19 +200,18 @@ impl HostState {
     }
 
     fn pump_next(&mut self, send: impl Fn(ToEngine) -> bool) -> Pumped {
-        // The work with the fewest items in the engine goes first, so that shards share it.
         let window = self.window;
-        let open = |work: &&mut HeldWork| work.has_unsent() && work.in_engine() < window;
+        let room = |work: &HeldWork| window.saturating_sub(work.in_engine());
+        // Few large frames rather than one for each item that ends.
+        let worth_it = |work: &HeldWork| work.in_engine() == 0 || room(work) >= window / 4;
         let others = self.works.values().filter(|work| work.has_unsent()).count() > 1;
-        let Some(work) = self.works.values_mut().filter(open).min_by_key(|work| work.in_engine()) else {
+        // The oldest work goes first, since shards are computed one after the other; what it has no room for is the others'.
+        let open = |work: &&mut HeldWork| work.has_unsent() && room(work) > 0 && worth_it(work);
+        let Some(work) = self.works.values_mut().find(open) else {
             return Pumped::Nothing;
         };
-        // Few large frames rather than one for each item that ends.
-        let room = window - work.in_engine();
-        if work.in_engine() > 0 && room < window / 4 {
-            return Pumped::Nothing;
-        }
-        let items = work.take_frame(room);
+        let most = room(work);
+        let items = work.take_frame(most);
         let urgent = !others && !work.has_unsent();
         if send_items(work, items, urgent, send) {
             Pumped::More
@@ -241,4 +240,66 @@ fn send_items(work: &mut HeldWork, items: Vec<WorkItem>, urgent: bool, send: imp
         work.put_back(indexes);
     }
     sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::work::tests::{indexed, items, job};
+    use super::*;
+    use std::cell::RefCell;
+
+    /// Works with so many items each, numbered from 1.
+    fn with_works(window: u32, works: &[u32]) -> (HostState, Vec<oneshot::Receiver<WorkEnd>>) {
+        let mut state = HostState::new(window);
+        let mut ends = Vec::new();
+        for count in works {
+            let (reply, end) = oneshot::channel();
+            state.add(job(), items(*count, 1), Arc::default(), reply);
+            ends.push(end);
+        }
+        (state, ends)
+    }
+
+    /// The frames of items that there is room for: their work, how many they are, and whether nothing follows.
+    fn pumped(state: &mut HostState) -> Vec<(WorkId, usize, bool)> {
+        let frames = RefCell::new(Vec::new());
+        let send = |frame: ToEngine| {
+            if let ToEngine::Items { work, items, urgent } = frame {
+                frames.borrow_mut().push((work, items.len(), urgent));
+            }
+            true
+        };
+        while state.pump(send) == Pumped::More {
+            continue;
+        }
+        frames.into_inner()
+    }
+
+    #[test]
+    fn all_frames_of_an_older_work_go_before_those_of_a_younger_one() {
+        let (mut state, _ends) = with_works(1024, &[600, 300, 1]);
+        let frames = pumped(&mut state);
+        let expected = [
+            (1, 256, false),
+            (1, 256, false),
+            (1, 88, false),
+            (2, 256, false),
+            (2, 44, false),
+            (3, 1, true),
+        ];
+        assert_eq!(frames, expected);
+    }
+
+    #[test]
+    fn what_an_older_work_has_no_room_for_is_the_others_until_a_quarter_of_it_ended() {
+        let (mut state, _ends) = with_works(16, &[40, 40]);
+        assert_eq!(pumped(&mut state), [(1, 16, false), (2, 16, false)]);
+        let ended = |state: &mut HostState, work, items: std::ops::Range<u32>| {
+            state.ended(work, items.map(indexed).collect(), BTreeMap::new());
+            pumped(state)
+        };
+        assert!(ended(&mut state, 1, 0..3).is_empty(), "a frame is to be large");
+        assert_eq!(ended(&mut state, 2, 0..4), [(2, 4, false)]);
+        assert_eq!(ended(&mut state, 1, 3..4), [(1, 4, false)]);
+    }
 }

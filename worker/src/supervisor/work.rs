@@ -183,12 +183,12 @@ fn carried_bytes(item: &Item) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use sightline_core::{CollectionName, DatasetName, ItemKey, RunId, ShardId};
 
-    fn held(items: u32, text: usize) -> (HeldWork, oneshot::Receiver<WorkEnd>) {
-        let job = Job {
+    pub(crate) fn job() -> Job {
+        Job {
             run: RunId::of_request("a", "b"),
             shard: ShardId::of_manifest(b""),
             dataset: DatasetName::new("d").unwrap(),
@@ -200,20 +200,26 @@ mod tests {
             reading: String::new(),
             imported: None,
             traceparent: None,
-        };
+        }
+    }
+
+    /// So many items, with texts of so many bytes.
+    pub(crate) fn items(count: u32, text: usize) -> Vec<WorkItem> {
         let item = |index| {
             let mut item = Item::new(ItemKey::new(format!("k{index}")).unwrap());
             item.text = Some("x".repeat(text));
             WorkItem { index, item }
         };
-        let (reply, end) = oneshot::channel();
-        (
-            HeldWork::new(1, job, (0..items).map(item).collect(), Arc::default(), reply),
-            end,
-        )
+        (0..count).map(item).collect()
     }
 
-    fn indexed(index: u32) -> ItemEnded {
+    fn held(count: u32, text: usize) -> (HeldWork, oneshot::Receiver<WorkEnd>) {
+        let (reply, end) = oneshot::channel();
+        let work = HeldWork::new(1, job(), items(count, text), Arc::default(), reply);
+        (work, end)
+    }
+
+    pub(crate) fn indexed(index: u32) -> ItemEnded {
         ItemEnded {
             index,
             outcome: Outcome::Indexed { digest: "d".into() },
