@@ -21,6 +21,8 @@ mod production;
 mod serve;
 mod settings;
 pub mod supervisor;
+#[cfg(test)]
+mod test_index;
 mod traffic;
 
 pub use production::run_engine;

@@ -169,11 +169,10 @@ fn first_difference(theirs: &[Canary], ours: &[Canary]) -> Option<(String, f64)>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_index::{Answering, Answers};
     use async_trait::async_trait;
     use sightline_core::document::Document;
-    use sightline_core::filter::Filter;
-    use sightline_core::{CollectionName, ModelName, Row, RowId, VectorSpace};
-    use sightline_index::{FieldHits, FieldSearch, Projection};
+    use sightline_core::{CollectionName, ModelName, VectorSpace};
     use std::collections::VecDeque;
     use std::sync::Mutex;
 
@@ -182,7 +181,7 @@ mod tests {
     struct Taken(Mutex<VecDeque<Option<CollectionDescription>>>);
 
     #[async_trait]
-    impl VectorIndex for Taken {
+    impl Answers for Taken {
         async fn create(&self, description: &CollectionDescription) -> Result<(), IndexError> {
             Err(IndexError::Conflict {
                 collection: description.name.clone(),
@@ -192,45 +191,6 @@ mod tests {
 
         async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionDescription>, IndexError> {
             Ok(self.0.lock().unwrap().pop_front().flatten())
-        }
-
-        async fn list(&self) -> Result<Vec<CollectionName>, IndexError> {
-            unreachable!()
-        }
-
-        async fn drop_collection(&self, _: &CollectionName) -> Result<(), IndexError> {
-            unreachable!()
-        }
-
-        async fn upsert(&self, _: &CollectionName, _: &[Row]) -> Result<(), IndexError> {
-            unreachable!()
-        }
-
-        async fn delete(&self, _: &CollectionName, _: &[RowId]) -> Result<(), IndexError> {
-            unreachable!()
-        }
-
-        async fn get(&self, _: &CollectionName, _: &[RowId], _: Projection) -> Result<Vec<Row>, IndexError> {
-            unreachable!()
-        }
-
-        async fn scan(
-            &self,
-            _: &CollectionName,
-            _: Option<&Filter>,
-            _: Option<&RowId>,
-            _: usize,
-            _: Projection,
-        ) -> Result<Vec<Row>, IndexError> {
-            unreachable!()
-        }
-
-        async fn count(&self, _: &CollectionName, _: Option<&Filter>) -> Result<u64, IndexError> {
-            unreachable!()
-        }
-
-        async fn search(&self, _: &CollectionName, _: &FieldSearch) -> Result<FieldHits, IndexError> {
-            unreachable!()
         }
     }
 
@@ -260,7 +220,7 @@ mod tests {
 
     async fn proven(described: Vec<Option<CollectionDescription>>) -> Result<(), Unproven> {
         let model = model();
-        let index = Taken(Mutex::new(described.into()));
+        let index = Answering(Taken(Mutex::new(described.into())));
         let same = |existing: &CollectionDescription| compare(existing, &model, &model.fields);
         prove(&index, &run(), &model.fields, same).await
     }

@@ -4,10 +4,9 @@ use super::*;
 use crate::config::PipelineConfig;
 use crate::ipc::ItemAt;
 use crate::journal::Journal;
+use crate::test_index::{Answering, Answers};
 use async_trait::async_trait;
-use sightline_core::filter::Filter;
-use sightline_core::{CollectionDescription, DatasetName, Item, ItemKey, RunId, Timestamp};
-use sightline_index::{FieldHits, FieldSearch, Projection};
+use sightline_core::{DatasetName, Item, ItemKey, RunId, Timestamp};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -23,23 +22,7 @@ fn seen(row: &Row) -> Seen {
 struct Noted(Mutex<Vec<Vec<Seen>>>);
 
 #[async_trait]
-impl VectorIndex for Noted {
-    async fn create(&self, _: &CollectionDescription) -> Result<(), IndexError> {
-        unreachable!()
-    }
-
-    async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionDescription>, IndexError> {
-        unreachable!()
-    }
-
-    async fn list(&self) -> Result<Vec<CollectionName>, IndexError> {
-        unreachable!()
-    }
-
-    async fn drop_collection(&self, _: &CollectionName) -> Result<(), IndexError> {
-        unreachable!()
-    }
-
+impl Answers for Noted {
     async fn upsert(&self, collection: &CollectionName, rows: &[Row]) -> Result<(), IndexError> {
         self.0.lock().unwrap().push(rows.iter().map(seen).collect());
         if rows.iter().any(|row| row.report_text == "refuse me") {
@@ -50,33 +33,6 @@ impl VectorIndex for Noted {
             });
         }
         Ok(())
-    }
-
-    async fn delete(&self, _: &CollectionName, _: &[RowId]) -> Result<(), IndexError> {
-        unreachable!()
-    }
-
-    async fn get(&self, _: &CollectionName, _: &[RowId], _: Projection) -> Result<Vec<Row>, IndexError> {
-        unreachable!()
-    }
-
-    async fn scan(
-        &self,
-        _: &CollectionName,
-        _: Option<&Filter>,
-        _: Option<&RowId>,
-        _: usize,
-        _: Projection,
-    ) -> Result<Vec<Row>, IndexError> {
-        unreachable!()
-    }
-
-    async fn count(&self, _: &CollectionName, _: Option<&Filter>) -> Result<u64, IndexError> {
-        unreachable!()
-    }
-
-    async fn search(&self, _: &CollectionName, _: &FieldSearch) -> Result<FieldHits, IndexError> {
-        unreachable!()
     }
 }
 
@@ -94,7 +50,7 @@ async fn write(rows: Vec<Row>) -> (Vec<Vec<Seen>>, Vec<Seen>, Vec<Upserted>) {
     let slot = Arc::new(journal.enter(ItemAt { work: 1, index: 0 }).await.unwrap());
     let (keeper, lease) = lease();
     keeper.renew(Duration::from_secs(3600));
-    let index = Arc::new(Noted::default());
+    let index = Arc::new(Answering(Noted::default()));
     let options = UpsertOptions {
         limits: BatchLimits {
             items: rows.len(),
@@ -105,7 +61,7 @@ async fn write(rows: Vec<Row>) -> (Vec<Vec<Seen>>, Vec<Seen>, Vec<Upserted>) {
         retry: RetryPolicy::new(&PipelineConfig::default(), Chance::new(1)),
         lease,
     };
-    let shared: Arc<dyn VectorIndex> = Arc::<Noted>::clone(&index);
+    let shared: Arc<dyn VectorIndex> = Arc::<Answering<Noted>>::clone(&index);
     let upserts = Upserts::start(shared, options, &Arc::default());
     let given = rows.iter().map(seen).collect();
     let collection = CollectionName::new("c").unwrap();
@@ -115,7 +71,8 @@ async fn write(rows: Vec<Row>) -> (Vec<Vec<Seen>>, Vec<Seen>, Vec<Upserted>) {
         .into_iter()
         .map(|row| upserts.write(&collection, row, to_come.clone(), &slot));
     let ended = futures::future::join_all(written).await;
-    let written = index.0.lock().unwrap().clone();
+    let Noted(written) = &index.0;
+    let written = written.lock().unwrap().clone();
     (written, given, ended.into_iter().map(Option::unwrap).collect())
 }
 
