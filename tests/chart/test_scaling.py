@@ -142,7 +142,7 @@ class Growing(unittest.TestCase):
             pools = {"demo": {"autoscaling": {"shardsPerWorker": shards}, **more}}
             return "shardsPerWorker" in render.notes("minimal", {
                 "scaling": "keda", "queue": {"management": {"url": "http://rabbitmq:15672"}}, "workers": pools})
-        # As `prefetch_for` of worker/src/supervisor/queues.rs has it for one device.
+        # As `prefetch_for` of worker/src/devices.rs has it for one device.
         self.assertFalse(warned(each * 9 - 1, device="cuda"))
         self.assertTrue(warned(each * 9, device="cuda"))
         self.assertFalse(warned(each * 5 - 1, config={"prefetch": 5}))

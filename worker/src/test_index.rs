@@ -20,6 +20,10 @@ pub(crate) trait Answers: Debug + Send + Sync {
     async fn upsert(&self, _collection: &CollectionName, _rows: &[Row]) -> Result<(), IndexError> {
         unreachable!()
     }
+
+    async fn get(&self, _collection: &CollectionName, _ids: &[RowId]) -> Result<Vec<Row>, IndexError> {
+        unreachable!()
+    }
 }
 
 /// The index with these answers.
@@ -52,8 +56,8 @@ impl<A: Answers> VectorIndex for Answering<A> {
         unreachable!()
     }
 
-    async fn get(&self, _: &CollectionName, _: &[RowId], _: Projection) -> Result<Vec<Row>, IndexError> {
-        unreachable!()
+    async fn get(&self, collection: &CollectionName, ids: &[RowId], _: Projection) -> Result<Vec<Row>, IndexError> {
+        self.0.get(collection, ids).await
     }
 
     async fn scan(

@@ -9,7 +9,7 @@ use super::entrance::Entrance;
 use super::forward::{Forward, ImageSide, TextSide};
 use super::item::{Passage, Stopped};
 use super::lease::Lease;
-use super::lookup::{Existing, LOOKUP_ROWS, LookedUp, look_up};
+use super::lookup::{Existing, LOOKUP_ROWS, LookedUp, Lookups, look_up};
 use super::retry::RetryPolicy;
 use super::room::{Fetched, Room};
 use super::sizes::{Sizes, count};
@@ -24,7 +24,6 @@ use crate::journal::{Journal, JournalStage, Slot};
 use crate::model::{EmbeddingModel, Pixels};
 use sightline_core::collection::preprocessing;
 use sightline_core::{Clock, VectorField};
-use sightline_index::VectorIndex;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
@@ -34,7 +33,7 @@ use tracing::Instrument;
 #[derive(Debug)]
 pub(crate) struct Pipeline {
     pub(crate) config: PipelineConfig,
-    pub(crate) index: Arc<dyn VectorIndex>,
+    pub(crate) lookups: Lookups,
     pub(crate) datasets: Arc<dyn Datasets>,
     pub(crate) retry: RetryPolicy,
     pub(crate) stages: Arc<Stages>,
@@ -106,7 +105,7 @@ impl Pipeline {
             images: Forward::start(ImageSide(Arc::clone(&model)), batches, sizes.batches, &stages),
             texts: Forward::start(TextSide(Arc::clone(&model)), batches, sizes.batches, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
-            index: parts.index,
+            lookups: Lookups::new(parts.index, retry.clone(), sizes.lookups),
             datasets: parts.datasets,
             retry,
             clock: around.clock,

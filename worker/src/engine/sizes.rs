@@ -3,7 +3,7 @@
 use super::blocks;
 use super::budget::{Budget, Later};
 use crate::config::PipelineConfig;
-use crate::devices::is_accelerator;
+use crate::devices::{is_accelerator, prefetch_for};
 use crate::machine::Machine;
 use crate::model::EmbeddingModel;
 
@@ -16,6 +16,8 @@ const WRITTEN: u64 = 3;
 pub(crate) struct Sizes {
     /// Objects that are read at once.
     pub(crate) fetches: usize,
+    /// Lookups that are asked of the index at once.
+    pub(crate) lookups: usize,
     /// Threads that decode.
     pub(crate) decode_threads: u32,
     /// Batches that the devices have.
@@ -45,6 +47,13 @@ fn fetches(configured: u32, devices: &[String]) -> usize {
     }
     let accelerators = devices.iter().filter(|device| is_accelerator(device)).count();
     (ACCELERATOR_FETCHES * accelerators).clamp(FETCHES, MOST_FETCHES)
+}
+
+/// As many as the devices need shards in hand: no shard of the usual size waits for another's lookup, and those of larger ones,
+/// which come in parts, are no more. And no fewer than writes, which are work of the same server: where a processor's two shards
+/// are large and all their rows are there already, nothing but lookups is done.
+fn lookups(config: &PipelineConfig, devices: &[String]) -> usize {
+    usize::from(prefetch_for(devices, config.batch_items)).max(count(config.upserts))
 }
 
 pub(crate) fn count(number: u32) -> usize {
@@ -77,6 +86,7 @@ impl Sizes {
         };
         Ok(Self {
             fetches: fetches(config.fetches, &devices),
+            lookups: lookups(config, &devices),
             decode_threads,
             batches,
             prepared,
@@ -138,6 +148,17 @@ mod tests {
         assert_eq!(at_once(&["cuda:0"]), 128);
         assert_eq!(at_once(&["cuda:0", "cpu", "cuda:1"]), 256);
         assert_eq!(at_once(&["cuda:0"; 16]), 1024);
+    }
+
+    #[test]
+    fn as_many_lookups_are_asked_at_once_as_shards_are_in_hand_or_writes_are_made() {
+        let config = PipelineConfig::default();
+        let at_once = |devices: &[&str]| {
+            let devices: Vec<String> = devices.iter().map(|device| (*device).to_owned()).collect();
+            lookups(&config, &devices)
+        };
+        assert_eq!([at_once(&[]), at_once(&["cpu"])], [4, 4]);
+        assert_eq!([at_once(&["cuda:0"]), at_once(&["cuda:0", "cuda:1"])], [9, 17]);
     }
 
     #[test]

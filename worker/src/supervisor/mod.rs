@@ -32,10 +32,11 @@ pub use service::WorkerService;
 pub use start::{EngineEvents, StartEngine, StartedEngine};
 
 use crate::config::SupervisorConfig;
+use crate::devices::prefetch_for;
 use bytes::Bytes;
 use circuit::Circuit;
 use host::{EngineHandle, Host, LoadedModel};
-use queues::{Queues, prefetch_for};
+use queues::Queues;
 use runs::Runs;
 use shard::Shards;
 use sightline_core::message;
