@@ -1,7 +1,7 @@
 //! Cuts a dataset's entries into shards.
 
 use serde_json::Value;
-use sightline_core::{Manifest, ManifestEntry, PlannedShard, RunDocument, StoredVector};
+use sightline_core::{Item, Manifest, ManifestEntry, Outcome, PlannedShard, RunDocument, StoredVector};
 use sightline_state::{State, StateError};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -157,20 +157,32 @@ async fn write(
     Ok(PlannedShard { id, items, bytes })
 }
 
-/// About how many bytes an entry takes in its manifest.
+/// About how many bytes an entry takes in its manifest, and once more in the memory of each that has it in hand.
 fn weight(entry: &ManifestEntry) -> usize {
     const OVERHEAD: usize = 200;
-    match entry {
-        ManifestEntry::Ended(_) => OVERHEAD,
-        ManifestEntry::Item(item) => {
-            let vectors: usize = item.vectors.values().map(vector_weight).sum();
-            let labels: usize = item.labels.iter().map(|label| LEAST + label.len()).sum();
-            let attributes = item.attributes.iter();
-            let attributes: usize = attributes.map(|(name, value)| name.len() + value_weight(value)).sum();
-            let text = item.text.as_ref().map_or(0, String::len) + item.picture_url().map_or(0, str::len);
-            OVERHEAD + text + labels + item.boxes.len() * 80 + attributes + vectors
-        }
-    }
+    let told = match entry {
+        ManifestEntry::Item(item) => item_weight(item),
+        ManifestEntry::Ended(ended) => match &ended.outcome {
+            Outcome::Skipped { message, .. } | Outcome::Failed { message, .. } => message.len(),
+            Outcome::Indexed { .. } | Outcome::Unchanged { .. } => 0,
+        },
+    };
+    OVERHEAD + entry.key().as_str().len() + told
+}
+
+fn item_weight(item: &Item) -> usize {
+    let texts = [&item.text, &item.image_id, &item.uid].into_iter().flatten();
+    let texts: usize = texts.map(String::len).sum();
+    let image = item.image.as_ref();
+    let image = image.map_or(0, |object| object.key.len() + object.etag.len());
+    let member = item.member.as_ref().map_or(0, |member| member.path.len());
+    let url = item.picture_url().map_or(0, str::len);
+    let vectors: usize = item.vectors.values().map(vector_weight).sum();
+    let labels: usize = item.labels.iter().map(|label| LEAST + label.len()).sum();
+    let boxes: usize = item.boxes.iter().map(|found| 80 + found.label.len()).sum();
+    let attributes = item.attributes.iter();
+    let attributes: usize = attributes.map(|(name, value)| name.len() + value_weight(value)).sum();
+    texts + image + member + url + vectors + labels + boxes + attributes
 }
 
 /// Bytes of a value that is hardly there: quotes, a comma.
@@ -189,10 +201,12 @@ fn value_weight(value: &Value) -> usize {
 }
 
 fn vector_weight(vector: &StoredVector) -> usize {
+    const NUMBERS: usize = 100;
     match vector {
         StoredVector::Inline { values } => values.len(),
-        // Names of an array, over and over, which compression takes away.
-        StoredVector::Row { .. } | StoredVector::Missing { .. } => 100,
+        // The array's name, over and over: compression takes it away, but not for long.
+        StoredVector::Row { array, .. } => NUMBERS + array.key.len() + array.etag.len(),
+        StoredVector::Missing { .. } => NUMBERS,
     }
 }
 
@@ -200,7 +214,9 @@ fn vector_weight(vector: &StoredVector) -> usize {
 mod tests {
     use super::*;
     use serde_json::json;
-    use sightline_core::{Item, ItemKey, ToldPicture};
+    use sightline_core::{
+        BoundingBox, FailureReason, ItemKey, NumberType, ObjectRef, TarMember, ToldPicture, VectorField,
+    };
 
     #[test]
     fn everything_that_a_user_writes_of_an_item_counts_for_the_size_of_its_shard() {
@@ -216,7 +232,36 @@ mod tests {
             url: Some(long.clone()),
             ..ToldPicture::default()
         };
-        let fills: [&dyn Fn(&mut Item); 5] = [
+        let object = ObjectRef {
+            key: long.clone(),
+            etag: String::new(),
+            size: 1,
+        };
+        let member = TarMember {
+            path: long.clone(),
+            offset: 0,
+            size: 1,
+        };
+        let found = BoundingBox {
+            label: long.clone(),
+            x: 0.0,
+            y: 0.0,
+            width: 1.0,
+            height: 1.0,
+        };
+        let row = StoredVector::Row {
+            array: object.clone(),
+            offset: 0,
+            dimension: 1,
+            numbers: NumberType::F32,
+        };
+        let fills: [&dyn Fn(&mut Item); 11] = [
+            &|item| item.vectors = [(VectorField::Image, row.clone())].into(),
+            &|item| item.image = Some(object.clone()),
+            &|item| item.member = Some(Box::new(member.clone())),
+            &|item| item.image_id = Some(long.clone()),
+            &|item| item.uid = Some(long.clone()),
+            &|item| item.boxes = vec![found.clone()],
             &|item| item.text = Some(long.clone()),
             &|item| item.told = Some(Box::new(told.clone())),
             &|item| item.labels = vec![long[..5000].to_owned(), long[5000..].to_owned()],
@@ -226,5 +271,11 @@ mod tests {
         for fill in fills {
             assert!(item(fill) >= bare + long.len());
         }
+        let ended = |key: &str, message: &str| {
+            let outcome = Outcome::failed(FailureReason::InvalidRow, message);
+            weight(&ManifestEntry::ended(ItemKey::new(key).unwrap(), None, outcome))
+        };
+        assert_eq!(ended("a", &long), ended("a", "") + long.len());
+        assert_eq!(ended(&long[..1024], ""), ended("a", "") + 1023);
     }
 }
