@@ -232,7 +232,7 @@ impl Shards {
         {
             return Ok(Answer::Reroute(queues::shards(model)));
         }
-        let manifest = self.runs.state.manifest(run, shard).await?;
+        let mut manifest = self.runs.state.manifest(run, shard).await?;
         let filled = match message.kind {
             JobKind::Import => self.imported(&document, &manifest).await?,
             _ => Filled {
@@ -243,7 +243,7 @@ impl Shards {
         let started_at = self.runs.clock.now();
         let tally = Tally::new(&manifest);
         let end = self
-            .embed(&document, message, &manifest, &tally, filled, traceparent)
+            .embed(&document, message, &mut manifest, &tally, filled, traceparent)
             .await?;
         match end {
             WorkEnd::Done { mut outcomes, stage_us } => {
@@ -294,7 +294,7 @@ impl Shards {
         &self,
         document: &RunDocument,
         message: &ShardMessage,
-        manifest: &Manifest,
+        manifest: &mut Manifest,
         tally: &Tally,
         filled: Filled,
         traceparent: Option<String>,
@@ -320,7 +320,7 @@ impl Shards {
             entries,
             Arc::clone(&progress),
         );
-        let end = self.engine.work(job, tally.items(manifest), progress).await;
+        let end = self.engine.work(job, tally.take_items(manifest), progress).await;
         drop(in_hand);
         Ok(end)
     }

@@ -4,7 +4,7 @@ use super::shard::Times;
 use crate::ipc::WorkItem;
 use crate::journal::JournalStage;
 use sightline_core::{
-    FailureReason, ItemOutcome, Manifest, ManifestEntry, Outcome, OutcomeCounts, ShardMessage, ShardResult,
+    FailureReason, Item, ItemOutcome, Manifest, ManifestEntry, Outcome, OutcomeCounts, ShardMessage, ShardResult,
 };
 use std::collections::{BTreeMap, HashSet};
 
@@ -44,17 +44,19 @@ impl Tally {
         self.ended.len() as u64
     }
 
-    /// Items for the engine.
-    pub(crate) fn items(&self, manifest: &Manifest) -> Vec<WorkItem> {
-        let open = indexed(manifest).filter(|(index, _)| !self.ended.contains_key(index));
-        let item = |(index, entry): (u32, &ManifestEntry)| match entry {
-            ManifestEntry::Item(item) => Some(WorkItem {
-                index,
-                item: item.clone(),
-            }),
-            ManifestEntry::Ended(_) => None,
+    /// Items for the engine, taken out of the manifest, which may be megabytes of texts or vectors: they are in memory once. Keys
+    /// and lines stay, which are all that a result says of an item.
+    pub(crate) fn take_items(&self, manifest: &mut Manifest) -> Vec<WorkItem> {
+        let item = |(index, entry): (u32, &mut ManifestEntry)| match entry {
+            ManifestEntry::Item(item) if !self.ended.contains_key(&index) => {
+                let mut left = Item::new(item.key.clone());
+                left.line = item.line;
+                let item = std::mem::replace(item, left);
+                Some(WorkItem { index, item })
+            }
+            ManifestEntry::Item(_) | ManifestEntry::Ended(_) => None,
         };
-        open.filter_map(item).collect()
+        (0..).zip(&mut manifest.entries).filter_map(item).collect()
     }
 
     /// The shard's result: every entry, in the manifest's order.
@@ -105,11 +107,12 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sightline_core::{Item, ItemKey, JobKind, RunId, ShardId, SkipReason, Timestamp};
+    use sightline_core::{ItemKey, JobKind, RunId, ShardId, SkipReason, Timestamp};
 
     fn item(key: &str, line: u64) -> ManifestEntry {
         let mut item = Item::new(ItemKey::new(key).unwrap());
         item.line = Some(line);
+        item.text = Some("a report".into());
         ManifestEntry::Item(item)
     }
 
@@ -119,16 +122,15 @@ mod tests {
         let skipped = Outcome::skipped(SkipReason::UnsupportedType, "a text file");
         let ended = ManifestEntry::ended(ItemKey::new("notes.txt").unwrap(), None, skipped.clone());
         let entries = vec![item("a", 1), ended, item("a", 2), item("b", 3)];
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             run: run.clone(),
             kind: JobKind::Embed,
             entries,
         };
         let tally = Tally::new(&manifest);
-        assert_eq!(
-            tally.items(&manifest).iter().map(|item| item.index).collect::<Vec<_>>(),
-            [0, 3]
-        );
+        let items = tally.take_items(&mut manifest);
+        assert_eq!(items.iter().map(|item| item.index).collect::<Vec<_>>(), [0, 3]);
+        assert!(items.iter().all(|item| item.item.text.is_some()));
         let message = ShardMessage {
             kind: JobKind::Embed,
             run,
@@ -157,5 +159,10 @@ mod tests {
             (2, 1, 1)
         );
         assert_eq!(result.stage_ms["fetch"], 2);
+        assert_eq!((result.items[3].line, keys[3]), (Some(3), "b"));
+        let ManifestEntry::Item(left) = &manifest.entries[3] else {
+            panic!("{:?}", manifest.entries[3]);
+        };
+        assert_eq!(left.text, None, "what the engine was given is not kept beside it");
     }
 }
