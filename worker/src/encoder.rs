@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
 use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole, cuda_devices};
-use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, picture, preview};
+use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, preview};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -150,7 +150,7 @@ impl EmbeddingModel for FolderModel {
     }
 
     fn decode_bytes(&self, bytes: &[u8]) -> u64 {
-        picture::estimated_bytes(bytes)
+        self.first.model.decode_bytes(bytes)
     }
 
     fn prepared_bytes(&self) -> u64 {

@@ -134,6 +134,12 @@ impl RunnerModel {
         })
     }
 
+    /// How many bytes decoding a picture's file takes at most beside its own, by its header; cheap.
+    #[must_use]
+    pub fn decode_bytes(&self, file: &[u8]) -> u64 {
+        picture::estimated_bytes(file, &self.limits)
+    }
+
     /// Decodes and prepares a picture's file at once, which takes less time and memory than one after the other.
     ///
     /// # Errors

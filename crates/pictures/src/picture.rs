@@ -201,23 +201,17 @@ fn file(
     target: &dyn Fn(u32, u32) -> (u32, u32),
 ) -> Result<(Facts, Picture), DecodeError> {
     let format = format::sniff(bytes)?;
-    let mut essential = Cow::Borrowed(bytes);
-    let mut of_chunks = None;
-    match format {
+    let decoded = match format {
         Format::Jpeg => return jpeg(bytes, limits, target),
         Format::Png => {
             let parts = png::essential(bytes)?;
-            essential = Cow::Owned(parts.bytes);
-            of_chunks = Some(orientation::of(parts.exif.as_deref(), parts.xmp.as_deref()));
+            codec::decode(format, &parts.bytes, limits, Some(parts.orientation))?
         }
-        Format::WebP => {
-            webp::check_length(bytes)?;
-            webp::check_size(bytes, limits)?;
+        Format::Gif | Format::WebP | Format::Tiff | Format::Bmp | Format::Dicom => {
+            codec::decode(format, bytes, limits, None)?
         }
-        Format::Gif | Format::Tiff | Format::Bmp | Format::Dicom => {}
-    }
-    let decoded = codec::decode(format, &essential, limits)?;
-    let upright = of_chunks.unwrap_or(decoded.orientation);
+    };
+    let upright = decoded.orientation;
     let facts = Facts {
         format,
         width: decoded.width,
@@ -236,8 +230,7 @@ fn jpeg(
     target: &dyn Fn(u32, u32) -> (u32, u32),
 ) -> Result<(Facts, Picture), DecodeError> {
     let survey = jpeg::survey(bytes, jpeg::Kinds::Files, limits)?;
-    let upright = orientation::of(survey.exif.as_deref(), survey.xmp);
-    let turning = if orientation::needs_copy(upright) { 2 } else { 1 };
+    let upright = survey.orientation();
     let reduced = |width, height| {
         if orientation::needs_copy(upright) {
             let (rows, columns) = target(height, width);
@@ -247,8 +240,7 @@ fn jpeg(
         }
     };
     let decoded = turbo::decode(bytes, limits, reduced, |width, height, channels| {
-        let pixels = u64::from(width) * u64::from(height);
-        limits.check_alloc((pixels * channels + survey.coefficient_bytes).max(pixels * channels.min(3) * turning))
+        limits.check_alloc(survey.bytes(u64::from(width) * u64::from(height), channels))
     })?;
     let mut steps = facts::steps(
         if decoded.mode == "grey" {

@@ -24,46 +24,121 @@ pub(super) struct Decoded {
     pub(super) orientation: Orientation,
 }
 
-/// Decodes the pixels of a file of a known format other than JPEG.
-pub(super) fn decode(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
+/// What a file's header says of the memory that decoding it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    /// Width and height.
+    pub(super) size: (u32, u32),
+    /// What a sample becomes.
+    pub(super) color: ColorType,
+    /// Bytes that are held beside the samples until all of them are there.
+    pub(super) beside: u64,
+    /// Whether turning it upright takes a copy.
+    pub(super) turned: bool,
+}
+
+impl Header {
+    /// Bytes that are allocated at most at any moment, the file's own not counted: decoding is refused by this number, and
+    /// room is made for it before, so that the one is never more than the other.
+    pub(super) fn bytes(&self) -> u64 {
+        let pixels = u64::from(self.size.0) * u64::from(self.size.1);
+        let samples = pixels.saturating_mul(self.color.bytes_per_pixel().into());
+        let result = pixels.saturating_mul(if self.color.has_color() { 3 } else { 1 });
+        let turning = if self.turned { result.saturating_mul(2) } else { 0 };
+        samples.saturating_add(self.beside).max(turning)
+    }
+}
+
+/// A decoder that has read the header and nothing else.
+struct Opened<'a> {
+    decoder: Box<dyn ImageDecoder + 'a>,
+    header: Header,
+    orientation: Orientation,
+}
+
+/// Decodes the pixels of a file of a known format other than JPEG. Of a PNG its essential part is read, and how to turn it
+/// is `told`; the others say that themselves.
+pub(super) fn decode(
+    format: Format,
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    told: Option<Orientation>,
+) -> Result<Decoded, DecodeError> {
     if format == Format::Tiff
         && let Some(decoded) = super::tiff::palette(bytes, limits)?
     {
         return Ok(decoded);
     }
-    let failed = |error| from_image(format, error);
-    let mut decoder = open(format, bytes, limits).map_err(failed)?;
-    let (width, height) = decoder.dimensions();
-    limits.check_size(width, height)?;
-    let orientation = upright(format, bytes, decoder.as_mut());
-    let color = decoder.color_type();
+    let Opened {
+        decoder,
+        header,
+        orientation,
+    } = opened(format, bytes, limits, told)?;
+    limits.check_alloc(header.bytes())?;
+    let (width, height) = header.size;
     let stored = decoder.original_color_type();
     let total = decoder.total_bytes();
-    let pixels = u64::from(width) * u64::from(height);
-    let result = pixels.saturating_mul(if color.has_color() { 3 } else { 1 });
-    // What these decoders hold beside the samples: whole frames of their own.
-    let working = match format {
-        Format::WebP => pixels * 4,
-        Format::Tiff => total,
-        Format::Jpeg | Format::Png | Format::Gif | Format::Bmp | Format::Dicom => 0,
-    };
-    let turning = if orientation::needs_copy(orientation) {
-        result * 2
-    } else {
-        0
-    };
-    limits.check_alloc((total + working).max(turning))?;
     let mut samples =
         vec![0; usize::try_from(total).map_err(|_| DecodeError::Limit(format!("{total} bytes of pixels")))?];
-    decoder.read_image_boxed(&mut samples).map_err(failed)?;
+    decoder
+        .read_image_boxed(&mut samples)
+        .map_err(|error| from_image(format, error))?;
     Ok(Decoded {
         width,
         height,
-        color,
+        color: header.color,
         stored,
         samples,
         orientation,
     })
+}
+
+/// The header of a file whose decoder unpacks nothing before its pixels: a PNG's does, and is not asked.
+pub(super) fn header(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Result<Header, DecodeError> {
+    opened(format, bytes, limits, None).map(|opened| opened.header)
+}
+
+fn opened<'a>(
+    format: Format,
+    bytes: &'a [u8],
+    limits: &DecodeLimits,
+    told: Option<Orientation>,
+) -> Result<Opened<'a>, DecodeError> {
+    if format == Format::WebP {
+        super::webp::check_length(bytes)?;
+        super::webp::check_size(bytes, limits)?;
+    }
+    let mut decoder = open(format, bytes, limits).map_err(|error| from_image(format, error))?;
+    let size = decoder.dimensions();
+    limits.check_size(size.0, size.1)?;
+    let orientation = told.unwrap_or_else(|| upright(format, bytes, decoder.as_mut()));
+    let header = Header {
+        size,
+        color: decoder.color_type(),
+        beside: beside(format, bytes, decoder.as_ref()),
+        turned: orientation::needs_copy(orientation),
+    };
+    Ok(Opened {
+        decoder,
+        header,
+        orientation,
+    })
+}
+
+/// Bytes that a decoder holds beside the samples that it gives.
+fn beside(format: Format, bytes: &[u8], decoder: &dyn ImageDecoder) -> u64 {
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    match format {
+        // The copy that it reads.
+        Format::Png => bytes.len() as u64,
+        // Whole pictures of their own: of a WebP in four bytes a pixel, of a TIFF as it is stored.
+        Format::WebP => pixels.saturating_mul(4),
+        Format::Tiff => pixels
+            .saturating_mul(decoder.original_color_type().bits_per_pixel().into())
+            .div_ceil(8),
+        Format::Jpeg | Format::Gif | Format::Bmp | Format::Dicom => 0,
+    }
 }
 
 fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResult<Box<dyn ImageDecoder + 'a>> {

@@ -1,116 +1,51 @@
 //! How much memory a picture will take while it is decoded, by its header alone.
+//!
+//! The number is that of the code that decodes, which is refused by it where it is above the limit. Nothing is unpacked
+//! for it.
 
-use super::dicom;
 use super::format::{self, Format};
-use image::ImageReader;
-use std::io::Cursor;
+use super::jpeg::{self, Kinds};
+use super::{DecodeError, DecodeLimits, codec, dicom, png, tiff};
 
-/// Bytes a pixel: as RGB, and once more while it is turned upright.
-const RGB_TWICE: u64 = 6;
-/// A progressive JPEG's coefficients of three channels beside one RGB.
-const PROGRESSIVE: u64 = 9;
-/// Samples of up to 16 bits and four channels, and RGB.
-const ANY: u64 = 11;
-
-/// About how many bytes decoding these bytes will have allocated at most, the bytes themselves not counted. It is rather
-/// too much than too little, and 0 for what will not be decoded at all.
+/// How many bytes decoding these bytes will have allocated at most at any moment, the bytes themselves not counted. It is
+/// rather too much than too little: all that `limits` allow where the header does not say it, and 0 only for what decoding
+/// refuses by the same header, before it allocates.
 #[must_use]
-pub fn estimated_bytes(bytes: &[u8]) -> u64 {
-    let pixels = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-    match format::sniff(bytes) {
+pub fn estimated_bytes(bytes: &[u8], limits: &DecodeLimits) -> u64 {
+    let estimated = match format::sniff(bytes) {
+        Err(_) => return 0,
+        Ok(Format::Dicom) => return dicom::estimated_bytes(bytes),
+        Ok(format) => of_file(format, bytes, limits),
+    };
+    match estimated {
         Err(_) => 0,
-        Ok(Format::Jpeg) => frame(bytes).map_or(0, |(size, progressive)| {
-            pixels(size).saturating_mul(if progressive { PROGRESSIVE } else { RGB_TWICE })
-        }),
-        Ok(Format::Dicom) => dicom::estimated_bytes(bytes),
-        Ok(Format::Png | Format::Gif | Format::WebP | Format::Tiff | Format::Bmp) => {
-            let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok();
-            let size = reader.and_then(|reader| reader.into_dimensions().ok());
-            size.map_or(0, |size| pixels(size).saturating_mul(ANY))
-        }
+        Ok(estimated) => estimated.map_or(limits.max_alloc_bytes, |bytes| bytes.min(limits.max_alloc_bytes)),
     }
 }
 
-/// A JPEG's size and whether its frame is progressive, by its first frame header (ITU-T T.81, B.2.2).
-fn frame(bytes: &[u8]) -> Option<((u32, u32), bool)> {
-    let mut at = 2;
-    loop {
-        let marker = *bytes.get(at + 1)?;
-        if *bytes.get(at)? != 0xff {
-            return None;
-        }
-        match marker {
-            // Filled up.
-            0xff => at += 1,
-            // Without a length.
-            0x01 | 0xd0..=0xd8 => at += 2,
-            // A frame: not a table, a scan or the end.
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                let side = |from: usize| {
-                    Some(u32::from(u16::from_be_bytes([
-                        *bytes.get(from)?,
-                        *bytes.get(from + 1)?,
-                    ])))
-                };
-                return Some((
-                    (side(at + 7)?, side(at + 5)?),
-                    matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce),
-                ));
-            }
-            0xd9 | 0xda => return None,
-            _ => at += 2 + usize::from(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?])),
-        }
+/// An error is one that decoding meets as well; `None` where the header does not say how large the picture is.
+fn of_file(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Result<Option<u64>, DecodeError> {
+    if format == Format::Tiff
+        && let Some(size) = tiff::palette_size(bytes)
+    {
+        let (width, height) = size?;
+        limits.check_size(width, height)?;
+        let pixels = u64::from(width) * u64::from(height);
+        return Ok(Some(tiff::palette_bytes(pixels, bytes.len())));
     }
+    let header = match format {
+        Format::Jpeg => return Ok(Some(jpeg::survey(bytes, Kinds::Files, limits)?.all_bytes())),
+        Format::Png => png::header(bytes)?,
+        Format::Gif | Format::WebP | Format::Tiff | Format::Bmp | Format::Dicom => {
+            Some(codec::header(format, bytes, limits)?)
+        }
+    };
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    limits.check_size(header.size.0, header.size.1)?;
+    Ok(Some(header.bytes()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{DecodeLimits, picture};
-    use image::{ExtendedColorType, ImageEncoder};
-    use proptest::prelude::*;
-
-    fn png(width: u32, height: u32) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let pixels = vec![7; (width * height * 3) as usize];
-        image::codecs::png::PngEncoder::new(&mut bytes)
-            .write_image(&pixels, width, height, ExtendedColorType::Rgb8)
-            .unwrap();
-        bytes
-    }
-
-    #[test]
-    fn a_picture_is_estimated_at_no_less_than_its_pixels() {
-        let bytes = png(30, 20);
-        let picture = picture::decode(&bytes, &DecodeLimits::default()).unwrap();
-        assert!(estimated_bytes(&bytes) >= picture.rgb().len() as u64);
-        assert!(estimated_bytes(&bytes) <= 30 * 20 * ANY);
-    }
-
-    #[test]
-    fn a_jpeg_s_frame_is_found_behind_its_other_segments() {
-        // A comment of four bytes, a fill byte, then the frame: 8 bits, 513 rows of 1027 pixels.
-        let mut bytes = vec![0xff, 0xd8, 0xff, 0xfe, 0, 6, 1, 2, 3, 4, 0xff, 0xff, 0xc0, 0, 17, 8];
-        bytes.extend([2, 1, 4, 3, 3, 1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1]);
-        assert_eq!(frame(&bytes), Some(((1027, 513), false)));
-        assert_eq!(estimated_bytes(&bytes), 1027 * 513 * RGB_TWICE);
-        bytes[12] = 0xc2;
-        assert_eq!(frame(&bytes), Some(((1027, 513), true)));
-    }
-
-    #[test]
-    fn what_is_no_picture_takes_nothing() {
-        assert_eq!(estimated_bytes(b"not a picture"), 0);
-        assert_eq!(estimated_bytes(b""), 0);
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_behind_a_jpeg_s_beginning_panic_or_loop(tail in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut bytes = vec![0xff, 0xd8, 0xff];
-            bytes.extend(tail);
-            let most = u64::from(u16::MAX) * u64::from(u16::MAX) * PROGRESSIVE;
-            prop_assert!(estimated_bytes(&bytes) <= most);
-        }
-    }
-}
+mod tests;

@@ -6,10 +6,14 @@
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
+use crate::picture::orientation;
+use image::metadata::Orientation;
 
 /// What the markers say.
 #[derive(Debug)]
 pub(super) struct Survey<'a> {
+    /// Width and height.
+    pub(super) size: (u32, u32),
     /// What the decoder holds beside the pixels: all coefficients, where it cannot work row by row.
     pub(super) coefficient_bytes: u64,
     /// Whether it comes in refinements of the whole.
@@ -24,6 +28,35 @@ pub(super) struct Survey<'a> {
     pub(super) colours_told: bool,
     /// The last packet of XMP, as Pillow takes it.
     pub(super) xmp: Option<&'a [u8]>,
+}
+
+impl Survey<'_> {
+    /// How to turn it upright.
+    pub(super) fn orientation(&self) -> Orientation {
+        orientation::of(self.exif.as_deref(), self.xmp)
+    }
+
+    /// Bytes that are allocated at most at any moment while so many pixels of so many channels are decoded and turned: what
+    /// decoding is refused by, and what room is made for before.
+    pub(super) fn bytes(&self, pixels: u64, channels: u64) -> u64 {
+        let turning = if orientation::needs_copy(self.orientation()) {
+            2
+        } else {
+            1
+        };
+        (pixels * channels + self.coefficient_bytes).max(pixels * channels.min(3) * turning)
+    }
+
+    /// As [`Survey::bytes`], of the whole picture.
+    pub(super) fn all_bytes(&self) -> u64 {
+        let pixels = u64::from(self.size.0) * u64::from(self.size.1);
+        let channels = match self.components {
+            1 => 1,
+            4 => 4,
+            _ => 3,
+        };
+        self.bytes(pixels, channels)
+    }
 }
 
 /// Which JPEGs are read.
@@ -41,7 +74,7 @@ const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 
 struct Frame {
-    pixels: u64,
+    size: (u32, u32),
     precision: u8,
     components: u8,
     progressive: bool,
@@ -81,7 +114,7 @@ pub(super) fn survey<'a>(bytes: &'a [u8], kinds: Kinds, limits: &DecodeLimits) -
                     ));
                 };
                 interleaved &= segment.first() == Some(&frame.components);
-                check_scans(scans, frame.pixels, limits)?;
+                check_scans(scans, u64::from(frame.size.0) * u64::from(frame.size.1), limits)?;
             }
             0xE0 => colours_told |= segment.starts_with(b"JFIF\0"),
             0xEE => colours_told |= segment.starts_with(b"Adobe"),
@@ -99,6 +132,7 @@ pub(super) fn survey<'a>(bytes: &'a [u8], kinds: Kinds, limits: &DecodeLimits) -
     };
     let whole = frame.progressive || !interleaved;
     Ok(Survey {
+        size: frame.size,
         coefficient_bytes: if whole { frame.coefficients * 2 } else { 0 },
         progressive: frame.progressive,
         precision: frame.precision,
@@ -141,7 +175,8 @@ fn read_frame(marker: u8, segment: &[u8], kinds: Kinds, limits: &DecodeLimits) -
         return Err(DecodeError::corrupt(Format::Jpeg, "the frame's header is too short"));
     };
     let (height, width) = (u16::from_be_bytes([h1, h0]), u16::from_be_bytes([w1, w0]));
-    limits.check_size(u32::from(width), u32::from(height))?;
+    let size = (u32::from(width), u32::from(height));
+    limits.check_size(size.0, size.1)?;
     let medical = kinds == Kinds::Medical;
     if precision != 8 && !(medical && (2..=16).contains(&precision)) {
         return Err(DecodeError::Unsupported(format!("a JPEG of {precision} bits")));
@@ -159,7 +194,7 @@ fn read_frame(marker: u8, segment: &[u8], kinds: Kinds, limits: &DecodeLimits) -
     let (wide, high) = samplings.iter().fold((1, 1), |(w, h), (x, y)| (w.max(*x), h.max(*y)));
     let units = u64::from(width).div_ceil(8 * wide) * u64::from(height).div_ceil(8 * high);
     Ok(Frame {
-        pixels: u64::from(width) * u64::from(height),
+        size,
         precision,
         components,
         progressive: marker == 0xC2,

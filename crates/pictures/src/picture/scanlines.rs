@@ -3,7 +3,6 @@
 use super::format::{self, Format};
 use super::jpeg::{self, Kinds};
 use super::limits::DecodeLimits;
-use super::orientation;
 use super::reduction;
 use image::metadata::Orientation;
 use std::ffi::{c_int, c_long, c_uchar, c_uint};
@@ -67,7 +66,7 @@ impl<'a> Scanlines<'a> {
             return None;
         }
         let survey = jpeg::survey(bytes, Kinds::Files, limits).ok()?;
-        if orientation::of(survey.exif.as_deref(), survey.xmp) != Orientation::NoTransforms {
+        if survey.orientation() != Orientation::NoTransforms {
             return None;
         }
         // As for the picture as a whole: whole mebibytes.
@@ -102,8 +101,7 @@ impl<'a> Scanlines<'a> {
         let denominator = target.map_or(1, |target| reduction((width, height), target(width, height)));
         let pixels = u64::from(width.div_ceil(denominator)) * u64::from(height.div_ceil(denominator));
         // The limit of the picture as a whole, so that both ways take the same files.
-        let taken = pixels * channels as u64 + survey.coefficient_bytes;
-        limits.check_alloc(taken).ok()?;
+        limits.check_alloc(survey.bytes(pixels, channels as u64)).ok()?;
         (channels != 0 && scanlines.start(space, denominator)).then_some(scanlines)
     }
 

@@ -30,8 +30,7 @@ pub(super) fn palette(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Deco
     let (width, height) = decoder.dimensions().map_err(from_tiff)?;
     limits.check_size(width, height)?;
     let pixels = u64::from(width) * u64::from(height);
-    // The indexes, the colours, and the colours turned.
-    limits.check_alloc(pixels * 6)?;
+    limits.check_alloc(palette_bytes(pixels, grey.len()))?;
     let mut allowed = Limits::default();
     // This limit holds for a tag's values too, and the palette has 768 of them.
     allowed.decoding_buffer_size = usize::try_from(pixels.max(MIN_TAG_BYTES)).unwrap_or(usize::MAX);
@@ -52,15 +51,44 @@ pub(super) fn palette(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Deco
     }))
 }
 
+/// Width and height of a picture whose colours are a palette's; `None` where it is of another kind.
+pub(super) fn palette_size(bytes: &[u8]) -> Option<Result<(u32, u32), DecodeError>> {
+    palette_entry(bytes)?;
+    let size = Decoder::new(Cursor::new(bytes)).and_then(|mut decoder| decoder.dimensions());
+    Some(size.map_err(from_tiff))
+}
+
+/// Bytes that are allocated at most at any moment while indexes become colours: the indexes, the colours and the copy of the
+/// file; then the colours, and the colours turned.
+pub(super) fn palette_bytes(pixels: u64, file: usize) -> u64 {
+    pixels
+        .saturating_mul(4)
+        .saturating_add(file as u64)
+        .max(pixels.saturating_mul(6))
+}
+
 const MIN_TAG_BYTES: u64 = 1 << 20;
 /// Tag of the photometric interpretation, and the type of a 16-bit value.
 const PHOTOMETRIC: [u16; 2] = [262, 3];
 const BLACK_IS_ZERO: u16 = 1;
 const RGB_PALETTE: u16 = 3;
 
-/// A copy of the file whose indexes are declared to be grey; `None` where there is no palette. Walks the first
-/// directory of a classic TIFF: a count, then entries of tag, type, count and value.
+/// A copy of the file whose indexes are declared to be grey; `None` where there is no palette.
 fn as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (value, little) = palette_entry(bytes)?;
+    let mut copy = bytes.to_vec();
+    let grey = if little {
+        BLACK_IS_ZERO.to_le_bytes()
+    } else {
+        BLACK_IS_ZERO.to_be_bytes()
+    };
+    copy.get_mut(value..value + 2)?.copy_from_slice(&grey);
+    Some(copy)
+}
+
+/// Where the file says that its colours are a palette's, and whether its numbers are little-endian; `None` where it does
+/// not say so. Walks the first directory of a classic TIFF: a count, then entries of tag, type, count and value.
+fn palette_entry(bytes: &[u8]) -> Option<(usize, bool)> {
     let little = bytes.starts_with(b"II*\0");
     let short = |at: usize| {
         let pair = *bytes.get(at..)?.first_chunk::<2>()?;
@@ -80,17 +108,7 @@ fn as_grey(bytes: &[u8]) -> Option<Vec<u8>> {
     let entry = (0..usize::from(short(start)?))
         .map(|number| start + 2 + number * 12)
         .find(|at| [short(*at), short(at + 2)] == PHOTOMETRIC.map(Some))?;
-    if short(entry + 8)? != RGB_PALETTE {
-        return None;
-    }
-    let mut copy = bytes.to_vec();
-    let grey = if little {
-        BLACK_IS_ZERO.to_le_bytes()
-    } else {
-        BLACK_IS_ZERO.to_be_bytes()
-    };
-    copy.get_mut(entry + 8..entry + 10)?.copy_from_slice(&grey);
-    Some(copy)
+    (short(entry + 8)? == RGB_PALETTE).then_some((entry + 8, little))
 }
 
 /// The orientation that a file's tag names; without the tag, that of its XMP.
