@@ -7,6 +7,7 @@ mod error;
 mod estimate;
 mod facts;
 mod format;
+mod gif;
 mod jpeg;
 mod limits;
 mod orientation;

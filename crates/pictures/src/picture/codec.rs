@@ -115,7 +115,7 @@ fn opened<'a>(
     let header = Header {
         size,
         color: decoder.color_type(),
-        beside: beside(format, bytes, decoder.as_ref()),
+        beside: beside(format, bytes, decoder.as_ref())?,
         turned: orientation::needs_copy(orientation),
     };
     Ok(Opened {
@@ -126,10 +126,10 @@ fn opened<'a>(
 }
 
 /// Bytes that a decoder holds beside the samples that it gives.
-fn beside(format: Format, bytes: &[u8], decoder: &dyn ImageDecoder) -> u64 {
+fn beside(format: Format, bytes: &[u8], decoder: &dyn ImageDecoder) -> Result<u64, DecodeError> {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    match format {
+    Ok(match format {
         // The copy that it reads.
         Format::Png => bytes.len() as u64,
         // Whole pictures of their own: of a WebP in four bytes a pixel, of a TIFF as it is stored.
@@ -137,8 +137,9 @@ fn beside(format: Format, bytes: &[u8], decoder: &dyn ImageDecoder) -> u64 {
         Format::Tiff => pixels
             .saturating_mul(decoder.original_color_type().bits_per_pixel().into())
             .div_ceil(8),
-        Format::Jpeg | Format::Gif | Format::Bmp | Format::Dicom => 0,
-    }
+        Format::Gif => super::gif::beside(bytes)?,
+        Format::Jpeg | Format::Bmp | Format::Dicom => 0,
+    })
 }
 
 fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResult<Box<dyn ImageDecoder + 'a>> {

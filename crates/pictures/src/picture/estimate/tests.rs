@@ -154,6 +154,20 @@ fn a_jpeg_counts_as_much_with_stray_bytes_between_its_segments() {
 }
 
 #[test]
+fn a_gif_counts_a_first_frame_that_is_larger_than_its_screen() {
+    let mut bytes = fixture("still.gif");
+    let frame: [u8; 9] = [0x2c, 0, 0, 0, 0, 20, 0, 14, 0];
+    let at = bytes.windows(frame.len()).position(|nine| nine == frame).unwrap();
+    assert_eq!(estimated(&bytes), 20 * 14 * 5);
+    bytes[at + 5..at + 9].copy_from_slice(&[0x10, 0x27, 0x20, 0x03]);
+    assert_eq!(estimated(&bytes), 20 * 14 * 4 + 10_000 * 800 * 5);
+    bytes[at + 5..at + 9].fill(0xff);
+    assert_eq!(estimated(&bytes), DecodeLimits::default().max_alloc_bytes);
+    let error = picture::decode(&bytes, &DecodeLimits::default()).unwrap_err();
+    assert!(error.to_string().contains("decoding it needs"), "{error}");
+}
+
+#[test]
 fn a_bomb_beside_the_pixels_counts_as_little_as_it_matters() {
     for name in ["iccp_bomb.png", "ztxt_bomb.png"] {
         assert_eq!(
