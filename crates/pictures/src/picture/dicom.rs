@@ -21,7 +21,7 @@ use crate::picture::facts::Facts;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
 use crate::picture::{Content, Picture, Samples};
-use data_set::{DataSet, PIXEL_DATA, Value};
+use data_set::DataSet;
 use frame::{Layout, Shape};
 use sightline_core::{DicomSpec, FrameChoice};
 
@@ -31,9 +31,7 @@ pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, spec: &DicomSpec) -> Res
     let several = || DecodeError::SeveralFrames { frames: shape.frames };
     let number = spec.frame.of(shape.frames).ok_or_else(several)?;
     limits.check_size(shape.width, shape.height)?;
-    // Values of up to four bytes a sample, what they become, and the decoder's own of both.
-    let samples = shape.pixels() as u64 * u64::from(shape.samples);
-    limits.check_alloc(samples * u64::from(shape.bits_allocated.div_ceil(8)) * 2 + shape.pixels() as u64 * 3)?;
+    limits.check_alloc(shape.bytes())?;
     let frame = frame::nth(&file, &syntax, &shape, number, limits)?;
     let mut steps = Vec::new();
     if shape.frames > 1 {
@@ -87,32 +85,24 @@ pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, spec: &DicomSpec) -> Res
     })
 }
 
-/// Bytes a sample of a JPEG 2000 frame: the decoder's own, its planes, and those interleaved.
-const JPEG_2000_BYTES: u64 = 24;
-
-/// About how many bytes decoding one frame will have allocated at most; 0 for what will not be decoded.
-pub(super) fn estimated_bytes(bytes: &[u8]) -> u64 {
-    let Ok((syntax, file)) = DataSet::read(bytes, FrameChoice::First) else {
+/// How many bytes decoding one frame will have allocated at most; 0 for what will not be decoded. Which frame counts is not
+/// known here: the one that takes more.
+pub(super) fn estimated_bytes(bytes: &[u8], limits: &DecodeLimits) -> u64 {
+    let choices = [FrameChoice::First, FrameChoice::Middle];
+    // What is said of one frame alone may be damaged, where another one counts.
+    let file = choices.iter().find_map(|choice| DataSet::read(bytes, *choice).ok());
+    let Some((syntax, file)) = file else {
         return 0;
     };
     let Ok(shape) = Shape::read(&file, &syntax) else {
         return 0;
     };
-    let pixels = shape.pixels() as u64;
-    let samples = pixels * u64::from(shape.samples);
-    let decoder = match file.value(PIXEL_DATA) {
-        Some(Value::Fragments(fragments)) if frame::syntax_name(&syntax) == "JPEG 2000" => {
-            // Which frame counts is not known here: the one that takes most is as good as any.
-            let size = (shape.width, shape.height);
-            let beside = fragments
-                .iter()
-                .map(|stream| jpeg2000::beside(stream, size, shape.samples));
-            samples * JPEG_2000_BYTES + beside.max().unwrap_or(0)
-        }
-        _ => 0,
-    };
-    // The frame's values, what they become, and the RGB that the network's input is made of.
-    samples * u64::from(shape.bits_allocated.div_ceil(8)) * 2 + pixels * 3 + decoder
+    if limits.check_size(shape.width, shape.height).is_err() {
+        return 0;
+    }
+    let numbers = choices.iter().filter_map(|choice| choice.of(shape.frames));
+    let taken = numbers.filter_map(|number| frame::bytes(&file, &syntax, &shape, number, limits).ok());
+    taken.max().unwrap_or(0)
 }
 
 fn corrupt(detail: impl Into<String>) -> DecodeError {

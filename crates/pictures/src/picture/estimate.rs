@@ -14,7 +14,7 @@ use super::{DecodeError, DecodeLimits, codec, dicom, png, tiff};
 pub fn estimated_bytes(bytes: &[u8], limits: &DecodeLimits) -> u64 {
     let estimated = match format::sniff(bytes) {
         Err(_) => return 0,
-        Ok(Format::Dicom) => return dicom::estimated_bytes(bytes),
+        Ok(Format::Dicom) => return dicom::estimated_bytes(bytes, limits),
         Ok(format) => of_file(format, bytes, limits),
     };
     match estimated {

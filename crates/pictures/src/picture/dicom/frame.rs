@@ -3,7 +3,7 @@
 use super::data_set::{self, DataSet, FRAMES, PIXEL_DATA, Value};
 use super::{corrupt, jpeg2000, rle};
 use crate::picture::error::DecodeError;
-use crate::picture::jpeg::{self, Kinds};
+use crate::picture::jpeg::{self, Kinds, Survey};
 use crate::picture::limits::DecodeLimits;
 use crate::picture::turbo;
 use std::borrow::Cow;
@@ -125,6 +125,12 @@ impl Shape {
         self.width as usize * self.height as usize
     }
 
+    /// Bytes that a frame takes: its values, what they become, and the RGB that is made of that.
+    pub(super) fn bytes(&self) -> u64 {
+        let pixels = self.pixels() as u64;
+        pixels * u64::from(self.samples) * u64::from(self.bits_allocated.div_ceil(8)) * 2 + pixels * 3
+    }
+
     fn frame(&self, bytes: Vec<u8>) -> Frame {
         Frame {
             bytes,
@@ -161,6 +167,38 @@ fn hint(syntax: &str) -> &'static str {
     }
 }
 
+/// Bytes that are allocated at most at any moment while one frame is decoded, by its number from 0.
+pub(super) fn bytes(
+    file: &DataSet<'_>,
+    syntax: &str,
+    shape: &Shape,
+    number: u32,
+    limits: &DecodeLimits,
+) -> Result<u64, DecodeError> {
+    let Some(Value::Fragments(fragments)) = file.value(PIXEL_DATA) else {
+        return Ok(shape.bytes());
+    };
+    let data = compressed(file, fragments, shape, number)?;
+    let taken = match syntax_name(syntax) {
+        "RLE Lossless" | "uncompressed" => shape.bytes(),
+        "JPEG 2000" => shape.bytes() + jpeg2000::bytes(&data, (shape.width, shape.height), shape.samples)?,
+        _ => {
+            let survey = jpeg::survey(&data, Kinds::Medical, limits)?;
+            shape.bytes().max(jpeg_bytes(&survey, shape))
+        }
+    };
+    let copied = match data {
+        Cow::Owned(copy) => copy.len() as u64,
+        Cow::Borrowed(_) => 0,
+    };
+    Ok(taken + copied)
+}
+
+/// What decoding a JPEG's frame takes: coefficients, samples of up to 16 bits, and bytes that are made of them.
+fn jpeg_bytes(survey: &Survey<'_>, shape: &Shape) -> u64 {
+    survey.coefficient_bytes + shape.pixels() as u64 * 6
+}
+
 /// The samples of one frame, by its number from 0.
 pub(super) fn nth(
     file: &DataSet<'_>,
@@ -172,9 +210,7 @@ pub(super) fn nth(
     match file.value(PIXEL_DATA) {
         Some(Value::Bytes(bytes, kind)) => native(bytes, kind == b"OW" && file.big_endian(), file, shape, number),
         Some(Value::Fragments(fragments)) => {
-            let extended = file.bytes(EXTENDED_OFFSETS).unwrap_or_default();
-            let data = joined(fragments, extended, shape.frames, number);
-            let data = data.ok_or_else(|| corrupt(format!("it does not say where frame {} lies", number + 1)))?;
+            let data = compressed(file, fragments, shape, number)?;
             let name = syntax_name(syntax);
             match name {
                 "RLE Lossless" => {
@@ -189,6 +225,18 @@ pub(super) fn nth(
         }
         _ => Err(corrupt("its pixels are no bytes")),
     }
+}
+
+/// A frame as it is compressed.
+fn compressed<'a>(
+    file: &DataSet<'a>,
+    fragments: &[&'a [u8]],
+    shape: &Shape,
+    number: u32,
+) -> Result<Cow<'a, [u8]>, DecodeError> {
+    let extended = file.bytes(EXTENDED_OFFSETS).unwrap_or_default();
+    let data = joined(fragments, extended, shape.frames, number);
+    data.ok_or_else(|| corrupt(format!("it does not say where frame {} lies", number + 1)))
 }
 
 /// The fragments of a frame, joined: all, one, or as many as the offset table says.
@@ -324,7 +372,7 @@ fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
             shape.samples
         )));
     }
-    limits.check_alloc(survey.coefficient_bytes + shape.pixels() as u64 * 6)?;
+    limits.check_alloc(jpeg_bytes(&survey, shape))?;
     if components == 1 {
         let values = turbo::decode_grey(data, (shape.width, shape.height), survey.precision)?;
         let bytes = values.into_iter().flat_map(u16::to_le_bytes);
@@ -347,9 +395,14 @@ fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
         Some((start, rest)) if told => Cow::Owned([start, ADOBE_RGB, rest].concat()),
         _ => Cow::Borrowed(data),
     };
-    let decoded = turbo::decode(&data, limits, |_, _| 1, |_, _, _| Ok(()))?;
-    if (decoded.width, decoded.height) != (shape.width, shape.height) || decoded.channels != 3 {
-        return Err(corrupt("its JPEG is of another size"));
-    }
+    // Before its pixels are allocated: the check above was of the file's size.
+    let is_as_told = |width: u32, height: u32, channels: u64| {
+        if (width, height, channels) == (shape.width, shape.height, 3) {
+            Ok(())
+        } else {
+            Err(corrupt("its JPEG is of another size"))
+        }
+    };
+    let decoded = turbo::decode(&data, limits, |_, _| 1, is_as_told)?;
     Ok(frame(decoded.samples, 8, Layout::Rgb))
 }

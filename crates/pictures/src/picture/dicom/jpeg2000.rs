@@ -23,6 +23,8 @@ const BYTES_PER_BLOCK: u64 = 648;
 /// And for a tile until all are decoded: its parameters, and places of a hundred markers.
 const BYTES_PER_TILE: u64 = 8300;
 const BYTES_PER_TILE_COMPONENT: u64 = 1100;
+/// And for a sample: the decoder's own, its planes, and those interleaved.
+const BYTES_PER_SAMPLE: u64 = 24;
 /// Tiles of which it refuses more.
 const MAX_TILES: u64 = 65_535;
 
@@ -46,13 +48,12 @@ impl Survey {
     }
 }
 
-/// About how many bytes the decoder keeps for a frame beside its samples, the copy that it makes of the stream among them; 0 for what
-/// will not be decoded.
-pub(super) fn beside(stream: &[u8], size: (u32, u32), components: u16) -> u64 {
+/// About how many bytes the decoder keeps for a frame, the copy that it makes of the stream among them.
+pub(super) fn bytes(stream: &[u8], size: (u32, u32), components: u16) -> Result<u64, DecodeError> {
     let stream = without_boxes(stream);
-    survey(stream, size, components).map_or(0, |survey| {
-        survey.beside(size, components).saturating_add(stream.len() as u64)
-    })
+    let beside = survey(stream, size, components)?.beside(size, components);
+    let samples = u64::from(size.0) * u64::from(size.1) * u64::from(components);
+    Ok(beside.saturating_add(samples * BYTES_PER_SAMPLE + stream.len() as u64))
 }
 
 /// Some programs put the whole file, boxes and all, where only the stream belongs.

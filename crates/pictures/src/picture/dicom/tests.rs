@@ -76,6 +76,21 @@ fn a_frame_is_estimated_by_what_decoding_it_takes_and_not_by_how_many_there_are(
 }
 
 #[test]
+fn every_frame_is_decoded_within_what_is_estimated_of_it() {
+    for name in names() {
+        let bytes = fixture(&name);
+        let limits = DecodeLimits {
+            max_alloc_bytes: estimated(&bytes),
+            ..DecodeLimits::default()
+        };
+        for choice in [FrameChoice::First, FrameChoice::Middle] {
+            let decoded = picture::read(&bytes, &limits, &taking(&[], choice));
+            assert!(decoded.is_ok(), "{name}, {choice:?}: {decoded:?}");
+        }
+    }
+}
+
+#[test]
 fn a_stream_of_small_blocks_or_tiles_is_estimated_by_what_the_decoder_keeps_for_them() {
     let bytes = fixture("j2k16.dcm");
     let (usual, pixels) = (estimated(&bytes), 40_u64 * 34);
