@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, Optional
 
 import numpy as np
 import pydicom
@@ -35,9 +35,10 @@ def _shades(file: Dataset, pixels: np.ndarray, frame: int) -> np.ndarray:
     for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
         file.update(_of_frame(file, name, frame))
     rescaled = "ModalityLUTSequence" in file or ("RescaleSlope" in file and "RescaleIntercept" in file)
-    values = apply_modality_lut(pixels, file).astype(np.float64)
+    # Wide, since pydicom takes a table's first value, which may be negative, from the pixels as they are.
+    values = apply_modality_lut(pixels.astype(np.int64), file).astype(np.float64)
     if "VOILUTSequence" in file:
-        return _by_table(file.VOILUTSequence[0], values)
+        return _by_table(file.VOILUTSequence[0], values, _below_zero(file))
     center, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
     if center is not None and width is not None:
         return _by_window(str(file.get("VOILUTFunction", "LINEAR")), float(center), float(width), values)
@@ -60,8 +61,20 @@ def _first(value: object) -> object:
     return value[0] if isinstance(value, MultiValue) else value
 
 
-def _by_table(item: Dataset, values: np.ndarray) -> np.ndarray:
+def _below_zero(file: Dataset) -> Optional[bool]:
+    """Whether the rescale may make values below 0; none where the file writes types, so that the table says it itself."""
+    if not file.original_encoding[0]:
+        return None
+    lowest = -(2 ** (file.BitsStored - 1)) if file.PixelRepresentation else 0
+    ends = np.array([lowest, lowest + 2 ** file.BitsStored - 1])
+    return bool((apply_modality_lut(ends, file) < 0).any())
+
+
+def _by_table(item: Dataset, values: np.ndarray, below_zero: Optional[bool]) -> np.ndarray:
     count, first, bits = item.LUTDescriptor
+    if below_zero is not None:
+        # pydicom takes its type from the stored values' sign.
+        first = first % 65536 - (65536 if below_zero and first % 65536 >= 32768 else 0)
     entries = item.LUTData
     if isinstance(entries, bytes):
         entries = np.frombuffer(entries, np.uint16)

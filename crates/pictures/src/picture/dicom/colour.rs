@@ -83,6 +83,7 @@ struct Table {
 }
 
 impl Table {
+    /// `is_signed` says of a file that does not write types whether values may be below 0.
     fn read(file: &DataSet<'_>, descriptor: u32, table: u32, is_signed: bool) -> Option<Self> {
         let mut three = file.shorts(descriptor)?;
         let (entries, first, bits) = (three.next()?, three.next()?, three.next()?);
@@ -98,7 +99,7 @@ impl Table {
             return None;
         };
         Some(Self {
-            first: signed(first.into(), 16, is_signed),
+            first: signed(first.into(), 16, file.is_signed(descriptor).unwrap_or(is_signed)),
             colours,
         })
     }

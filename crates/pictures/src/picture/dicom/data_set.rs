@@ -146,6 +146,15 @@ impl<'a> DataSet<'a> {
         self.shorts(tag)?.next()
     }
 
+    /// Whether an element of 16-bit numbers is written as one of signed ones; `None` where the file does not say it.
+    pub(super) fn is_signed(&self, tag: Tag) -> Option<bool> {
+        match self.elements.get(&tag)? {
+            Value::Bytes(_, [b'S', b'S']) => Some(true),
+            Value::Bytes(_, [b'U', b'S']) => Some(false),
+            _ => None,
+        }
+    }
+
     /// 16-bit numbers in the file's byte order.
     pub(super) fn shorts(&self, tag: Tag) -> Option<impl Iterator<Item = u16> + use<'a>> {
         let big_endian = self.encoding.big_endian;

@@ -64,7 +64,11 @@ pub(super) fn to_8_bits(file: &DataSet<'_>, shape: &Shape, frame: &Frame, steps:
             .as_ref()
             .map_or(as_f64(stored), |modality| modality.apply(stored))
     };
-    let interest = match Interest::read(file, shape) {
+    let largest = u32::MAX >> (32 - u32::from(frame.bits.clamp(1, 32)));
+    // Of unsigned and of signed values, the ends of what a linear transformation may meet.
+    let ends = [0, largest >> 1, (largest >> 1) + 1, largest];
+    let below_zero = ends.into_iter().any(|raw| value(raw) < 0.0);
+    let interest = match Interest::read(file, below_zero) {
         Some(interest) => {
             steps.push("the file's window");
             interest
@@ -127,6 +131,7 @@ fn home<'f, 'a>(file: &'f DataSet<'a>, group: u32) -> &'f DataSet<'a> {
 }
 
 impl Table {
+    /// `is_signed` says of a file that does not write types whether what is looked up may be below 0.
     fn read(item: &DataSet<'_>, is_signed: bool) -> Option<Self> {
         let mut three = item.shorts(DESCRIPTOR)?;
         let (entries, first, bits) = (three.next()?, three.next()?, three.next()?);
@@ -140,7 +145,7 @@ impl Table {
             return None;
         };
         (1..=16).contains(&bits).then(|| Self {
-            first: signed(first.into(), 16, is_signed),
+            first: signed(first.into(), 16, item.is_signed(DESCRIPTOR).unwrap_or(is_signed)),
             entries,
             bits,
         })
@@ -175,11 +180,8 @@ impl Modality {
 }
 
 impl Interest {
-    fn read(file: &DataSet<'_>, shape: &Shape) -> Option<Self> {
-        if let Some(table) = file
-            .item(INTEREST_TABLE)
-            .and_then(|item| Table::read(item, shape.signed))
-        {
+    fn read(file: &DataSet<'_>, below_zero: bool) -> Option<Self> {
+        if let Some(table) = file.item(INTEREST_TABLE).and_then(|item| Table::read(item, below_zero)) {
             return Some(Self::Table(table));
         }
         let home = home(file, FRAME_INTEREST);
