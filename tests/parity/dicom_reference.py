@@ -34,7 +34,8 @@ def _shades(file: Dataset, pixels: np.ndarray, frame: int) -> np.ndarray:
     """From black, 0, to white, 255, unrounded."""
     for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
         file.update(_of_frame(file, name, frame))
-    rescaled = "ModalityLUTSequence" in file or ("RescaleSlope" in file and "RescaleIntercept" in file)
+    linear = (file.get("RescaleSlope"), file.get("RescaleIntercept"))
+    rescaled = "ModalityLUTSequence" in file or (None not in linear and linear != (1, 0))
     # Wide, since pydicom takes a table's first value, which may be negative, from the pixels as they are.
     values = apply_modality_lut(pixels.astype(np.int64), file).astype(np.float64)
     if "VOILUTSequence" in file:

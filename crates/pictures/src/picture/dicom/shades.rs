@@ -167,8 +167,11 @@ impl Modality {
             return Some(Self::Table(table));
         }
         let home = home(file, FRAME_MODALITY);
-        let (slope, intercept) = (home.decimal(SLOPE)?, home.decimal(INTERCEPT)?);
-        (slope != 0.0).then_some(Self::Linear { slope, intercept })
+        match (home.decimal(SLOPE)?, home.decimal(INTERCEPT)?) {
+            // Many writers put it into every file: values that it leaves as they are were not rescaled.
+            (0.0, _) | (1.0, 0.0) => None,
+            (slope, intercept) => Some(Self::Linear { slope, intercept }),
+        }
     }
 
     fn apply(&self, stored: i64) -> f64 {
