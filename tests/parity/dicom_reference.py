@@ -45,7 +45,11 @@ def _shades(file: Dataset, pixels: np.ndarray, frame: int) -> np.ndarray:
         return _by_window(str(file.get("VOILUTFunction", "LINEAR")), float(center), float(width), values)
     if file.BitsStored <= 8 and not rescaled and file.PixelRepresentation == 0:
         return pixels * WHITE / (2 ** file.BitsStored - 1)
-    counted = values[pixels != file.PixelPaddingValue] if "PixelPaddingValue" in file else values
+    counted = values
+    if "PixelPaddingValue" in file:
+        first = file.PixelPaddingValue
+        ends = sorted((first, file.get("PixelPaddingRangeLimit", first)))
+        counted = values[(pixels < ends[0]) | (pixels > ends[1])]
     low, high = counted.min(), counted.max()
     return (values - low) / (high - low) * WHITE if high > low else values * 0
 

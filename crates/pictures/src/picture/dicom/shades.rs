@@ -5,6 +5,7 @@ use super::data_set::DataSet;
 use super::frame::{Frame, Shape};
 
 const PADDING: u32 = 0x0028_0120;
+const PADDING_END: u32 = 0x0028_0121;
 const CENTER: u32 = 0x0028_1050;
 const WIDTH: u32 = 0x0028_1051;
 const INTERCEPT: u32 = 0x0028_1052;
@@ -79,7 +80,7 @@ pub(super) fn to_8_bits(file: &DataSet<'_>, shape: &Shape, frame: &Frame, steps:
         },
         None => {
             steps.push("from the lowest value to the highest");
-            range(frame, file.short(PADDING), value)
+            range(frame, padding(file, shape, frame), value)
         }
     };
     let inverted = shape.photometric == "MONOCHROME1";
@@ -113,11 +114,24 @@ fn as_f64(value: i64) -> f64 {
     }
 }
 
+/// Which stored values are padding: one, and where the file names an end as well, all between, whichever is the lower one:
+/// PS3.3 C.7.5.1.1.2.
+fn padding(file: &DataSet<'_>, shape: &Shape, frame: &Frame) -> impl Fn(u32) -> bool {
+    let (bits, is_signed) = (frame.bits, shape.signed);
+    let of = |tag| file.short(tag).filter(|_| bits <= 16).map(u32::from);
+    // Some writers keep what lies beside the bits that count.
+    let one = of(PADDING).map(|raw| raw & (u32::MAX >> (32 - u32::from(bits))));
+    let ends = of(PADDING).zip(of(PADDING_END));
+    let ends = ends.map(|ends| <[u32; 2]>::from(ends).map(|raw| signed(raw, 16, is_signed)));
+    move |raw| {
+        let is_between = |[a, b]: [i64; 2]| (a.min(b)..=a.max(b)).contains(&signed(raw, bits, is_signed));
+        Some(raw) == one || ends.is_some_and(is_between)
+    }
+}
+
 /// The lowest and highest value of what is no padding.
-fn range(frame: &Frame, padding: Option<u16>, value: impl Fn(u32) -> f64) -> Interest {
-    let padding = padding.filter(|_| frame.bits <= 16);
-    let padding = padding.map(|raw| u32::from(raw) & (u32::MAX >> (32 - u32::from(frame.bits))));
-    let counted = frame.raw().filter(|raw| Some(*raw) != padding).map(value);
+fn range(frame: &Frame, is_padding: impl Fn(u32) -> bool, value: impl Fn(u32) -> f64) -> Interest {
+    let counted = frame.raw().filter(|raw| !is_padding(*raw)).map(value);
     let (low, high) = counted.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     });
