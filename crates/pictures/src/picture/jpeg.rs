@@ -18,6 +18,8 @@ pub(super) struct Survey<'a> {
     pub(super) coefficient_bytes: u64,
     /// Whether it comes in refinements of the whole.
     pub(super) progressive: bool,
+    /// Whether its samples come as they were, never as another colour space's.
+    pub(super) lossless: bool,
     /// The EXIF block, put together of all segments that carry one, as Pillow does.
     pub(super) exif: Option<Vec<u8>>,
     /// Bits a sample.
@@ -78,6 +80,7 @@ struct Frame {
     precision: u8,
     components: u8,
     progressive: bool,
+    lossless: bool,
     /// Coefficients of all components, 64 a block.
     coefficients: u64,
 }
@@ -135,6 +138,7 @@ pub(super) fn survey<'a>(bytes: &'a [u8], kinds: Kinds, limits: &DecodeLimits) -
         size: frame.size,
         coefficient_bytes: if whole { frame.coefficients * 2 } else { 0 },
         progressive: frame.progressive,
+        lossless: frame.lossless,
         precision: frame.precision,
         components: frame.components,
         colours_told,
@@ -198,6 +202,7 @@ fn read_frame(marker: u8, segment: &[u8], kinds: Kinds, limits: &DecodeLimits) -
         precision,
         components,
         progressive: marker == 0xC2,
+        lossless: marker == 0xC3,
         coefficients: samplings.iter().map(|(x, y)| units * x * y * 64).sum(),
     })
 }

@@ -404,5 +404,8 @@ fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
         }
     };
     let decoded = turbo::decode(&data, limits, |_, _| 1, is_as_told)?;
-    Ok(frame(decoded.samples, 8, Layout::Rgb))
+    // libjpeg converts no lossless samples: without a word in the JPEG it calls them RGB, and what the file says counts.
+    let is_left = survey.lossless && !survey.colours_told && shape.photometric.starts_with("YBR_FULL");
+    let layout = if is_left { Layout::Values } else { Layout::Rgb };
+    Ok(frame(decoded.samples, 8, layout))
 }
