@@ -67,7 +67,7 @@ pub enum GatewayServeError {
 
 /// The whole service: opens index, encoder and stores, binds the address and serves until it is asked to end.
 ///
-/// An index or an encoder that is away is waited for, and readiness says so.
+/// An index or an encoder that is away at the start is waited for, and readiness says so.
 ///
 /// # Errors
 /// Where something can never be used as it is configured, or the server breaks.
@@ -100,8 +100,8 @@ pub async fn run(config: GatewayConfig, context: Context) -> Result<(), GatewayS
     serve(&config, parts, listener, context, waiting).await
 }
 
-/// Serves with parts that others opened, until the context says to end. `index` is the condition that follows the
-/// index's health.
+/// Serves with parts that others opened, until the context says to end. `index` is the condition that says whether the
+/// index answers; it does not hold readiness any more.
 ///
 /// # Errors
 /// Where the server cannot be built, or breaks.
@@ -202,7 +202,8 @@ async fn connect_encoder(options: &RemoteOptions, waiting: &Condition) -> Result
     }
 }
 
-/// Tells readiness, for ever, whether the index answers.
+/// Tells, for ever, whether the index answers. A gateway stays ready without: all gateways lack the index at once, and
+/// a caller is better off with UNAVAILABLE and the time to try again than with nobody to connect to.
 async fn watch_index<F>(check: impl Fn() -> F, condition: &Condition)
 where
     F: Future<Output = Result<(), IndexError>>,
@@ -215,7 +216,7 @@ where
             Ok(()) => condition.ready(),
             Err(error) => {
                 tracing::warn!(%error, "the index does not answer");
-                condition.waiting(&error.to_string());
+                condition.away(&error.to_string());
             }
         }
     }
@@ -224,14 +225,15 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sightline_telemetry::Readiness;
+    use sightline_telemetry::{Readiness, ReadinessSnapshot};
     use std::sync::atomic::{AtomicBool, Ordering};
 
     #[tokio::test(start_paused = true)]
-    async fn readiness_follows_the_index_away_and_back() {
+    async fn a_gateway_stays_ready_while_its_index_is_away_and_says_what_it_lacks() {
         let readiness = Readiness::new();
         let condition = readiness.condition("index");
-        let away = AtomicBool::new(true);
+        assert!(!readiness.snapshot().is_ready(), "the index was never there");
+        let away = AtomicBool::new(false);
         let check = || async {
             if away.load(Ordering::Relaxed) {
                 return Err(IndexError::Unavailable {
@@ -243,15 +245,13 @@ mod tests {
         };
         let mut changes = readiness.subscribe();
         let scenario = async {
-            changes
-                .wait_for(|state| state.waiting_for["index"].contains("refused"))
-                .await
-                .unwrap();
+            changes.wait_for(ReadinessSnapshot::is_ready).await.unwrap();
+            away.store(true, Ordering::Relaxed);
+            let lacking = changes.wait_for(|state| !state.away.is_empty()).await.unwrap().clone();
+            assert!(lacking.is_ready());
+            assert!(lacking.away["index"].contains("refused"), "{lacking:?}");
             away.store(false, Ordering::Relaxed);
-            changes
-                .wait_for(sightline_telemetry::ReadinessSnapshot::is_ready)
-                .await
-                .unwrap();
+            changes.wait_for(|state| state.away.is_empty()).await.unwrap();
         };
         tokio::select! {
             () = watch_index(check, &condition) => {}

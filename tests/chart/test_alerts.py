@@ -56,7 +56,7 @@ class Sources(unittest.TestCase):
         manifests = render.named("all-in")
         texts = [str(render.of_kind(manifests, "PrometheusRule"))]
         texts += [str(item["data"]) for item in render.of_kind(manifests, "ConfigMap")]
-        named = r"\b(?:sightline_(?:grpc|coordinator|worker|gateway|build)|rpc_server|db_client|messaging_client|messaging_process)_\w+"
+        named = r"\b(?:(?:sightline_(?:grpc|coordinator|worker|gateway|build)|rpc_server|db_client|messaging_client|messaging_process)_\w+|sightline_ready\b)"
         asked = {name for text in texts for name in re.findall(named, text)}
         self.assertGreater(len(asked), 9)
         for name in asked:
@@ -75,6 +75,19 @@ class Sources(unittest.TestCase):
             for named in re.findall(r'outcome=~?"([^"]*)"', expression):
                 self.assertLessEqual(set(named.split("|")), outcomes)
             self.assertLessEqual(set(re.findall(r'le="([^"]*)"', expression)), bounds)
+
+
+class Ready(unittest.TestCase):
+    def fires(self, component, pods):
+        series = {'sightline_ready{job="other"}': "1x90"}
+        series |= {f'sightline_ready{{{WHERE},job="{component.lower()}",pod="{pod}"}}': f"{ready}x90" for pod, ready in pods.items()}
+        return bool(firing(f"Sightline{component}Down", series))
+
+    def test_a_service_is_down_where_none_of_its_pods_is_ready_though_they_answer_scrapes(self):
+        for component in ("Coordinator", "Gateway", "Encoder"):
+            self.assertTrue(self.fires(component, {"a": 0, "b": 0}), component)
+            self.assertTrue(self.fires(component, {}), component)
+            self.assertFalse(self.fires(component, {"a": 0, "b": 1}), component)
 
 
 class Searches(unittest.TestCase):

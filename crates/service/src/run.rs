@@ -157,7 +157,7 @@ where
     let metrics = Metrics::new(info.name, info.version);
     let options = config.telemetry().options(identity(info), false);
     let export = MetricsExport::start(&options, metrics.clone(), METRICS_INTERVAL)?;
-    let readiness = Readiness::new();
+    let readiness = Readiness::exported(&metrics)?;
     let drain = config.shutdown().drain();
     let ended = CancellationToken::new();
     // Dropped on every way out, so that the probes end after the service and never outlive it.

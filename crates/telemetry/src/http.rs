@@ -51,14 +51,13 @@ async fn metrics(State(server): State<ObservabilityServer>) -> impl IntoResponse
 
 async fn readyz(State(server): State<ObservabilityServer>) -> impl IntoResponse {
     let state = server.readiness.snapshot();
+    let told = |what: &str, (name, why): (&String, &String)| format!("{what} {name}: {why}\n");
+    let away: String = state.away.iter().map(|one| told("without", one)).collect();
     if state.is_ready() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return (StatusCode::OK, format!("ready\n{away}"));
     }
-    let mut lines: String = state
-        .waiting_for
-        .iter()
-        .map(|(name, why)| format!("waiting for {name}: {why}\n"))
-        .collect();
+    let mut lines: String = state.waiting_for.iter().map(|one| told("waiting for", one)).collect();
+    lines.push_str(&away);
     if state.stopping {
         lines.push_str("stopping\n");
     }

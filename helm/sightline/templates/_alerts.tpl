@@ -8,9 +8,9 @@
 {{- range $component := $called -}}
 {{- $alerts = append $alerts (dict
   "alert" (printf "Sightline%sDown" (title $component))
-  "expr" (printf "absent(up{job=%q,%s} == 1)" $component $where)
+  "expr" (printf "absent(sightline_ready{job=%q,%s} == 1)" $component $where)
   "for" "3m" "severity" "critical"
-  "summary" (printf "No %s answers." $component)) -}}
+  "summary" (printf "No %s is ready." $component)) -}}
 {{- end -}}
 {{- $alerts = concat $alerts (list
   (dict "alert" "SightlineSearchesFail"

@@ -30,8 +30,12 @@ async fn probes_and_scrapes_are_answered_until_the_server_is_stopped() {
     let (head, body) = get(address, "/readyz").await;
     assert!(head.starts_with("http/1.1 503"), "{head}");
     assert_eq!(body, "waiting for queue: no broker at 127.0.0.1:5672\n");
+    queue.away("the broker restarts");
+    let (head, body) = get(address, "/readyz").await;
+    assert!(head.starts_with("http/1.1 200"), "{head}");
+    assert_eq!(body, "ready\nwithout queue: the broker restarts\n");
     queue.ready();
-    assert!(get(address, "/readyz").await.0.starts_with("http/1.1 200"));
+    assert_eq!(get(address, "/readyz").await.1, "ready\n");
 
     metrics.counter("indexed_items", "Items indexed").unwrap().inc_by(3);
     let (head, body) = get(address, "/metrics").await;
