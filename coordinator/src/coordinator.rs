@@ -66,6 +66,7 @@ impl Coordinator {
             Arc::clone(&seams.queue),
             Arc::clone(&seams.clock),
             meters,
+            metrics.clone(),
         ));
         let waiting = Arc::<Waiting>::default();
         let window = Window {

@@ -255,7 +255,7 @@ impl Mirror<'_> {
                 message,
                 stopped_at: self.planner.clock.now(),
             };
-            state.stop_run(&stop).await?;
+            self.planner.tracker.stop(&stop).await?;
             self.planner.tracker.changed(run).await;
             return Ok(None);
         }

@@ -207,7 +207,7 @@ impl Planner {
             message: describe(error),
             stopped_at: self.clock.now(),
         };
-        Ok(self.state.stop_run(&stop).await?)
+        Ok(self.tracker.stop(&stop).await?)
     }
 
     /// Publishes a node's shards that have no result, and its following links.

@@ -336,7 +336,7 @@ impl Tracker {
             message,
             stopped_at: self.clock.now(),
         };
-        self.state.stop_run(&stop).await?;
+        self.stop(&stop).await?;
         progress.stop = Some(stop);
         Ok(())
     }

@@ -188,7 +188,7 @@ impl CoordinatorService {
                 message: "cancelled by a caller".into(),
                 stopped_at: self.clock.now(),
             };
-            self.state.stop_run(&stop).await.map_err(state_error)?;
+            self.tracker.stop(&stop).await.map_err(state_error)?;
             self.tracker.changed(run).await;
             tracing::info!(%run, "run cancelled");
         }

@@ -1,11 +1,12 @@
 //! What one coordinator knows of runs, kept fresh by `refresh`.
 
+use crate::metrics::CoordinatorMetrics;
 use crate::planner::describe;
 use crate::progress::{RunProgress, RunSnapshot};
 use crate::run_meters::RunMeters;
 use crate::told::Told;
 use futures::{StreamExt, TryStreamExt, stream};
-use sightline_core::{Clock, DoneReport, Link, LinkId, PlanNode, RunDocument, RunId, ShardId};
+use sightline_core::{Clock, DoneReport, Link, LinkId, PlanNode, RunDocument, RunId, ShardId, StopDocument};
 use sightline_queue::JobQueue;
 use sightline_state::{State, StateError};
 use std::collections::HashMap;
@@ -31,6 +32,9 @@ pub(crate) struct Tracker {
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) meters: RunMeters,
+    metrics: CoordinatorMetrics,
+    /// Held while a run is stopped, so that a process counts it once.
+    stopping: Mutex<()>,
     runs: Mutex<HashMap<RunId, Arc<KeptRun>>>,
     /// The shards of the run that they were asked of last.
     listed: Mutex<Option<ListedShards>>,
@@ -67,12 +71,20 @@ pub(crate) struct Tracked {
 impl Tracker {
     /// A tracker that knows nothing yet.
     #[must_use]
-    pub(crate) fn new(state: State, queue: Arc<dyn JobQueue>, clock: Arc<dyn Clock>, meters: RunMeters) -> Self {
+    pub(crate) fn new(
+        state: State,
+        queue: Arc<dyn JobQueue>,
+        clock: Arc<dyn Clock>,
+        meters: RunMeters,
+        metrics: CoordinatorMetrics,
+    ) -> Self {
         Self {
             state,
             queue,
             clock,
             meters,
+            metrics,
+            stopping: Mutex::default(),
             runs: Mutex::new(HashMap::new()),
             listed: Mutex::new(None),
         }
@@ -225,6 +237,18 @@ impl Tracker {
         if let Some(kept) = kept {
             kept.tracked.lock().await.read_at = None;
         }
+    }
+
+    /// Stops a run, and counts it where it was not stopped before.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub(crate) async fn stop(&self, stop: &StopDocument) -> Result<(), StateError> {
+        let _one_at_a_time = self.stopping.lock().await;
+        if self.state.stop_run(stop).await? {
+            self.metrics.run_stopped(stop.reason);
+        }
+        Ok(())
     }
 
     /// That a worker says of a shard that it has a result. Where that is all that the run misses, its next reading looks

@@ -90,6 +90,22 @@ class Ready(unittest.TestCase):
             self.assertFalse(self.fires(component, {"a": 0, "b": 1}), component)
 
 
+class Runs(unittest.TestCase):
+    def failed(self, service, reason, values):
+        series = f'sightline_{service}_runs_stopped_total{{{WHERE},reason="{reason}"}}'
+        return [labels["reason"] for labels in firing("SightlineRunFailed", {series: values})]
+
+    def test_a_run_that_failed_just_now_is_told_with_its_reason(self):
+        just_now = "0x50 1x40"
+        self.assertEqual(self.failed("coordinator", "too_many_failures", just_now), ["too_many_failures"])
+        self.assertEqual(self.failed("worker", "model_mismatch", just_now), ["model_mismatch"])
+        self.assertEqual(self.failed("coordinator", "cancelled", just_now), [])
+
+    def test_a_run_that_failed_long_ago_is_told_no_more(self):
+        self.assertEqual(self.failed("coordinator", "dataset_unreadable", "0x10 1x80"), [])
+        self.assertEqual(self.failed("worker", "collection_mismatch", "0x90"), [])
+
+
 class Searches(unittest.TestCase):
     """A minute has 60 searches, of which some end in another way than the rest."""
 

@@ -34,6 +34,9 @@ _PROGRESS: List[Panel] = [
     ("Planning: links, by what became of them", "ops",
      [(f"sum by (outcome) (rate(sightline_coordinator_links_total{{{_WHERE}}}[$__rate_interval]))", "{{outcome}}")]),
     ("Runs created", "short", [(f"sum(increase(sightline_coordinator_runs_created_total{{{_WHERE}}}[$__range]))", "runs")]),
+    ("Runs that failed or were cancelled, by why", "short",
+     [(f"sum by (reason) (increase(sightline_{service}_runs_stopped_total{{{_WHERE}}}[$__range]))", "{{reason}}")
+      for service in ("coordinator", "worker")]),
 ]
 _STAGES: List[Panel] = [
     ("Busy time of a stage per second of a worker", "percentunit",

@@ -1,5 +1,6 @@
 use super::*;
 use crate::hints;
+use crate::metrics::CoordinatorMetrics;
 use crate::progress::RunState;
 use crate::run_meters::RunMeters;
 use crate::tracker::Tracker;
@@ -43,9 +44,10 @@ impl Run {
             next: None,
         };
         state.put_plan_node(&root).await.unwrap();
-        let meters = RunMeters::new(&Metrics::new("test", "1")).unwrap();
+        let of = Metrics::new("test", "1");
+        let (meters, metrics) = (RunMeters::new(&of).unwrap(), CoordinatorMetrics::new(&of).unwrap());
         Self {
-            tracker: Tracker::new(state.clone(), queue, Arc::new(SystemClock), meters),
+            tracker: Tracker::new(state.clone(), queue, Arc::new(SystemClock), meters, metrics),
             state,
             id: document.run,
             shards,

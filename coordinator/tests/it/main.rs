@@ -23,6 +23,7 @@ mod rollups;
 mod run_meters;
 mod silent_broker;
 mod state_root;
+mod stops;
 mod tars;
 mod verify;
 mod window;

@@ -383,6 +383,21 @@ pub enum StopReason {
     MirrorRefused,
 }
 
+impl StopReason {
+    /// The reason as it is written, in metrics, too.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "cancelled",
+            Self::ModelMismatch => "model_mismatch",
+            Self::CollectionMismatch => "collection_mismatch",
+            Self::TooManyFailures => "too_many_failures",
+            Self::DatasetUnreadable => "dataset_unreadable",
+            Self::MirrorRefused => "mirror_refused",
+        }
+    }
+}
+
 /// `stop.json`: once it is there, no shard of the run is started any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -404,6 +419,21 @@ impl Document for StopDocument {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_to_stop_is_named_as_it_is_stored() {
+        for name in [
+            "cancelled",
+            "model_mismatch",
+            "collection_mismatch",
+            "too_many_failures",
+            "dataset_unreadable",
+            "mirror_refused",
+        ] {
+            let reason: StopReason = serde_json::from_value(name.into()).unwrap();
+            assert_eq!(reason.as_str(), name);
+        }
+    }
 
     #[test]
     fn what_a_run_takes_from_dicoms_is_frozen() {

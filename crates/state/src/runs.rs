@@ -42,15 +42,16 @@ impl State {
         self.read(&layout::stop_document(run)).await
     }
 
-    /// Stops a run. The first reason counts.
+    /// Stops a run. The first reason counts; says whether this is it, as all do that stop a run at one moment.
     ///
     /// # Errors
     /// When the state cannot be read or written.
-    pub async fn stop_run(&self, document: &StopDocument) -> Result<(), StateError> {
+    pub async fn stop_run(&self, document: &StopDocument) -> Result<bool, StateError> {
         if self.stop(&document.run).await?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
-        self.write(&layout::stop_document(&document.run), document).await
+        self.write(&layout::stop_document(&document.run), document).await?;
+        Ok(true)
     }
 
     /// Lists runs.

@@ -107,8 +107,8 @@ async fn the_first_reason_to_stop_counts() {
         message: "m".into(),
         stopped_at: Timestamp(1),
     };
-    state.stop_run(&stop(StopReason::ModelMismatch)).await.unwrap();
-    state.stop_run(&stop(StopReason::Cancelled)).await.unwrap();
+    assert!(state.stop_run(&stop(StopReason::ModelMismatch)).await.unwrap());
+    assert!(!state.stop_run(&stop(StopReason::Cancelled)).await.unwrap());
     assert_eq!(
         state.stop(&run()).await.unwrap().unwrap().reason,
         StopReason::ModelMismatch

@@ -33,6 +33,10 @@
     "expr" (printf "sum by (pool, pod) (increase(sightline_worker_engine_restarts_total{%s}[15m])) > 3" $where)
     "for" "0m" "severity" "warning"
     "summary" "The engine of {{ $labels.pod }} died {{ $value | humanize }} times in 15 minutes.")
+  (dict "alert" "SightlineRunFailed"
+    "expr" (printf "sum by (reason) (increase(sightline_coordinator_runs_stopped_total{%s,reason!=\"cancelled\"}[15m])) > 0 or sum by (reason) (increase(sightline_worker_runs_stopped_total{%s}[15m])) > 0" $where $where)
+    "for" "0m" "severity" "warning"
+    "summary" "A run failed within the last 15 minutes: {{ $labels.reason }}.")
   (dict "alert" "SightlinePlanningWaits"
     "expr" (printf "sum(rate(sightline_coordinator_links_total{%s,outcome=~\"waiting|dataset_unreadable\"}[10m])) > 0 unless sum(rate(sightline_coordinator_links_total{%s,outcome=\"followed\"}[10m])) > 0" $where $where)
     "for" "15m" "severity" "warning"

@@ -190,6 +190,7 @@ impl Worker {
                 State::new(Arc::clone(&self.seams.state)),
                 Arc::clone(&self.seams.index),
                 Arc::clone(&self.seams.clock),
+                Arc::clone(&status),
                 config.stop_cached,
             ),
             engine,

@@ -3,6 +3,7 @@
 use super::collection::{Mismatch, Unproven, compare, fields_of_run, prove};
 use super::host::LoadedModel;
 use super::imports::{self, imported};
+use super::status::Status;
 use crate::ipc::Imported;
 use sightline_core::{Clock, CollectionDescription, FieldDescription, RunDocument, RunId, StopDocument, VectorField};
 use sightline_index::VectorIndex;
@@ -61,16 +62,24 @@ pub(crate) struct Runs {
     pub(crate) state: State,
     pub(crate) index: Arc<dyn VectorIndex>,
     pub(crate) clock: Arc<dyn Clock>,
+    status: Arc<Status>,
     stop_cached: Duration,
     known: Mutex<HashMap<RunId, Arc<KnownRun>>>,
 }
 
 impl Runs {
-    pub(crate) fn new(state: State, index: Arc<dyn VectorIndex>, clock: Arc<dyn Clock>, stop_cached: Duration) -> Self {
+    pub(crate) fn new(
+        state: State,
+        index: Arc<dyn VectorIndex>,
+        clock: Arc<dyn Clock>,
+        status: Arc<Status>,
+        stop_cached: Duration,
+    ) -> Self {
         Self {
             state,
             index,
             clock,
+            status,
             stop_cached,
             known: Mutex::default(),
         }
@@ -169,7 +178,12 @@ impl Runs {
             stopped_at: self.clock.now(),
         };
         match self.state.stop_run(&stop).await {
-            Ok(()) => Obstacle::Stopped,
+            Ok(first) => {
+                if first {
+                    self.status.run_stopped(stop.reason);
+                }
+                Obstacle::Stopped
+            }
             Err(error) => error.into(),
         }
     }

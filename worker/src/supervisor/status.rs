@@ -4,7 +4,7 @@ use super::host::LoadedModel;
 use super::load::LoadMeters;
 use crate::ipc::{BatchSize, EngineLoad, IndexCallReport, StageReport};
 use crate::journal::JournalStage;
-use sightline_core::{Clock, Outcome, RunId, ShardId, Timestamp};
+use sightline_core::{Clock, Outcome, RunId, ShardId, StopReason, Timestamp};
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family, Gauge, Histogram, exponential_buckets};
 use sightline_telemetry::{DbCall, DbClientMetrics, MessagingMetrics, Metrics, MetricsError, Processing};
 use std::collections::BTreeMap;
@@ -66,6 +66,7 @@ struct StageLabels {
 struct Meters {
     items: Family<ItemLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
+    runs_stopped: Family<FailureLabels, Counter>,
     busy: Family<StageLabels, Counter>,
     in_flight: Family<StageLabels, Gauge>,
     load: LoadMeters,
@@ -102,9 +103,18 @@ impl std::fmt::Debug for Status {
 impl Status {
     pub(crate) fn new(worker: String, clock: Arc<dyn Clock>, metrics: &Metrics) -> Result<Self, MetricsError> {
         let started_at = clock.now();
+        let runs_stopped = metrics.counters(
+            "worker_runs_stopped",
+            "Runs that workers ended, since they cannot fill their collection, by why",
+        )?;
+        // Prometheus sees no increase where a series begins with 1.
+        for reason in [StopReason::ModelMismatch, StopReason::CollectionMismatch].map(StopReason::as_str) {
+            let _at_zero = runs_stopped.get_or_create(&FailureLabels { reason });
+        }
         let meters = Meters {
             items: metrics.counters("worker_items", "Items that ended, by outcome")?,
             failures: metrics.counters("worker_failures", "Items that failed, by reason")?,
+            runs_stopped,
             busy: metrics.counters(
                 "worker_stage_busy_seconds",
                 "Time spent in a stage, summed over its threads",
@@ -147,6 +157,11 @@ impl Status {
 
     pub(crate) fn read(&self) -> MutexGuard<'_, Snapshot> {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn run_stopped(&self, reason: StopReason) {
+        let reason = reason.as_str();
+        self.meters.runs_stopped.get_or_create(&FailureLabels { reason }).inc();
     }
 
     pub(crate) fn phase(&self, phase: Phase) {

@@ -242,6 +242,7 @@ impl Bench {
             service: worker.service(),
             metrics,
             task: tokio::spawn(worker.run(shutdown.clone())),
+            metrics,
             shutdown,
         }
     }

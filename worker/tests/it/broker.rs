@@ -90,7 +90,10 @@ async fn a_collection_of_another_model_stops_the_run_by_name_before_anything_is_
         "{}",
         stop.message
     );
+    let metrics = worker.metrics.clone();
     worker.end().await.unwrap();
+    let counted = "sightline_worker_runs_stopped_total{reason=\"model_mismatch\"} 1\n";
+    assert!(metrics.encode().contains(counted), "{}", metrics.encode());
     assert!(bench.rows().await.is_empty());
     assert_eq!(bench.fetches(), 0);
     assert!(!bench.state.has_result(&message.run, &message.shard).await.unwrap());
