@@ -70,6 +70,10 @@ impl CliError {
                     "cannot {action}: the connection to the server was lost; try again"
                 ))
             }
+            // The server closed the connection, for its age say, before it saw the call.
+            Code::Cancelled if words.contains("operation was canceled") => Self::Failed(format!(
+                "cannot {action}: the connection to the server was lost; try again"
+            )),
             Code::DeadlineExceeded => Self::Failed(format!("{text}; the server is busy: try again")),
             Code::OutOfRange if words.contains("message length too large") => {
                 Self::Failed(format!("{text}; ask for fewer hits (--top-k) or smaller pictures"))
@@ -121,6 +125,11 @@ mod tests {
         let lost = CliError::call("search", &Status::unavailable("transport error"));
         assert!(lost.to_string().ends_with("try again"), "{lost}");
         assert_eq!(lost.code(), ExitCode::from(1));
+        let unseen = CliError::call(
+            "search",
+            &Status::cancelled("operation was canceled: connection closed"),
+        );
+        assert!(unseen.to_string().ends_with("try again"), "{unseen}");
     }
 
     #[test]

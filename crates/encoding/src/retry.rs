@@ -1,5 +1,6 @@
 //! Calls to a service that may be away or busy: again, with growing delays, until their time is over.
 
+use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,7 +24,9 @@ enum Again {
 }
 
 fn again(status: &Status) -> Again {
-    if !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
+    // With a source it is this side's own: a connection that closes for its age may drop a call that nobody saw.
+    let unseen = status.code() == Code::Cancelled && status.source().is_some();
+    if !unseen && !matches!(status.code(), Code::Unavailable | Code::ResourceExhausted) {
         return Again::Never;
     }
     match status.get_details_retry_info().and_then(|info| info.retry_delay) {
@@ -106,6 +109,19 @@ mod tests {
         let (seen, code) = attempts(busy, Duration::from_secs(10)).await;
         let seconds: Vec<u64> = seen.iter().map(Duration::as_secs).collect();
         assert_eq!((seconds, code), (vec![0, 3, 6, 9], Code::ResourceExhausted));
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the connection was closed")]
+    struct Closed(#[source] Status);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_a_closing_connection_dropped_is_made_again_and_one_that_the_server_cancelled_is_not() {
+        let dropped = || Status::from_error(Box::new(Closed(Status::cancelled("operation was canceled"))));
+        let (seen, code) = attempts(dropped, Duration::from_millis(100)).await;
+        assert_eq!((seen.len(), code), (2, Code::Cancelled));
+        let (seen, _) = attempts(|| Status::cancelled("by the server"), Duration::from_secs(10)).await;
+        assert_eq!(seen.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -86,6 +86,9 @@ pub struct GrpcConfig {
     pub keepalive_seconds: u64,
     /// A connection that does not answer a ping within so many seconds is closed.
     pub keepalive_timeout_seconds: u64,
+    /// A connection that is so many seconds old, a tenth more or less, takes no further calls and is closed when those
+    /// under way have ended, so that clients find servers that came since. 0: connections have no age.
+    pub max_connection_age_seconds: u64,
 }
 
 impl Default for GrpcConfig {
@@ -98,6 +101,7 @@ impl Default for GrpcConfig {
             timeout_seconds: 60,
             keepalive_seconds: 30,
             keepalive_timeout_seconds: 20,
+            max_connection_age_seconds: 300,
         }
     }
 }
@@ -124,6 +128,14 @@ impl GrpcConfig {
                 format!("must be at most {}", tokio::sync::Semaphore::MAX_PERMITS),
             );
         }
+    }
+
+    /// The age at which a process closes its connections; none where they have none. `chance` spreads the ages of many
+    /// processes, whose clients would else all come back at one moment, between nine tenths and eleven of what is given.
+    pub(crate) fn connection_age(&self, chance: u64) -> Option<Duration> {
+        let age = Duration::from_secs(self.max_connection_age_seconds);
+        let thousandths = 900 + u32::try_from(chance % 201).unwrap_or_default();
+        (!age.is_zero()).then(|| (age / 1000).saturating_mul(thousandths))
     }
 }
 
@@ -176,5 +188,24 @@ impl ShutdownConfig {
     #[must_use]
     pub fn drain(&self) -> Duration {
         Duration::from_secs(self.drain_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_of_connections_lie_within_a_tenth_of_what_is_given_and_differ() {
+        let of = |seconds, chance| {
+            let config = GrpcConfig {
+                max_connection_age_seconds: seconds,
+                ..GrpcConfig::default()
+            };
+            config.connection_age(chance)
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!([of(300, 0), of(300, 100), of(300, 200)], [270, 300, 330].map(seconds));
+        assert_eq!((of(0, 7), of(u64::MAX, 200)), (None, Some(Duration::MAX)));
     }
 }

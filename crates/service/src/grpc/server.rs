@@ -7,6 +7,7 @@ use super::trace::{CallLayer, CallMetrics};
 use crate::config::{GrpcConfig, ListenConfig};
 use sightline_telemetry::{Metrics, MetricsError, Readiness};
 use std::convert::Infallible;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -136,6 +137,10 @@ impl GrpcServer {
             builder = builder
                 .tls_config(ServerTlsConfig::new().identity(identity))
                 .map_err(GrpcServerError::Tls)?;
+        }
+        // Calls under way end however long they take: a watched run lasts for hours. So there is no time of grace.
+        if let Some(age) = self.config.connection_age(RandomState::new().build_hasher().finish()) {
+            builder = builder.max_connection_age(age);
         }
         let address = listener
             .local_addr()

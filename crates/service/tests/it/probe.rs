@@ -5,6 +5,7 @@ use sightline_service::config::GrpcConfig;
 use sightline_service::grpc::{ClientOptions, GrpcServer, TracedChannel, connect};
 use sightline_service::{ServiceError, grpc::GrpcServerError};
 use sightline_telemetry::{Metrics, Readiness, current_traceparent};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -25,12 +26,15 @@ pub(crate) struct Probe {
     pub(crate) gate: Arc<Semaphore>,
     entered: mpsc::Sender<()>,
     pub(crate) traceparents: Arc<Mutex<Vec<Option<String>>>>,
+    /// The client's end of the connection that the last call came over.
+    pub(crate) peer: Arc<Mutex<Option<SocketAddr>>>,
 }
 
 #[tonic::async_trait]
 impl Health for Probe {
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         self.traceparents.lock().unwrap().push(current_traceparent());
+        *self.peer.lock().unwrap() = request.remote_addr();
         if request.get_ref().service == "bad" {
             return Err(ServiceError::invalid_argument("service", "is bad").into());
         }
@@ -98,6 +102,7 @@ impl Running {
             gate: Arc::new(Semaphore::new(0)),
             entered: entered_by,
             traceparents: Arc::default(),
+            peer: Arc::default(),
         };
         let service = HealthServer::new(probe.clone()).max_decoding_message_size(config.max_message_bytes);
         let server = change(

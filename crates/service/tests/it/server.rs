@@ -164,6 +164,29 @@ async fn a_call_over_the_time_limit_ends_with_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_old_takes_no_more_calls_and_ends_those_under_way() {
+    let config = GrpcConfig {
+        max_connection_age_seconds: 1,
+        ..GrpcConfig::default()
+    };
+    let mut running = Running::start(&config, LIMIT, same).await;
+    let client = running.client().await;
+    let under_way = tokio::spawn(call(client.clone(), ""));
+    running.entered.recv().await.unwrap();
+    let first = *running.probe.peer.lock().unwrap();
+    let come_over_another = async {
+        while *running.probe.peer.lock().unwrap() == first {
+            // One that is sent while the connection goes may be lost unseen.
+            let _answered_at_once = call(client.clone(), "bad").await;
+        }
+    };
+    tokio::time::timeout(LIMIT, come_over_another).await.unwrap();
+    assert!(!under_way.is_finished());
+    running.probe.gate.add_permits(1);
+    assert!(under_way.await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn errors_reach_the_caller_with_their_details_and_calls_are_counted_by_code() {
     let running = Running::start(&GrpcConfig::default(), LIMIT, same).await;
     let client = running.client().await;
