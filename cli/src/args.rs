@@ -41,6 +41,9 @@ pub(crate) struct ServerArgs {
     /// For https: the certificates to trust, in PEM, in place of the system's.
     #[arg(long, global = true, value_name = "FILE", env = "SIGHTLINE_CA_CERT")]
     pub(crate) ca_cert: Option<PathBuf>,
+    /// For https: the name in the server's certificate, where it is not the URL's host, as behind a forwarded port.
+    #[arg(long, global = true, value_name = "NAME", env = "SIGHTLINE_TLS_NAME")]
+    pub(crate) tls_name: Option<String>,
 }
 
 /// What can be done.

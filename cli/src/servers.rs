@@ -26,7 +26,10 @@ pub(crate) const DEFAULT_SERVER: &str = "http://127.0.0.1:7300";
 impl Servers {
     /// What the flags say.
     pub(crate) fn of(args: &ServerArgs) -> Result<Self, CliError> {
-        let mut options = ClientOptions::default();
+        let mut options = ClientOptions {
+            tls_domain: args.tls_name.clone(),
+            ..ClientOptions::default()
+        };
         if let Some(path) = &args.ca_cert {
             let pem = std::fs::read(path)
                 .map_err(|error| CliError::Usage(format!("cannot read --ca-cert {}: {error}", path.display())))?;

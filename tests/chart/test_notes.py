@@ -16,6 +16,17 @@ class Notes(unittest.TestCase):
         forwards = re.findall(r"port-forward svc/(\S+) (\d+):(\d+)", render.notes("minimal", ports))
         self.assertEqual(forwards, [("demo-sightline-coordinator", "7301", "443"), ("demo-sightline-gateway", "7303", "8443")])
 
+    def test_commands_through_a_forwarded_port_name_what_the_certificates_do(self):
+        plain = render.notes("minimal")
+        self.assertIn("sightline --coordinator http://127.0.0.1:7301 ingest ", plain)
+        self.assertNotIn("ca.crt", plain)
+        for ca, trusts in ((False, ""), (True, " --ca-cert ca.crt")):
+            said = render.notes("minimal", {"tls": {"existingSecret": "certificate", "ca": ca}})
+            for service, port, does in (("coordinator", 7301, "ingest"), ("gateway", 7303, "search")):
+                name = f"demo-sightline-{service}.search.svc"
+                self.assertIn(f"sightline --{service} https://127.0.0.1:{port}{trusts} --tls-name {name} {does} ", said)
+            self.assertEqual(said.count("get secret certificate -o jsonpath='{.data.ca\\.crt}'"), int(ca))
+
     def test_a_way_in_that_the_network_policies_close_is_warned_of(self):
         for way in (INGRESS, ROUTES):
             self.assertIn(KEPT_OUT, render.notes("minimal", way))

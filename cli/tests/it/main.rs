@@ -23,3 +23,4 @@ mod program;
 mod searches;
 mod standalone;
 mod tars;
+mod tls;

@@ -60,6 +60,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it on a free port; without a model nothing is embedded.
     pub(crate) fn start(data: &Path, model: Option<&Path>) -> Self {
+        Self::start_with(data, model, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn start_with(data: &Path, model: Option<&Path>, more: &[&str]) -> Self {
         let mut command = command(&[
             "standalone",
             "--listen",
@@ -68,7 +73,7 @@ impl Server {
             "--set",
             "telemetry.log=warn",
         ]);
-        command.arg("--data").arg(data);
+        command.args(more).arg("--data").arg(data);
         if let Some(model) = model {
             command.arg("--model").arg(model);
         }

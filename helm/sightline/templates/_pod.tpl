@@ -269,6 +269,12 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- include "sightline.caEnv" . }}
 {{- end -}}
 
+{{/* What the client is told of a service's certificate where it comes through a forwarded port, after a space. Takes root and component. */}}
+{{- define "sightline.certificateFlags" -}}
+{{- if .root.Values.tls.existingSecret }}{{ if .root.Values.tls.ca }} --ca-cert ca.crt{{ end }} --tls-name {{ include "sightline.fullname" .root }}-{{ .component }}.{{ .root.Release.Namespace }}.svc
+{{- end }}
+{{- end -}}
+
 {{/* A warning of pods that compute on devices and ask for none. Takes the block of values. */}}
 {{- define "sightline.deviceless" -}}
 {{- $devices := list -}}

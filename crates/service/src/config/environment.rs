@@ -10,12 +10,13 @@ pub(super) const CONFIG_FILE: &str = "SIGHTLINE_CONFIG";
 /// What tests need; no configuration of a service.
 const TESTS: &str = "SIGHTLINE_TEST_";
 /// What the client needs; a person who exports them may start a service in the same shell.
-const CLIENT: [&str; 5] = [
+const CLIENT: [&str; 6] = [
     "SIGHTLINE_SERVER",
     "SIGHTLINE_COORDINATOR",
     "SIGHTLINE_WORKER",
     "SIGHTLINE_GATEWAY",
     "SIGHTLINE_CA_CERT",
+    "SIGHTLINE_TLS_NAME",
 ];
 
 /// Environment variables, those of Sightline alone.
