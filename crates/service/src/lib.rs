@@ -9,6 +9,7 @@ pub mod config;
 mod error;
 pub mod fail_point;
 pub mod grpc;
+mod ready;
 mod run;
 mod shutdown;
 

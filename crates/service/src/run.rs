@@ -2,6 +2,7 @@
 
 use crate::config::{Config, ConfigError, Environment, ObservabilityConfig, ShutdownConfig, Sources, TelemetryConfig};
 use crate::config::{key_docs, load};
+use crate::ready::check_ready;
 use crate::shutdown::install_signals;
 use sightline_telemetry::{Metrics, MetricsExport, ObservabilityServer, Readiness, ServiceIdentity, Telemetry};
 use std::error::Error as StdError;
@@ -49,6 +50,10 @@ pub struct ServiceArgs {
     /// Check the configuration and end.
     #[arg(long)]
     pub check_config: bool,
+    /// Ask the process that runs with this configuration whether it is ready, at its observability.address, and end:
+    /// with status 0 where it is, else with 1 and why.
+    #[arg(long)]
+    pub check_ready: bool,
     /// List every key with its variable, kind, default and meaning, and end.
     #[arg(long)]
     pub list_keys: bool,
@@ -80,7 +85,8 @@ pub struct Context {
 /// The main of a service: reads the configuration, starts telemetry, probes and signals, runs `service` and ends in
 /// order. `flags` are the service's own flags that stand for keys: the flag as written, the key, the value.
 ///
-/// Exits 0 after an orderly end, 1 where the service failed or did not end in time, 2 where the configuration is wrong.
+/// Exits 0 after an orderly end, 1 where the service failed or did not end in time, 2 where the configuration is wrong;
+/// with `--check-ready` 0 where another process is ready, else 1.
 pub fn run<C, S, F, E>(
     info: ServiceInfo,
     args: &ServiceArgs,
@@ -102,10 +108,18 @@ where
     }
     let config: C = match configuration(args, flags) {
         Ok(config) => config,
+        // Docker keeps every other status of a health check for itself.
+        Err(error) if args.check_ready => return complain(info, &error, EXIT_FAILURE),
         Err(error) => return complain(info, &error, EXIT_USAGE),
     };
     if args.check_config {
         return ExitCode::SUCCESS;
+    }
+    if args.check_ready {
+        return match check_ready(config.observability().address) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => complain(info, &error, EXIT_FAILURE),
+        };
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -115,3 +115,16 @@ fn a_wrong_configuration_ends_the_process_with_status_2_before_anything_starts()
     };
     assert_eq!(run(INFO, &args, Vec::new(), service), ExitCode::SUCCESS);
 }
+
+#[test]
+fn a_process_that_cannot_be_asked_whether_it_is_ready_is_told_as_one_that_is_not() {
+    let service = async |_: TestConfig, _: Context| -> Result<(), Infallible> { unreachable!("it was started") };
+    for set in ["observability.address=127.0.0.1:0", "shutdown.drain=1"] {
+        let args = ServiceArgs {
+            set: vec![set.to_owned()],
+            check_ready: true,
+            ..ServiceArgs::default()
+        };
+        assert_eq!(run(INFO, &args, Vec::new(), service), ExitCode::from(1), "{set}");
+    }
+}
