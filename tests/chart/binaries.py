@@ -14,6 +14,7 @@ import keys  # noqa: E402
 _ADDRESSES = {
     "SIGHTLINE_QUEUE__URL": "amqp://user:password@rabbitmq:5672/vhost",
     "SIGHTLINE_INDEX__URL": "milvus://user:password@milvus:19530",
+    "SIGHTLINE_TELEMETRY__OTLP_HEADERS": "authorization=Bearer%20token",
 }
 
 

@@ -48,6 +48,25 @@ class Workers(unittest.TestCase):
         self.assertEqual(values["SIGHTLINE_MODEL__TRUSTED_TORCHSCRIPT"], "aa,bb")
         self.assertEqual(values["SIGHTLINE_TELEMETRY__TRACE_RATIO"], "1")
 
+    def test_collectors_are_told_of_the_pod_and_of_what_the_values_say_and_get_their_headers_from_a_secret(self):
+        for name, deployment in by_name(render.named("all-in"), "Deployment").items():
+            env = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+            found = {entry["name"]: entry for entry in env}
+            attributes = found["OTEL_RESOURCE_ATTRIBUTES"]["value"].split(",")
+            self.assertEqual(attributes, ["k8s.namespace.name=search", "k8s.pod.name=$(K8S_POD_NAME)", "k8s.pod.uid=$(K8S_POD_UID)",
+                                          "k8s.node.name=$(K8S_NODE_NAME)", "deployment.environment.name=made%20up%2C%20100%20%25"], name)
+            # Kubernetes puts in what stands before.
+            names = [entry["name"] for entry in env]
+            for variable in re.findall(r"\$\((\w+)\)", ",".join(attributes)):
+                self.assertLess(names.index(variable), names.index("OTEL_RESOURCE_ATTRIBUTES"))
+            self.assertEqual(found["SIGHTLINE_TELEMETRY__OTLP_HEADERS"]["valueFrom"], {"secretKeyRef": {"name": "collector", "key": "headers"}})
+
+    def test_without_a_collector_there_is_nothing_to_tell_it(self):
+        container = by_name(render.named("minimal"), "Deployment")["demo-sightline-coordinator"]["spec"]["template"]["spec"]["containers"][0]
+        self.assertNotIn("OTEL_RESOURCE_ATTRIBUTES", binaries.environment(container))
+        with self.assertRaisesRegex(render.Refused, "needs telemetry.otlpEndpoint"):
+            render.named("minimal", above={"telemetry": {"otlpHeaders": {"existingSecret": {"name": "collector"}}}})
+
     def test_a_worker_goes_on_before_it_drains_as_long_as_is_said(self):
         def stopped(name, pool, above=None):
             worker = by_name(render.named(name, above=above), "Deployment")[f"demo-sightline-worker-{pool}"]

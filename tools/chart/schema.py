@@ -17,7 +17,7 @@ Schema = Dict[str, Any]
 OWNED = {
     "listen.address", "listen.insecure", "listen.tls_cert", "listen.tls_key", "observability.address",
     "observability.insecure", "shutdown.drain_seconds", "telemetry.log", "telemetry.log_format", "telemetry.trace_ratio",
-    "telemetry.otlp_endpoint", "telemetry.otlp_logs", "telemetry.otlp_metrics", "s3.endpoint", "s3.region", "s3.path_style", "queue.url", "index.url", "state.url", "name",
+    "telemetry.otlp_endpoint", "telemetry.otlp_headers", "telemetry.otlp_logs", "telemetry.otlp_metrics", "s3.endpoint", "s3.region", "s3.path_style", "queue.url", "index.url", "state.url", "name",
     "model.folder", "model.name", "model.device", "hub.cache",
 }
 _NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -58,9 +58,12 @@ def plain_url(schemes: str) -> Schema:
     return text(f"^(({schemes})://[^@\\s]+)?$")
 
 
+def secret_key() -> Schema:
+    return obj({"name": SECRET_NAME, "key": text("^[-._a-zA-Z0-9]+$")})
+
+
 def address(schemes: str) -> Dict[str, Schema]:
-    return {"url": plain_url(schemes),
-            "existingSecret": obj({"name": SECRET_NAME, "key": text("^[-._a-zA-Z0-9]+$")})}
+    return {"url": plain_url(schemes), "existingSecret": secret_key()}
 
 
 def config(service: str) -> Schema:
@@ -156,6 +159,7 @@ def schema() -> Schema:
         "tls": obj({"existingSecret": SECRET_NAME, "ca": BOOLEAN}),
         "caBundle": obj({"configMap": SECRET_NAME, "secret": SECRET_NAME, "key": text("^[-._a-zA-Z0-9]+$")}),
         "telemetry": obj({"log": text(), "logFormat": {"enum": ["json", "text"]}, "otlpEndpoint": plain_url("https?"), "otlpLogs": BOOLEAN, "otlpMetrics": BOOLEAN,
+                          "otlpHeaders": obj({"existingSecret": secret_key()}), "resourceAttributes": {**STRINGS, "propertyNames": {"pattern": "^[-._/a-zA-Z0-9]+$"}},
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
         "serviceAccount": obj({"create": BOOLEAN, "name": text(), "annotations": STRINGS}),
         "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},

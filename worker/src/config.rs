@@ -43,6 +43,8 @@ pub struct EngineTelemetry {
     pub colour: bool,
     /// Where traces go; it may hold a password.
     pub otlp_endpoint: Option<String>,
+    /// What is sent with every export, as the worker's configuration has it: it may hold a token.
+    pub otlp_headers: String,
     /// Whether logs go there, too.
     pub otlp_logs: bool,
     /// Limit of one export, seconds.
@@ -341,6 +343,7 @@ mod tests {
             pipeline: PipelineConfig::default(),
             telemetry: EngineTelemetry {
                 otlp_endpoint: Some("http://hunter2@host".into()),
+                otlp_headers: "authorization=hunter2".into(),
                 ..EngineTelemetry::default()
             },
             embedding: None,

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use sightline_encoding::{BatchingEncoder, Encoder, EncodingMetrics};
 use sightline_index::{CallRecorder, IndexError, VectorIndex};
 use sightline_objects::{FileAccess, ObjectError, ObjectStore, S3Options, Stores};
-use sightline_telemetry::{LogFormat, Metrics, Options, OtlpOptions, ServiceIdentity, Telemetry};
+use sightline_service::resource_attributes;
+use sightline_telemetry::{LogFormat, Metrics, Options, OtlpHeaders, OtlpOptions, ServiceIdentity, Telemetry};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -158,17 +159,20 @@ pub(crate) fn object_options(config: &DatasetsConfig) -> sightline_objects::Open
 
 fn start_telemetry(config: &EngineTelemetry) -> Result<Telemetry, String> {
     let timeout = Duration::from_secs(config.otlp_timeout_seconds);
+    let headers = OtlpHeaders::parse(&config.otlp_headers).map_err(|error| error.to_string())?;
     let options = Options {
         service: ServiceIdentity {
             name: "sightline-worker-engine".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             instance: std::process::id().to_string(),
+            attributes: resource_attributes().unwrap_or_default(),
         },
         log_filter: config.log.clone(),
         log_format: if config.json { LogFormat::Json } else { LogFormat::Text },
         colour: config.colour,
         otlp: config.otlp_endpoint.clone().map(|endpoint| OtlpOptions {
             endpoint,
+            headers,
             timeout,
             logs: config.otlp_logs,
             // The supervisor counts, for its engine too.

@@ -307,6 +307,7 @@ impl WorkerConfig {
                     .otlp_endpoint
                     .as_ref()
                     .map(|url| url.expose().to_string()),
+                otlp_headers: self.telemetry.otlp_headers.expose().to_owned(),
                 otlp_logs: self.telemetry.otlp_logs,
                 otlp_timeout_seconds: self.telemetry.otlp_timeout_seconds,
                 trace_ratio: self.telemetry.trace_ratio,

@@ -120,6 +120,7 @@ fn start_log(data: &Path) -> anyhow::Result<()> {
             name: "sightline".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             instance: std::process::id().to_string(),
+            attributes: Vec::new(),
         },
         log_filter: "info".into(),
         log_format: LogFormat::Text,

@@ -14,5 +14,5 @@ mod run;
 mod shutdown;
 
 pub use error::{ERROR_DOMAIN, ServiceError, explain, reason};
-pub use run::{Context, ServiceArgs, ServiceConfig, ServiceInfo, run, supervise};
+pub use run::{Context, ServiceArgs, ServiceConfig, ServiceInfo, resource_attributes, run, supervise};
 pub use shutdown::{cancel_on_signals, install_signals};

@@ -4,7 +4,9 @@ use crate::config::{Config, ConfigError, Environment, ObservabilityConfig, Shutd
 use crate::config::{key_docs, load};
 use crate::ready::check_ready;
 use crate::shutdown::install_signals;
-use sightline_telemetry::{Metrics, MetricsExport, ObservabilityServer, Readiness, ServiceIdentity, Telemetry};
+use sightline_telemetry::{
+    Metrics, MetricsExport, ObservabilityServer, PairsError, Readiness, ServiceIdentity, Telemetry,
+};
 use std::error::Error as StdError;
 use std::future::Future;
 use std::io::{IsTerminal, Write};
@@ -22,6 +24,8 @@ const EXIT_FAILURE: u8 = 1;
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// How often metrics are sent, where they are.
 const METRICS_INTERVAL: Duration = Duration::from_secs(30);
+/// The standard's variable of what whoever runs a process says of it.
+const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 /// How much longer than its drain a service may take to end before it is given up.
 const DRAIN_MARGIN: Duration = Duration::from_secs(2);
 
@@ -237,7 +241,19 @@ fn start_telemetry<C: ServiceConfig>(
     let colour = std::io::stderr().is_terminal();
     let telemetry = Telemetry::new(&config.telemetry().options(identity(info), colour), std::io::stderr)?;
     telemetry.install()?;
+    if let Err(error) = resource_attributes() {
+        tracing::warn!(%error, "{RESOURCE_ATTRIBUTES} is left out");
+    }
     Ok(telemetry)
+}
+
+/// The attributes of this process that `OTEL_RESOURCE_ATTRIBUTES` gives: the names of its pod, the environment.
+///
+/// # Errors
+/// What is wrong with the variable, of which nothing counts then.
+pub fn resource_attributes() -> Result<Vec<(String, String)>, PairsError> {
+    let text = std::env::var_os(RESOURCE_ATTRIBUTES).unwrap_or_default();
+    sightline_telemetry::resource_attributes(&text.to_string_lossy())
 }
 
 fn identity(info: ServiceInfo) -> ServiceIdentity {
@@ -247,6 +263,7 @@ fn identity(info: ServiceInfo) -> ServiceIdentity {
         name: info.name.to_owned(),
         version: info.version.to_owned(),
         instance: format!("{}:{}", host.trim(), std::process::id()),
+        attributes: resource_attributes().unwrap_or_default(),
     }
 }
 

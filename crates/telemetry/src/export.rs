@@ -1,6 +1,7 @@
 //! Spans and log events on their way to an OTLP collector.
 
 use crate::error::TelemetryError;
+use crate::pairs::OtlpHeaders;
 use crate::telemetry::Options;
 use opentelemetry::KeyValue;
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub struct OtlpOptions {
     /// A collector's gRPC endpoint, `http://host:4317`, or `https://` for TLS with the system's roots.
     pub endpoint: String,
+    /// What is sent with every export.
+    pub headers: OtlpHeaders,
     /// The limit of one export.
     pub timeout: Duration,
     /// Whether log events are sent, too; they are written as lines anyway.
@@ -61,6 +64,7 @@ pub(crate) fn logger_provider(options: &Options) -> Result<Option<SdkLoggerProvi
 /// An exporter that sends to the collector, in time.
 fn to_collector<B: WithExportConfig + WithTonicConfig>(exporter: B, otlp: &OtlpOptions) -> B {
     let exporter = exporter.with_endpoint(&otlp.endpoint).with_timeout(otlp.timeout);
+    let exporter = exporter.with_metadata(otlp.headers.metadata());
     match tls(otlp) {
         Some(tls) => exporter.with_tls_config(tls),
         None => exporter,
@@ -75,14 +79,9 @@ pub(crate) fn tls(otlp: &OtlpOptions) -> Option<ClientTlsConfig> {
 
 /// Which process speaks.
 fn resource(options: &Options) -> Resource {
-    Resource::builder_empty()
-        .with_attributes([
-            KeyValue::new("service.namespace", "sightline"),
-            KeyValue::new("service.name", options.service.name.clone()),
-            KeyValue::new("service.version", options.service.version.clone()),
-            KeyValue::new("service.instance.id", options.service.instance.clone()),
-        ])
-        .build()
+    let attributes = options.service.resource().into_iter();
+    let attributes = attributes.map(|(name, value)| KeyValue::new(name.to_owned(), value.to_owned()));
+    Resource::builder_empty().with_attributes(attributes).build()
 }
 
 pub(crate) fn refused(otlp: &OtlpOptions, source: &impl std::fmt::Display) -> TelemetryError {

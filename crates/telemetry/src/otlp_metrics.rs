@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::Request;
+use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 
 /// Sends a process's metrics at an interval.
@@ -33,6 +35,7 @@ pub struct MetricsExport {
 /// What every export needs.
 struct Exporter {
     client: MetricsServiceClient<Channel>,
+    headers: MetadataMap,
     metrics: Metrics,
     service: ServiceIdentity,
     started: SystemTime,
@@ -50,6 +53,7 @@ impl MetricsExport {
         };
         let mut exporter = Exporter {
             client: MetricsServiceClient::new(channel(otlp)?),
+            headers: otlp.headers.metadata(),
             metrics,
             service: options.service.clone(),
             started: SystemTime::now(),
@@ -103,6 +107,8 @@ impl Exporter {
             self.started,
             SystemTime::now(),
         );
+        let mut request = Request::new(request);
+        *request.metadata_mut() = self.headers.clone();
         if let Err(status) = self.client.export(request).await {
             tracing::warn!(code = ?status.code(), error = status.message(), "metrics were not exported");
         }
@@ -116,14 +122,9 @@ fn request(
     started: SystemTime,
     now: SystemTime,
 ) -> ExportMetricsServiceRequest {
-    let attributes = [
-        ("service.namespace", "sightline"),
-        ("service.name", &service.name),
-        ("service.version", &service.version),
-        ("service.instance.id", &service.instance),
-    ];
+    let attributes = service.resource().into_iter();
     let resource = Resource {
-        attributes: attributes.map(|(key, value)| attribute(key, value)).to_vec(),
+        attributes: attributes.map(|(key, value)| attribute(key, value)).collect(),
         ..Resource::default()
     };
     let scope = InstrumentationScope {

@@ -7,6 +7,7 @@ use opentelemetry::trace::TracerProvider;
 use opentelemetry_appender_tracing::layer::{OpenTelemetryTracingBridge, TracingSpanAttributes};
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tracing::dispatcher::Dispatch;
@@ -37,6 +38,25 @@ pub struct ServiceIdentity {
     pub version: String,
     /// `service.instance.id`: differs between two processes of one service.
     pub instance: String,
+    /// Further attributes, as `OTEL_RESOURCE_ATTRIBUTES` has them: the pod, the environment. Those above win.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl ServiceIdentity {
+    /// All attributes, by their names.
+    pub(crate) fn resource(&self) -> BTreeMap<&str, &str> {
+        let further = self
+            .attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let own = [
+            ("service.namespace", "sightline"),
+            ("service.name", self.name.as_str()),
+            ("service.version", self.version.as_str()),
+            ("service.instance.id", self.instance.as_str()),
+        ];
+        further.chain(own).collect()
+    }
 }
 
 /// How logs and traces are made.

@@ -246,6 +246,30 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- end }}
 {{- end -}}
 
+{{/* What the collector is told of a pod, and the headers that it wants. */}}
+{{- define "sightline.collectorEnv" -}}
+{{- $headers := .Values.telemetry.otlpHeaders.existingSecret -}}
+{{- if .Values.telemetry.otlpEndpoint }}
+{{- if $headers.name }}
+- name: SIGHTLINE_TELEMETRY__OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ $headers.name }}, key: {{ $headers.key }}}
+{{- end }}
+{{- range $name, $path := dict "K8S_POD_NAME" "metadata.name" "K8S_POD_UID" "metadata.uid" "K8S_NODE_NAME" "spec.nodeName" }}
+- name: {{ $name }}
+  valueFrom: {fieldRef: {fieldPath: {{ $path }}}}
+{{- end }}
+{{- $attributes := list (printf "k8s.namespace.name=%s" .Release.Namespace) "k8s.pod.name=$(K8S_POD_NAME)" "k8s.pod.uid=$(K8S_POD_UID)" "k8s.node.name=$(K8S_NODE_NAME)" -}}
+{{- range $name, $value := .Values.telemetry.resourceAttributes -}}
+{{- $attributes = append $attributes (printf "%s=%s" $name (urlquery $value | replace "+" "%20")) -}}
+{{- end }}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ join "," $attributes | quote }}
+{{- else if $headers.name }}
+{{- fail "telemetry.otlpHeaders needs telemetry.otlpEndpoint: it says where they are sent" }}
+{{- end }}
+{{- end -}}
+
 {{/* Where the authorities of `caBundle` are found by whatever reads the system's: rustls, OpenSSL, Go. */}}
 {{- define "sightline.caEnv" -}}
 {{- if or .Values.caBundle.configMap .Values.caBundle.secret }}

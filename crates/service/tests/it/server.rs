@@ -214,6 +214,7 @@ async fn a_call_s_span_is_the_child_of_its_caller_and_an_internal_error_names_th
         name: "test".to_owned(),
         version: "1".to_owned(),
         instance: "i".to_owned(),
+        attributes: Vec::new(),
     };
     let options = Options {
         service: identity,

@@ -10,12 +10,22 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{Tra
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
+
+/// How one export came.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) headers: MetadataMap,
+    /// The attributes of the process.
+    pub(crate) resource: HashMap<String, String>,
+}
 
 /// What was received, in order.
 #[derive(Clone, Default)]
@@ -23,6 +33,7 @@ pub(crate) struct Collector(
     Arc<Mutex<Vec<ExportTraceServiceRequest>>>,
     Arc<Mutex<Vec<ExportLogsServiceRequest>>>,
     Arc<Mutex<Vec<ExportMetricsServiceRequest>>>,
+    Arc<Mutex<Vec<Call>>>,
 );
 
 impl Collector {
@@ -37,6 +48,18 @@ impl Collector {
             .add_service(MetricsServiceServer::new(collector.clone()));
         tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
         (collector, endpoint)
+    }
+
+    /// Every export of any kind.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.3.lock().unwrap().clone()
+    }
+
+    fn note(&self, headers: &MetadataMap, resource: Option<&Resource>) {
+        self.3.lock().unwrap().push(Call {
+            headers: headers.clone(),
+            resource: attributes(resource),
+        });
     }
 
     /// Every log event.
@@ -58,18 +81,22 @@ impl Collector {
         let resources = requests.iter().flat_map(|request| &request.resource_spans);
         resources
             .flat_map(|resource| {
-                let attributes = resource.resource.iter().flat_map(|resource| &resource.attributes);
-                let attributes: HashMap<String, String> = attributes
-                    .filter_map(|pair| match pair.value.as_ref()?.value.as_ref()? {
-                        Value::StringValue(text) => Some((pair.key.clone(), text.clone())),
-                        _ => None,
-                    })
-                    .collect();
+                let attributes = attributes(resource.resource.as_ref());
                 let spans = resource.scope_spans.iter().flat_map(|scope| &scope.spans);
                 spans.map(move |span| (span.clone(), attributes.clone()))
             })
             .collect()
     }
+}
+
+fn attributes(resource: Option<&Resource>) -> HashMap<String, String> {
+    let attributes = resource.into_iter().flat_map(|resource| &resource.attributes);
+    attributes
+        .filter_map(|pair| match pair.value.as_ref()?.value.as_ref()? {
+            Value::StringValue(text) => Some((pair.key.clone(), text.clone())),
+            _ => None,
+        })
+        .collect()
 }
 
 #[tonic::async_trait]
@@ -78,6 +105,8 @@ impl TraceService for Collector {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let resource = request.get_ref().resource_spans.first();
+        self.note(request.metadata(), resource.and_then(|spans| spans.resource.as_ref()));
         self.0.lock().unwrap().push(request.into_inner());
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
@@ -89,6 +118,8 @@ impl LogsService for Collector {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
+        let resource = request.get_ref().resource_logs.first();
+        self.note(request.metadata(), resource.and_then(|logs| logs.resource.as_ref()));
         self.1.lock().unwrap().push(request.into_inner());
         Ok(Response::new(ExportLogsServiceResponse::default()))
     }
@@ -100,6 +131,11 @@ impl MetricsService for Collector {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let resource = request.get_ref().resource_metrics.first();
+        self.note(
+            request.metadata(),
+            resource.and_then(|metrics| metrics.resource.as_ref()),
+        );
         self.2.lock().unwrap().push(request.into_inner());
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }

@@ -12,7 +12,7 @@ mod probes;
 mod signals;
 mod traces;
 
-use sightline_telemetry::{LogFormat, Options, OtlpOptions, ServiceIdentity};
+use sightline_telemetry::{LogFormat, Options, OtlpHeaders, OtlpOptions, ServiceIdentity};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,12 +27,14 @@ fn options(service: &str, otlp: Option<String>) -> Options {
             name: service.to_owned(),
             version: "1.2.3".to_owned(),
             instance: "i-1".to_owned(),
+            attributes: Vec::new(),
         },
         log_filter: "info".to_owned(),
         log_format: LogFormat::Json,
         colour: false,
         otlp: otlp.map(|endpoint| OtlpOptions {
             endpoint,
+            headers: OtlpHeaders::default(),
             timeout: LIMIT,
             logs: true,
             metrics: true,

@@ -1,6 +1,9 @@
 use crate::collector::Collector;
 use crate::{LIMIT, Lines, options};
-use sightline_telemetry::{ProcessedMessage, Telemetry, current_trace_id};
+use sightline_telemetry::{
+    Metrics, MetricsExport, OtlpHeaders, ProcessedMessage, Telemetry, current_trace_id, resource_attributes,
+};
+use std::time::Duration;
 use tracing::dispatcher::with_default;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,4 +79,38 @@ async fn a_processed_message_is_described_by_the_conventions_of_messaging() {
             "messaging.message.body.size=IntValue(17)",
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spans_events_and_metrics_come_with_the_headers_and_the_attributes_that_were_given() {
+    let (collector, endpoint) = Collector::start().await;
+    let mut options = options("sightline-worker", Some(endpoint));
+    options.otlp.as_mut().unwrap().headers =
+        OtlpHeaders::parse("Authorization=Bearer%20hunter2,x-tenant=search").unwrap();
+    let given = "k8s.pod.name=worker-0,deployment.environment.name=a%2Cb,service.name=other";
+    options.service.attributes = resource_attributes(given).unwrap();
+    assert!(!format!("{options:?}").contains("hunter2"));
+    let telemetry = Telemetry::new(&options, Lines::default()).unwrap();
+    with_default(telemetry.dispatch(), || {
+        let span = tracing::info_span!(target: "sightline_worker", "shard");
+        span.in_scope(|| tracing::warn!(target: "sightline_worker", "rows are late"));
+    });
+    telemetry.shutdown(LIMIT).await.unwrap();
+    let metrics = Metrics::new("sightline-worker", "1.2.3");
+    let export = MetricsExport::start(&options, metrics, Duration::from_secs(3600)).unwrap();
+    export.unwrap().shutdown(LIMIT).await.unwrap();
+
+    let calls = collector.calls();
+    assert_eq!(calls.len(), 3, "{calls:?}");
+    for call in calls {
+        let header = |name: &str| call.headers.get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(header("authorization"), "Bearer hunter2");
+        assert_eq!(header("x-tenant"), "search");
+        assert_eq!(call.resource["k8s.pod.name"], "worker-0");
+        assert_eq!(call.resource["deployment.environment.name"], "a,b");
+        assert_eq!(
+            call.resource["service.name"], "sightline-worker",
+            "what the process says of itself"
+        );
+    }
 }
