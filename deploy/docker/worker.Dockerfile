@@ -8,13 +8,20 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && cargo install --locked cargo-chef --version 0.1.78
 WORKDIR /src
+# .cargo/config.toml names them.
+COPY deploy/setup/tools deploy/setup/tools
 
 FROM chef AS plan
 COPY . .
 RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS libtorch-cpu
-COPY deploy/setup deploy/setup
+# What `setup.py libtorch` reads, alone: with any other file here, a change of that file would fetch libtorch and build the
+# dependencies again.
+COPY deploy/setup/setup.py deploy/setup/libtorch.py deploy/setup/lock.json \
+     deploy/setup/disk.py deploy/setup/download.py deploy/setup/errors.py deploy/setup/lock.py deploy/setup/paths.py \
+     deploy/setup/process.py deploy/setup/stamp.py deploy/setup/unpack.py \
+     deploy/setup/
 RUN python3 deploy/setup/setup.py libtorch
 
 FROM libtorch-cpu AS build

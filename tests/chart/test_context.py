@@ -1,8 +1,13 @@
 """What the builds of images see of the repository: all that they need, and nothing else."""
 
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import tomllib
 import unittest
+from pathlib import Path
 
 import dockerfiles
 import render
@@ -15,6 +20,26 @@ _WORKSPACE = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.
 def members():
     """The folders of the workspace's crates."""
     return tomllib.loads((render.REPO / "Cargo.toml").read_text())["workspace"]["members"]
+
+
+# As setup.py does it, up to what would be fetched: says which of its own files it read.
+_SETUP = """
+import pathlib, sys
+sys.path.insert(0, ".")
+import setup, libtorch, lock, stamp
+assert len(lock.artefacts("libtorch")) == 3
+loaded = [pathlib.Path(module.__file__) for module in sys.modules.values() if getattr(module, "__file__", None)]
+here = pathlib.Path.cwd()
+print(*(file.name for file in loaded if file.resolve().parent == here), lock.LOCK_FILE.name)
+"""
+
+
+def _used(setup):
+    """The files in a folder of set-up programs that setting libtorch up reads; a program that lacks one ends with an error."""
+    command = [sys.executable, "-B", "-c", _SETUP]
+    said = subprocess.run(command, cwd=setup, check=True, capture_output=True, text=True).stdout
+    subprocess.run([sys.executable, "-B", "setup.py", "--help"], cwd=setup, check=True, capture_output=True)
+    return set(said.split())
 
 
 class Context(unittest.TestCase):
@@ -53,6 +78,24 @@ class Context(unittest.TestCase):
             for source in [source for stage in file.stages for copy in stage.copies() if copy.stage is None
                            for source in copy.sources]:
                 self.assertTrue(list(dockerfiles.files(source)) or source == ".", f"{file.name}: {source}")
+
+    def test_of_the_set_up_programs_builds_see_what_dockerfiles_copy_by_name(self):
+        copied = {path for file in dockerfiles.all_of_them() for stage in file.stages for copy in stage.copies()
+                  if copy.stage is None for source in copy.sources if source != "." for path in dockerfiles.files(source)}
+        self.assertEqual(set(dockerfiles.files("deploy")), copied)
+
+    def test_libtorch_is_set_up_by_the_files_that_are_copied_for_it_and_none_is_copied_beside(self):
+        for file in dockerfiles.all_of_them():
+            for stage in [stage for stage in file.stages if stage.commands("python3", "deploy/setup/setup.py")]:
+                (arguments,) = stage.commands("python3", "deploy/setup/setup.py")
+                self.assertEqual(arguments, ["libtorch"])
+                sources = [source for copy in stage.copies() for source in copy.sources]
+                with tempfile.TemporaryDirectory() as folder:
+                    setup = Path(folder) / "deploy/setup"
+                    setup.mkdir(parents=True)
+                    for source in sources:
+                        shutil.copy2(render.REPO / source, setup)
+                    self.assertEqual(_used(setup), {Path(source).name for source in sources}, file.name)
 
     def test_what_is_no_ones_business_or_of_no_use_is_not_seen(self):
         out = dockerfiles.ignored()

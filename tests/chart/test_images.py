@@ -88,11 +88,6 @@ class Images(unittest.TestCase):
             text = file.read_text()
             self.assertLess(text.index("cargo chef cook"), text.index("cargo build"), file)
 
-    def test_what_dockerfiles_copy_is_there(self):
-        for file in _DOCKER.glob("*.Dockerfile"):
-            for source in re.findall(r"^COPY (?!--from)(\S+) \S+$", file.read_text(), re.M):
-                self.assertTrue((render.REPO / source).exists(), f"{file.name}: {source}")
-
 
 class Compose(unittest.TestCase):
     def test_it_follows_the_compose_specification(self):
