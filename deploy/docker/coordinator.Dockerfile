@@ -2,8 +2,15 @@
 # docker build -f deploy/docker/coordinator.Dockerfile -t sightline-coordinator .
 # The coordinator has no libtorch: neither to build nor to run.
 
-FROM rust:1.95-slim-bookworm AS chef
+# By tag, since no registry could be asked for digests where this was written: give images by digest with
+# --build-arg RUST_IMAGE=rust@sha256:… and --build-arg DEBIAN_IMAGE=debian@sha256:….
+ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+
+FROM ${RUST_IMAGE} AS chef
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# The image has it. rust-toolchain.toml asks for clippy and rustfmt, too, which rustup would fetch in each stage that calls cargo.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake g++ make nasm \
     && rm -rf /var/lib/apt/lists/* \
@@ -24,7 +31,7 @@ COPY . .
 RUN cargo build --locked --release --package sightline-coordinator --bin sightline-coordinator \
     && strip target/release/sightline-coordinator
 
-FROM debian:bookworm-slim
+FROM ${DEBIAN_IMAGE}
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="sightline-coordinator" \
       org.opencontainers.image.description="Plans and tracks runs of Sightline" \

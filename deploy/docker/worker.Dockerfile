@@ -1,8 +1,15 @@
 # syntax=docker/dockerfile:1.9
 # docker build -f deploy/docker/worker.Dockerfile -t sightline-worker .
 
-FROM rust:1.95-slim-bookworm AS chef
+# By tag, since no registry could be asked for digests where this was written: give images by digest with
+# --build-arg RUST_IMAGE=rust@sha256:… and --build-arg DEBIAN_IMAGE=debian@sha256:….
+ARG RUST_IMAGE=rust:1.95.0-slim-bookworm
+ARG DEBIAN_IMAGE=debian:bookworm-slim
+
+FROM ${RUST_IMAGE} AS chef
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# The image has it. rust-toolchain.toml asks for clippy and rustfmt, too, which rustup would fetch in each stage that calls cargo.
+ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake g++ make nasm python3 python3-pip python3-venv \
     && rm -rf /var/lib/apt/lists/* \
@@ -33,7 +40,7 @@ COPY . .
 RUN cargo build --locked --release --package sightline-worker --bin sightline-worker \
     && strip target/release/sightline-worker
 
-FROM debian:bookworm-slim
+FROM ${DEBIAN_IMAGE}
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="sightline-worker" \
       org.opencontainers.image.description="Makes rows of items for Sightline" \

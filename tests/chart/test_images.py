@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import tempfile
+import tomllib
 import unittest
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import jsonschema
 import yaml
 
 import binaries
+import dockerfiles
 import render
 
 _DOCKER = render.REPO / "deploy/docker"
@@ -48,6 +50,17 @@ class Images(unittest.TestCase):
         cargo = re.search(r'\[workspace\.package\]\nversion = "([^"]+)"', (render.REPO / "Cargo.toml").read_text())[1]
         chart = yaml.safe_load((render.CHART / "Chart.yaml").read_text())
         self.assertEqual({cargo}, {chart["version"], chart["appVersion"]})
+
+    def test_images_are_built_with_the_toolchain_that_is_pinned_and_that_their_base_has(self):
+        channel = tomllib.loads((render.REPO / "rust-toolchain.toml").read_text())["toolchain"]["channel"]
+        for file in dockerfiles.all_of_them():
+            self.assertEqual(file.arguments, {"RUST_IMAGE": f"rust:{channel}-slim-bookworm", "DEBIAN_IMAGE": "debian:bookworm-slim"})
+            stages = {stage.base for stage in file.stages} - {stage.name for stage in file.stages}
+            self.assertEqual(stages, {"${RUST_IMAGE}", "${DEBIAN_IMAGE}"}, file.name)
+            self.assertEqual(file.final.base, "${DEBIAN_IMAGE}")
+            chef = file.stages[0].instructions
+            pinned = next(place for place, one in enumerate(chef) if (one.word, one.rest) == ("ENV", f"RUSTUP_TOOLCHAIN={channel}"))
+            self.assertLess(pinned, next(place for place, one in enumerate(chef) if one.word == "RUN"))
 
     def test_coordinator_and_client_have_no_libtorch(self):
         for name in ("coordinator", "cli"):
