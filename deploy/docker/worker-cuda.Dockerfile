@@ -26,8 +26,11 @@ RUN cargo chef prepare --recipe-path recipe.json
 
 FROM chef AS torch
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+COPY deploy/setup/requirements/torch-cuda.txt deploy/setup/requirements/
+# Every package by its digest, none but those, and nothing that would be built.
 RUN python3 -m venv /opt/torch \
-    && /opt/torch/bin/pip install --no-cache-dir torch==2.11.0
+    && /opt/torch/bin/pip install --no-cache-dir --no-deps --only-binary=:all: --require-hashes \
+        --requirement deploy/setup/requirements/torch-cuda.txt
 ENV PATH=/opt/torch/bin:$PATH VIRTUAL_ENV=/opt/torch LIBTORCH_USE_PYTORCH=1
 # The libraries alone, where programs look for them: in lib beside their own folder. Licences keep the folders of their distributions,
 # since most have the same names.

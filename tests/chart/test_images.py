@@ -25,6 +25,11 @@ def compose():
     return yaml.safe_load((_DOCKER / "compose.yaml").read_text())
 
 
+def _blocks(text):
+    """The packages of a lock file of pip, each with its digests."""
+    return re.findall(r"(?m)^[a-z0-9].*\n(?:    --hash.*\n)*", text)
+
+
 class Images(unittest.TestCase):
     def test_every_image_of_the_chart_has_its_dockerfile(self):
         values = yaml.safe_load((render.CHART / "values.yaml").read_text())
@@ -79,6 +84,24 @@ class Images(unittest.TestCase):
         self.assertEqual(asked, {"apply", "runs", "collections"})
         for command in asked:
             self.assertRegex(client, rf"(?m)^    {command.title()}\(")
+
+    def test_the_cuda_image_takes_torch_and_all_that_it_needs_by_digest_as_the_tests_do(self):
+        requirements = render.REPO / "deploy/setup/requirements"
+        locked = [block.split() for block in _blocks((requirements / "torch-cuda.txt").read_text())]
+        for block in locked:
+            self.assertTrue(any(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", word) for word in block), block[0])
+        tested = {block.split()[0] for block in _blocks((requirements / "torch.txt").read_text())}
+        self.assertLessEqual({block[0] for block in locked}, tested)
+        # The CUDA wheel is the one that the processor's libtorch is taken out of.
+        lock = json.loads((render.REPO / "deploy/setup/lock.json").read_text())
+        torch = next(entry for entry in lock["libtorch"] if entry["package"] == "torch")
+        (ours,) = [block for block in locked if block[0] == f"torch=={torch['version']}"]
+        self.assertIn(f"--hash=sha256:{torch['sha256']}", ours)
+        cuda = next(file for file in dockerfiles.all_of_them() if file.name == "worker-cuda")
+        for stage in cuda.stages:
+            for arguments in stage.commands("/opt/torch/bin/pip", "install"):
+                self.assertLessEqual({"--require-hashes", "--no-deps", "--only-binary=:all:"}, set(arguments))
+                self.assertEqual(arguments[-1], "deploy/setup/requirements/torch-cuda.txt")
 
     def test_every_licence_of_the_cuda_libraries_is_kept_under_its_distributions_name(self):
         text = (_DOCKER / "worker-cuda.Dockerfile").read_text()
