@@ -4,9 +4,11 @@ import functools
 import json
 import subprocess
 import unittest
+import unittest.mock
 from pathlib import PurePosixPath
 
 import dockerfiles
+import image_sizes
 import render
 
 # Words of cargo's that stand alone, and those with a value.
@@ -103,6 +105,14 @@ class Builds(unittest.TestCase):
             self.assertEqual(stage.commands("strip"), [[f"target/release/{program}"]])
             (copied,) = [copy.target for copy in file.final.copies() if copy.sources == [f"/src/target/release/{program}"]]
             self.assertEqual(file.final.of("ENTRYPOINT"), [f'["{copied}"]'])
+
+    def test_every_part_of_an_image_counts_in_its_computed_size(self):
+        with unittest.mock.patch.object(image_sizes, "_of_torch", return_value=[]):
+            for file in dockerfiles.all_of_them():
+                names = [image_sizes.local(source, render.REPO)[0] for copy in file.final.copies() for source in copy.sources]
+                self.assertEqual(names.count("program") + names.count("libraries"), len(names), file.name)
+                installed = {word for words in file.final.commands("apt-get", "install") for word in words if not word.startswith("-")}
+                self.assertLessEqual(installed, set(image_sizes.BRINGS), file.name)
 
 
 if __name__ == "__main__":
