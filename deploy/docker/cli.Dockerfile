@@ -32,14 +32,26 @@ RUN cargo build --locked --release --no-default-features --package sightline-cli
     && strip target/release/sightline
 
 FROM ${DEBIAN_IMAGE}
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="sightline-cli" \
-      org.opencontainers.image.description="The client of Sightline" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.licenses="MIT"
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /src/target/release/sightline /usr/bin/sightline
 USER 65532:65532
 ENTRYPOINT ["/usr/bin/sightline"]
+# At the end, since a commit or a time would have every layer behind it made anew. Who builds says them: --build-arg SOURCE=https://…
+# --build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(date --utc +%FT%TZ)".
+ARG DEBIAN_IMAGE
+ARG VERSION=0.1.0
+ARG SOURCE=""
+ARG REVISION=""
+ARG CREATED=""
+ARG VENDOR="The Sightline authors"
+LABEL org.opencontainers.image.title="sightline-cli" \
+      org.opencontainers.image.description="The client of Sightline" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.vendor="${VENDOR}" \
+      org.opencontainers.image.base.name="${DEBIAN_IMAGE}" \
+      org.opencontainers.image.licenses="MIT"

@@ -51,11 +51,6 @@ RUN cargo build --locked --release --package sightline-worker --bin sightline-wo
     && strip target/release/sightline-worker
 
 FROM ${DEBIAN_IMAGE}
-ARG VERSION=0.1.0
-LABEL org.opencontainers.image.title="sightline-worker-cuda" \
-      org.opencontainers.image.description="Makes rows of items for Sightline, on NVIDIA GPUs" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.licenses="MIT AND BSD-3-Clause AND LicenseRef-NVIDIA-EULA"
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
     && rm -rf /var/lib/apt/lists/*
@@ -65,3 +60,21 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 65532:65532
 EXPOSE 7302 9090
 ENTRYPOINT ["/opt/sightline/bin/sightline-worker"]
+# At the end, since a commit or a time would have every layer behind it made anew. Who builds says them: --build-arg SOURCE=https://…
+# --build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(date --utc +%FT%TZ)".
+ARG DEBIAN_IMAGE
+ARG VERSION=0.1.0
+ARG SOURCE=""
+ARG REVISION=""
+ARG CREATED=""
+ARG VENDOR="The Sightline authors"
+# torch, its libgomp, and NVIDIA's libraries.
+LABEL org.opencontainers.image.title="sightline-worker-cuda" \
+      org.opencontainers.image.description="Makes rows of items for Sightline, on NVIDIA GPUs" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.vendor="${VENDOR}" \
+      org.opencontainers.image.base.name="${DEBIAN_IMAGE}" \
+      org.opencontainers.image.licenses="MIT AND BSD-3-Clause AND GPL-3.0-or-later WITH GCC-exception-3.1 AND LicenseRef-NVIDIA-Proprietary"

@@ -49,7 +49,36 @@ class Images(unittest.TestCase):
             text = file.read_text()
             self.assertIn(f"USER {user}:{user}\n", text, file)
             self.assertIn(f"ARG VERSION={chart['appVersion']}\n", text, file)
-            self.assertIn("org.opencontainers.image.licenses", text, file)
+
+    def test_labels_say_what_an_image_is_and_are_behind_every_layer(self):
+        for file in dockerfiles.all_of_them():
+            (labels,) = [dict(re.findall(r'org\.opencontainers\.image\.(\S+)="([^"]*)"', rest)) for rest in file.final.of("LABEL")]
+            self.assertEqual(labels.pop("title"), f"sightline-{file.name}")
+            self.assertEqual({name: labels[name] for name in ("version", "source", "revision", "created", "vendor", "base.name")},
+                             {"version": "${VERSION}", "source": "${SOURCE}", "revision": "${REVISION}", "created": "${CREATED}",
+                              "vendor": "${VENDOR}", "base.name": "${DEBIAN_IMAGE}"})
+            said = {rest.partition("=")[0] for rest in file.final.of("ARG")}
+            self.assertEqual(said, {"DEBIAN_IMAGE", "VERSION", "SOURCE", "REVISION", "CREATED", "VENDOR"})
+            words = [one.word for one in file.final.instructions]
+            self.assertLess(max(place for place, word in enumerate(words) if word in ("RUN", "COPY")), words.index("ARG"))
+
+    def test_the_licences_that_an_image_is_labelled_with_are_those_of_what_it_holds(self):
+        libraries = {"torch": {"BSD-3-Clause", "GPL-3.0-or-later WITH GCC-exception-3.1"},
+                     "nvidia-cuda-runtime": {"LicenseRef-NVIDIA-Proprietary"}, "nvidia-cuda-cupti": {"LicenseRef-NVIDIA-Proprietary"}}
+        held = {folder.name for folder in (render.REPO / ".local/libtorch/licenses").iterdir()}
+        self.assertEqual(held, set(libraries))
+        for file in dockerfiles.all_of_them():
+            (said,) = [re.search(r'licenses="([^"]*)"', rest)[1].split(" AND ") for rest in file.final.of("LABEL")]
+            copied = {source for copy in file.final.copies() for source in copy.sources}
+            with_libraries = copied & {"/src/.local/libtorch/lib/*.so*", "/opt/sightline"}
+            expected = set().union(*libraries.values()) if with_libraries else set()
+            self.assertEqual(set(said), {"MIT"} | expected, file.name)
+
+    def test_libtorch_for_the_processor_does_not_load_without_the_libraries_of_nvidia_that_go_with_it(self):
+        lib = render.REPO / ".local/libtorch/lib"
+        said = subprocess.run(["readelf", "-d", str(lib / "libtorch_cpu.so")], check=True, capture_output=True, text=True).stdout
+        needed = set(re.findall(r"\(NEEDED\) .*\[(.*)\]", said))
+        self.assertLessEqual({file.name for file in lib.glob("libcu*")}, needed)
 
     def test_one_version_is_said_everywhere(self):
         cargo = re.search(r'\[workspace\.package\]\nversion = "([^"]+)"', (render.REPO / "Cargo.toml").read_text())[1]
