@@ -12,7 +12,7 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # The image has it. rust-toolchain.toml asks for clippy and rustfmt, too, which rustup would fetch in each stage that calls cargo.
 ENV RUSTUP_TOOLCHAIN=1.95.0
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends cmake g++ make nasm \
+    && apt-get install -y --no-install-recommends cmake g++ make nasm python3 \
     && rm -rf /var/lib/apt/lists/* \
     && cargo install --locked cargo-chef --version 0.1.78
 WORKDIR /src
@@ -29,12 +29,15 @@ COPY --from=plan /src/recipe.json recipe.json
 RUN cargo chef cook --locked --release --package sightline-coordinator --recipe-path recipe.json
 COPY . .
 RUN cargo build --locked --release --package sightline-coordinator --bin sightline-coordinator \
-    && strip target/release/sightline-coordinator
+    && strip target/release/sightline-coordinator \
+    && python3 tools/dist/licences.py > crates.txt
 
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
+COPY LICENSE /opt/sightline/licenses/sightline/LICENSE
+COPY --from=build /src/crates.txt /opt/sightline/licenses/crates.txt
 COPY --from=build /src/target/release/sightline-coordinator /usr/bin/sightline-coordinator
 USER 65532:65532
 EXPOSE 7301 9090

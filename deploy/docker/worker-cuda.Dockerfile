@@ -48,13 +48,16 @@ COPY --from=plan /src/recipe.json recipe.json
 RUN cargo chef cook --locked --release --package sightline-worker --recipe-path recipe.json
 COPY . .
 RUN cargo build --locked --release --package sightline-worker --bin sightline-worker \
-    && strip target/release/sightline-worker
+    && strip target/release/sightline-worker \
+    && python3 tools/dist/licences.py > crates.txt
 
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates libstdc++6 \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=torch /opt/sightline /opt/sightline
+COPY LICENSE /opt/sightline/licenses/sightline/LICENSE
+COPY --from=build /src/crates.txt /opt/sightline/licenses/crates.txt
 COPY --from=build /src/target/release/sightline-worker /opt/sightline/bin/sightline-worker
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 65532:65532

@@ -38,7 +38,8 @@ ENV LIBTORCH=/src/.local/libtorch
 RUN cargo chef cook --locked --release --package sightline-worker --recipe-path recipe.json
 COPY . .
 RUN cargo build --locked --release --package sightline-worker --bin sightline-worker \
-    && strip target/release/sightline-worker
+    && strip target/release/sightline-worker \
+    && python3 tools/dist/licences.py > crates.txt
 
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update \
@@ -47,6 +48,8 @@ RUN apt-get update \
 # Programs look for libtorch in lib beside their own folder.
 COPY --from=build /src/.local/libtorch/lib/*.so* /opt/sightline/lib/
 COPY --from=build /src/.local/libtorch/licenses /opt/sightline/licenses
+COPY LICENSE /opt/sightline/licenses/sightline/LICENSE
+COPY --from=build /src/crates.txt /opt/sightline/licenses/crates.txt
 COPY --from=build /src/target/release/sightline-worker /opt/sightline/bin/sightline-worker
 USER 65532:65532
 EXPOSE 7302 9090

@@ -51,6 +51,8 @@ def made(file, stage):
             yield here / "target/release" / said(arguments)[1]["--bin"]
         for arguments in one.commands("cargo", "chef", "prepare"):
             yield here / said(arguments)[1]["--recipe-path"]
+        for _, written in one.commands("python3", "tools/dist/licences.py"):
+            yield here / written
         for arguments in one.commands("mkdir", "-p"):
             yield from map(PurePosixPath, arguments)
         if one.commands("python3", "deploy/setup/setup.py"):
@@ -106,11 +108,16 @@ class Builds(unittest.TestCase):
             (copied,) = [copy.target for copy in file.final.copies() if copy.sources == [f"/src/target/release/{program}"]]
             self.assertEqual(file.final.of("ENTRYPOINT"), [f'["{copied}"]'])
 
+    def test_every_image_carries_our_licence_and_those_of_the_crates_in_its_program(self):
+        for file in dockerfiles.all_of_them():
+            kept = {copy.target for copy in file.final.copies()}
+            self.assertLessEqual({"/opt/sightline/licenses/sightline/LICENSE", "/opt/sightline/licenses/crates.txt"}, kept, file.name)
+
     def test_every_part_of_an_image_counts_in_its_computed_size(self):
-        with unittest.mock.patch.object(image_sizes, "_of_torch", return_value=[]):
+        with unittest.mock.patch.multiple(image_sizes, _of_torch=list, _of_crates=list):
             for file in dockerfiles.all_of_them():
                 names = [image_sizes.local(source, render.REPO)[0] for copy in file.final.copies() for source in copy.sources]
-                self.assertEqual(names.count("program") + names.count("libraries"), len(names), file.name)
+                self.assertEqual(sum(names.count(part) for part in ("program", "libraries", "licences")), len(names), file.name)
                 installed = {word for words in file.final.commands("apt-get", "install") for word in words if not word.startswith("-")}
                 self.assertLessEqual(installed, set(image_sizes.BRINGS), file.name)
 

@@ -82,7 +82,7 @@ class Context(unittest.TestCase):
     def test_of_the_set_up_programs_builds_see_what_dockerfiles_copy_by_name(self):
         copied = {path for file in dockerfiles.all_of_them() for stage in file.stages for copy in stage.copies()
                   if copy.stage is None for source in copy.sources if source != "." for path in dockerfiles.files(source)}
-        self.assertEqual(set(dockerfiles.files("deploy")), copied)
+        self.assertEqual(set(dockerfiles.files("deploy")), {path for path in copied if path.startswith("deploy/")})
 
     def test_libtorch_is_set_up_by_the_files_that_are_copied_for_it_and_none_is_copied_beside(self):
         for file in dockerfiles.all_of_them():
@@ -96,6 +96,12 @@ class Context(unittest.TestCase):
                     for source in sources:
                         shutil.copy2(render.REPO / source, setup)
                     self.assertEqual(_used(setup), {Path(source).name for source in sources}, file.name)
+
+    def test_what_writes_the_crates_licences_is_seen_with_all_that_it_imports(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for path in dockerfiles.files("tools"):
+                shutil.copy2(render.REPO / path, folder)
+            subprocess.run([sys.executable, "-B", "-c", "import licences"], cwd=folder, check=True, capture_output=True)
 
     def test_what_is_no_ones_business_or_of_no_use_is_not_seen(self):
         out = dockerfiles.ignored()

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List
 
+import licences
 from dockerfile import Dockerfile
 from versions import REPO
 
@@ -43,9 +44,21 @@ def local(source: str, binaries: Path) -> "tuple[str, List[Path]]":
         return "program", [binaries / Path(source).name]
     if source.startswith("/src/.local/libtorch/"):
         return "libraries", sorted((REPO / ".local/libtorch").glob(source.removeprefix("/src/.local/libtorch/")))
+    if source == "/src/crates.txt":
+        return "licences", [_of_crates()]
+    if source == "LICENSE":
+        return "licences", [REPO / source]
     if source == "/opt/sightline":
         return "libraries", _of_torch()
     raise SystemExit(f"a Dockerfile copies {source}, which {Path(__file__).name} knows no part of: add it there")
+
+
+@functools.lru_cache(maxsize=None)
+def _of_crates() -> Path:
+    written = REPO / "target/dist/crates.txt"
+    written.parent.mkdir(parents=True, exist_ok=True)
+    written.write_text(licences.of_crates())
+    return written
 
 
 def _of_torch() -> List[Path]:

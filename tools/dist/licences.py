@@ -1,7 +1,8 @@
-"""The licences of the crates that the programs are made of."""
+"""The licences of the crates that the programs are made of. Called by itself, which the Dockerfiles do, it prints them."""
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Dict, List, Set
 
@@ -44,3 +45,7 @@ def _linked() -> List[Dict[str, Any]]:
 def _texts(folder: Path) -> List[str]:
     files = sorted({file for pattern in _FILES for file in folder.glob(pattern) if file.is_file()})
     return [file.read_text(errors="replace").strip() for file in files]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(of_crates())
