@@ -41,6 +41,10 @@ COPY --from=build /src/crates.txt /opt/sightline/licenses/crates.txt
 COPY --from=build /src/target/release/sightline-coordinator /usr/bin/sightline-coordinator
 USER 65532:65532
 EXPOSE 7301 9090
+# Fixed, so that the check knows it, and for this container alone until a variable says 0.0.0.0:9090. The check is a process of its own,
+# and reads variables, not the arguments of the one that serves: configure by SIGHTLINE_… variables, or by the file of SIGHTLINE_CONFIG.
+ENV SIGHTLINE_OBSERVABILITY__ADDRESS=127.0.0.1:9090
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10m --retries=3 CMD ["/usr/bin/sightline-coordinator", "--check-ready"]
 ENTRYPOINT ["/usr/bin/sightline-coordinator"]
 # At the end, since a commit or a time would have every layer behind it made anew. Who builds says them: --build-arg SOURCE=https://…
 # --build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(date --utc +%FT%TZ)".

@@ -53,6 +53,12 @@ COPY --from=build /src/crates.txt /opt/sightline/licenses/crates.txt
 COPY --from=build /src/target/release/sightline-worker /opt/sightline/bin/sightline-worker
 USER 65532:65532
 EXPOSE 7302 9090
+# Fixed, so that the check knows it, and for this container alone until a variable says 0.0.0.0:9090. The check is a process of its own,
+# and reads variables, not the arguments of the one that serves: configure by SIGHTLINE_… variables, or by the file of SIGHTLINE_CONFIG.
+# Each check loads libtorch: 0.3 s of a core, so not more often.
+# An encoder (`… encoder`) asks otherwise: --health-cmd '/opt/sightline/bin/sightline-worker encoder --check-ready'.
+ENV SIGHTLINE_OBSERVABILITY__ADDRESS=127.0.0.1:9090
+HEALTHCHECK --interval=30s --timeout=10s --start-period=10m --retries=3 CMD ["/opt/sightline/bin/sightline-worker", "--check-ready"]
 ENTRYPOINT ["/opt/sightline/bin/sightline-worker"]
 # At the end, since a commit or a time would have every layer behind it made anew. Who builds says them: --build-arg SOURCE=https://…
 # --build-arg REVISION="$(git rev-parse HEAD)" --build-arg CREATED="$(date --utc +%FT%TZ)".

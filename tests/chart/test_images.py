@@ -1,4 +1,4 @@
-"""Images and the compose file."""
+"""Images: what their Dockerfiles promise."""
 
 import json
 import re
@@ -8,21 +8,13 @@ import tomllib
 import unittest
 from pathlib import Path
 
-import jsonschema
 import yaml
 
-import binaries
 import dockerfiles
 import render
 
 _DOCKER = render.REPO / "deploy/docker"
-_SCHEMA = render.REPO / ".local/definitions/compose-schema/compose-spec.json"
 _HADOLINT = render.REPO / ".local/venv-chart/bin/hadolint"
-_SERVICES = ("coordinator", "worker", "gateway")
-
-
-def compose():
-    return yaml.safe_load((_DOCKER / "compose.yaml").read_text())
 
 
 def _blocks(text):
@@ -49,6 +41,19 @@ class Images(unittest.TestCase):
             text = file.read_text()
             self.assertIn(f"USER {user}:{user}\n", text, file)
             self.assertIn(f"ARG VERSION={chart['appVersion']}\n", text, file)
+
+    def test_every_service_is_asked_whether_it_is_ready_where_it_answers(self):
+        for file in dockerfiles.all_of_them():
+            checks = file.final.of("HEALTHCHECK")
+            if file.name == "cli":
+                self.assertEqual(checks, [])
+                continue
+            (program,) = json.loads(file.final.of("ENTRYPOINT")[0])
+            self.assertEqual([json.loads(check.partition(" CMD ")[2]) for check in checks], [[program, "--check-ready"]])
+            # Else it would be any free port, which the check could not know.
+            self.assertEqual([rest for rest in file.final.of("ENV") if "OBSERVABILITY" in rest],
+                             ["SIGHTLINE_OBSERVABILITY__ADDRESS=127.0.0.1:9090"])
+            self.assertIn("9090", file.final.of("EXPOSE")[0].split())
 
     def test_labels_say_what_an_image_is_and_are_behind_every_layer(self):
         for file in dockerfiles.all_of_them():
@@ -152,49 +157,6 @@ class Images(unittest.TestCase):
         for file in _DOCKER.glob("*.Dockerfile"):
             text = file.read_text()
             self.assertLess(text.index("cargo chef cook"), text.index("cargo build"), file)
-
-
-class Compose(unittest.TestCase):
-    def test_it_follows_the_compose_specification(self):
-        schema = json.loads(_SCHEMA.read_text())
-        errors = jsonschema.Draft202012Validator(schema).iter_errors(compose())
-        self.assertEqual([f"{list(error.path)}: {error.message}" for error in errors], [])
-
-    def test_a_misspelt_key_would_be_found(self):
-        wrong = compose()
-        wrong["services"]["worker"]["enviroment"] = {}
-        schema = json.loads(_SCHEMA.read_text())
-        self.assertTrue(list(jsonschema.Draft202012Validator(schema).iter_errors(wrong)))
-
-    def test_the_services_take_their_variables(self):
-        for service in _SERVICES:
-            values = compose()["services"][service]["environment"]
-            container = {"env": [{"name": name, "value": value} for name, value in values.items()]}
-            self.assertEqual(binaries.unknown_variables(service, container), [])
-            self.assertEqual(binaries.complaint(service, container), "")
-
-    def test_files_volumes_and_dependencies_that_are_named_are_there(self):
-        whole = compose()
-        for name, service in whole["services"].items():
-            self.assertLessEqual(set(service.get("depends_on", {})), set(whole["services"]), name)
-            for volume in service.get("volumes", []):
-                source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
-                if source.startswith("."):
-                    self.assertTrue((_DOCKER / source).exists(), source)
-                elif not source.startswith("$"):
-                    self.assertIn(source, whole["volumes"])
-
-    def test_nothing_is_published_beyond_loopback(self):
-        for name, service in compose()["services"].items():
-            for port in service.get("ports", []):
-                self.assertTrue(port.startswith("127.0.0.1:"), f"{name}: {port}")
-
-    def test_prometheus_asks_the_services_for_metrics_where_they_serve_them(self):
-        jobs = yaml.safe_load((_DOCKER / "compose/prometheus.yaml").read_text())["scrape_configs"]
-        for job in jobs[:3]:
-            values = compose()["services"][job["job_name"]]["environment"]
-            port = job["dns_sd_configs"][0]["port"]
-            self.assertEqual(values["SIGHTLINE_OBSERVABILITY__ADDRESS"], f"0.0.0.0:{port}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""The compose file: nothing starts it where this was written."""
+
+import json
+import subprocess
+import unittest
+
+import jsonschema
+import yaml
+
+import binaries
+import dockerfiles
+import keys
+import render
+
+_SCHEMA = render.REPO / ".local/definitions/compose-schema/compose-spec.json"
+_SERVICES = ("coordinator", "worker", "gateway")
+
+
+def compose():
+    return yaml.safe_load((dockerfiles.FOLDER / "compose.yaml").read_text())
+
+
+class Compose(unittest.TestCase):
+    def test_it_follows_the_compose_specification(self):
+        schema = json.loads(_SCHEMA.read_text())
+        errors = jsonschema.Draft202012Validator(schema).iter_errors(compose())
+        self.assertEqual([f"{list(error.path)}: {error.message}" for error in errors], [])
+
+    def test_a_misspelt_key_would_be_found(self):
+        wrong = compose()
+        wrong["services"]["worker"]["enviroment"] = {}
+        schema = json.loads(_SCHEMA.read_text())
+        self.assertTrue(list(jsonschema.Draft202012Validator(schema).iter_errors(wrong)))
+
+    def test_the_services_take_their_variables(self):
+        for service in _SERVICES:
+            values = compose()["services"][service]["environment"]
+            container = {"env": [{"name": name, "value": value} for name, value in values.items()]}
+            self.assertEqual(binaries.unknown_variables(service, container), [])
+            self.assertEqual(binaries.complaint(service, container), "")
+
+    def test_files_volumes_and_dependencies_that_are_named_are_there(self):
+        whole = compose()
+        for name, service in whole["services"].items():
+            self.assertLessEqual(set(service.get("depends_on", {})), set(whole["services"]), name)
+            for volume in service.get("volumes", []):
+                source = volume["source"] if isinstance(volume, dict) else volume.split(":")[0]
+                if source.startswith("."):
+                    self.assertTrue((dockerfiles.FOLDER / source).exists(), source)
+                elif not source.startswith("$"):
+                    self.assertIn(source, whole["volumes"])
+
+    def test_nothing_is_published_beyond_loopback(self):
+        for name, service in compose()["services"].items():
+            for port in service.get("ports", []):
+                self.assertTrue(port.startswith("127.0.0.1:"), f"{name}: {port}")
+
+    def test_prometheus_asks_the_services_for_metrics_where_they_serve_them(self):
+        jobs = yaml.safe_load((dockerfiles.FOLDER / "compose/prometheus.yaml").read_text())["scrape_configs"]
+        for job in jobs[:3]:
+            values = compose()["services"][job["job_name"]]["environment"]
+            port = job["dns_sd_configs"][0]["port"]
+            self.assertEqual(values["SIGHTLINE_OBSERVABILITY__ADDRESS"], f"0.0.0.0:{port}")
+
+    def test_our_services_are_healthy_when_they_say_that_they_are_ready(self):
+        images = {file.name: file for file in dockerfiles.all_of_them()}
+        for service in _SERVICES:
+            (program,) = json.loads(images[service].final.of("ENTRYPOINT")[0])
+            said = compose()["services"][service]
+            self.assertEqual(said["healthcheck"]["test"], ["CMD", program, "--check-ready"])
+            self.assertEqual(said["environment"]["SIGHTLINE_OBSERVABILITY__ADDRESS"].rpartition(":")[2], "9090")
+
+    def test_the_check_is_one_that_the_services_know(self):
+        for service in _SERVICES:
+            # A port at which nobody can answer: ready is then a connection that is refused, and no wrong configuration.
+            values = {**compose()["services"][service]["environment"], "SIGHTLINE_OBSERVABILITY__ADDRESS": "127.0.0.1:1"}
+            ended = subprocess.run([*keys.program(service), "--check-ready"], env=values, capture_output=True, text=True, check=False)
+            self.assertEqual(ended.returncode, 1, ended.stderr)
+            self.assertIn("127.0.0.1:1", ended.stderr)
+
+    def test_whatever_is_waited_for_can_tell_that_it_is_healthy(self):
+        services = compose()["services"]
+        for name, service in services.items():
+            for other, how in service.get("depends_on", {}).items():
+                self.assertIn(how["condition"], ("service_healthy", "service_completed_successfully"), name)
+                self.assertEqual(how["condition"] == "service_healthy", "healthcheck" in services[other], f"{name} waits for {other}")
+        # The one ends by itself; in the other's image there is nothing that could ask.
+        self.assertEqual({name for name, service in services.items() if "healthcheck" not in service}, {"bucket", "otel-collector"})
+
+
+if __name__ == "__main__":
+    unittest.main()
