@@ -87,6 +87,20 @@ class Compose(unittest.TestCase):
         # The one ends by itself; in the other's image there is nothing that could ask.
         self.assertEqual({name for name, service in services.items() if "healthcheck" not in service}, {"bucket", "otel-collector"})
 
+    def test_what_is_under_way_has_less_time_than_docker_gives(self):
+        for service in _SERVICES:
+            said = compose()["services"][service]
+            (drain,) = [key for key in keys.of(service) if key.name == "shutdown.drain_seconds"]
+            seconds = int(said["environment"].get(drain.variable, drain.default))
+            # As in the chart. Docker's own is 10 s, where none is said.
+            self.assertGreaterEqual(int(said["stop_grace_period"].removesuffix("s")), seconds + 5, service)
+
+    def test_all_but_what_ends_by_itself_comes_up_again_with_the_machine(self):
+        services = compose()["services"]
+        ends = {other for service in services.values() for other, how in service.get("depends_on", {}).items()
+                if how["condition"] == "service_completed_successfully"}
+        self.assertEqual({name for name, service in services.items() if service.get("restart") != "unless-stopped"}, ends)
+
 
 if __name__ == "__main__":
     unittest.main()
