@@ -1,6 +1,7 @@
 """The compose file: nothing starts it where this was written."""
 
 import json
+import re
 import subprocess
 import unittest
 
@@ -86,6 +87,23 @@ class Compose(unittest.TestCase):
                 self.assertEqual(how["condition"] == "service_healthy", "healthcheck" in services[other], f"{name} waits for {other}")
         # The one ends by itself; in the other's image there is nothing that could ask.
         self.assertEqual({name for name, service in services.items() if "healthcheck" not in service}, {"bucket", "otel-collector"})
+
+    def test_the_docs_say_which_versions_were_tested_and_which_are_pinned(self):
+        setup = render.REPO / "deploy/setup"
+        locked = {entry["package"]: entry["version"] for entries in json.loads((setup / "lock.json").read_text()).values() for entry in entries}
+        moto = re.search(r"(?m)^moto\[s3\]==(\S+)$", (setup / "requirements/moto.in").read_text())[1]
+        tested = {"rabbitmq": [locked["rabbitmq-server"].partition("-")[0]], "milvus": [locked["milvus"], locked["milvus-lite"]],
+                  "minio": [locked["github.com/minio/minio"].rpartition("-")[2], moto], "prometheus": [locked["prometheus"].partition("+")[0]],
+                  "otel-collector": ["none"], "grafana": ["none"]}
+        rows = re.findall(r"(?m)^\| (.*) \| (.*) \| (.*) \|$", (render.REPO / "docs/kubernetes.md").read_text())
+        names = {"rabbitmq": "RabbitMQ", "milvus": "Milvus", "minio": "S3", "prometheus": "Prometheus",
+                 "otel-collector": "OpenTelemetry collector", "grafana": "Grafana"}
+        for service, versions in tested.items():
+            (row,) = [row for row in rows if row[0] == names[service]]
+            for version in versions:
+                self.assertRegex(row[1], rf"(?<![\w.]){re.escape(version)}(?![\w.])")
+            pinned = compose()["services"][service]["image"].rpartition(":")[2]
+            self.assertEqual(row[2].split()[-1], pinned.removeprefix("v").removesuffix("-management"))
 
     def test_what_is_under_way_has_less_time_than_docker_gives(self):
         for service in _SERVICES:
