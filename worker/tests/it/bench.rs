@@ -242,7 +242,6 @@ impl Bench {
             service: worker.service(),
             metrics,
             task: tokio::spawn(worker.run(shutdown.clone())),
-            metrics,
             shutdown,
         }
     }
