@@ -1,4 +1,4 @@
-"""What the chart is checked with: helm, the schemas of Kubernetes and of the resources that others define, hadolint, and
+"""What the chart is checked with: helm in two versions, the schemas of Kubernetes and of the resources that others define, hadolint, and
 promtool for the alerts."""
 
 from pathlib import Path
@@ -21,6 +21,7 @@ _DEFINITIONS: Dict[str, str] = {
 
 def setup() -> None:
     helm.setup()
+    helm.setup_oldest()
     python_chart.setup()
     prometheus.setup()
     for component, folder in _DEFINITIONS.items():

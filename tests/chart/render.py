@@ -11,6 +11,8 @@ import yaml
 
 REPO: Path = Path(__file__).resolve().parents[2]
 HELM: Path = REPO / ".local/helm/helm"
+# The oldest that the chart is for.
+OLDEST_HELM: Path = REPO / ".local/helm-3/helm"
 CHART: Path = REPO / "helm/sightline"
 VALUES: Path = Path(__file__).resolve().parent / "values"
 # Kubernetes versions that everything is checked for.
@@ -37,16 +39,17 @@ def versions(name: str) -> List[str]:
     return VERSIONS[VERSIONS.index(OLDEST.get(name, VERSIONS[0])):]
 
 
-def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] = [], folder: Path = CHART) -> List[Manifest]:
+def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] = [], folder: Path = CHART,
+          helm: Path = HELM) -> List[Manifest]:
     """Every object that the chart makes of these values files, hooks too; `Refused` with helm's words where it would not."""
-    text = _rendered(tuple(file.read_text() for file in files), version, tuple(arguments), folder)
+    text = _rendered(tuple(file.read_text() for file in files), version, tuple(arguments), folder, helm)
     return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
 
 
 @functools.lru_cache(maxsize=None)
-def _rendered(values: Tuple[str, ...], version: str, arguments: Tuple[str, ...], folder: Path) -> str:
+def _rendered(values: Tuple[str, ...], version: str, arguments: Tuple[str, ...], folder: Path, helm: Path) -> str:
     """What helm prints: many tests look at the same."""
-    command = [str(HELM), "template", RELEASE, str(folder), "--namespace", NAMESPACE, "--kube-version", version, *arguments]
+    command = [str(helm), "template", RELEASE, str(folder), "--namespace", NAMESPACE, "--kube-version", version, *arguments]
     with tempfile.TemporaryDirectory() as place:
         for number, text in enumerate(values):
             file = Path(place) / f"{number}.yaml"

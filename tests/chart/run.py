@@ -1,7 +1,7 @@
 """Checks the chart: `make helm-test`.
 
 Lints it, renders every values file for every version of Kubernetes through strict schemas, sees typical mistakes
-refused by name, and runs the unit tests. Writes target/helm.json; ends with 1 where anything is wrong.
+refused by name, all that by the oldest helm that the chart is for, too, and runs the unit tests. Writes target/helm.json; ends with 1 where anything is wrong.
 """
 
 import json
@@ -23,11 +23,13 @@ _REPORT = render.REPO / "target/helm.json"
 
 def main() -> int:
     report: Dict[str, Any] = {"values_files": 0, "manifests": 0, "invalid": 0, "rejected_mistakes": 0,
-                              "kubernetes": render.VERSIONS, "lint_failures": 0, "accepted_mistakes": 0}
+                              "kubernetes": render.VERSIONS, "lint_failures": 0, "accepted_mistakes": 0,
+                              "same_by_oldest_helm": 0}
     problems: List[str] = []
     for name in render.names():
         problems += _lint(name, report)
         problems += _validate(name, report)
+        problems += _same(name, report)
         report["values_files"] += 1
     problems += _mistakes(report)
     tests = unittest.TextTestRunner(verbosity=1).run(unittest.defaultTestLoader.discover(str(_HERE)))
@@ -42,13 +44,29 @@ def main() -> int:
 
 
 def _lint(name: str, report: Dict[str, Any]) -> List[str]:
-    command = [str(render.HELM), "lint", "--strict", str(render.CHART), "--kube-version", render.VERSIONS[-1],
-               "--values", str(render.VALUES / f"{name}.yaml")]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    if ended.returncode == 0:
+    problems: List[str] = []
+    for helm in (render.HELM, render.OLDEST_HELM):
+        command = [str(helm), "lint", "--strict", str(render.CHART), "--kube-version", render.VERSIONS[-1],
+                   "--values", str(render.VALUES / f"{name}.yaml")]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode != 0:
+            report["lint_failures"] += 1
+            problems.append(f"{name}: {helm} lint: {ended.stdout}{ended.stderr}")
+    return problems
+
+
+def _same(name: str, report: Dict[str, Any]) -> List[str]:
+    """Whether the oldest helm makes the same objects."""
+    files = [render.VALUES / f"{name}.yaml"]
+
+    def objects(helm: Path) -> List[str]:
+        # Each version has an order of its own.
+        return sorted(json.dumps(manifest, sort_keys=True) for manifest in render.chart(files, helm=helm))
+
+    if objects(render.HELM) == objects(render.OLDEST_HELM):
+        report["same_by_oldest_helm"] += 1
         return []
-    report["lint_failures"] += 1
-    return [f"{name}: helm lint: {ended.stdout}{ended.stderr}"]
+    return [f"{name}: {render.OLDEST_HELM} makes other objects of it than {render.HELM}"]
 
 
 def _validate(name: str, report: Dict[str, Any]) -> List[str]:
@@ -68,17 +86,20 @@ def _mistakes(report: Dict[str, Any]) -> List[str]:
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
             yaml.safe_dump(mistake["values"], file)
             file.flush()
-            try:
-                render.chart([render.VALUES / "minimal.yaml", Path(file.name)])
-                problems.append(f"a mistake is taken: {mistake['name']}")
-                report["accepted_mistakes"] += 1
-            except render.Refused as refused:
-                if mistake["says"] in str(refused):
-                    report["rejected_mistakes"] += 1
-                else:
-                    report["accepted_mistakes"] += 1
-                    problems.append(f"{mistake['name']}: the message does not name {mistake['says']}: {refused}")
+            found = [problem for helm in (render.HELM, render.OLDEST_HELM) for problem in _mistake(mistake, Path(file.name), helm)]
+        report["accepted_mistakes" if found else "rejected_mistakes"] += 1
+        problems += found
     return problems
+
+
+def _mistake(mistake: Dict[str, Any], values: Path, helm: Path) -> List[str]:
+    try:
+        render.chart([render.VALUES / "minimal.yaml", values], helm=helm)
+    except render.Refused as refused:
+        if mistake["says"] in str(refused):
+            return []
+        return [f"{mistake['name']}: the message of {helm} does not name {mistake['says']}: {refused}"]
+    return [f"a mistake is taken by {helm}: {mistake['name']}"]
 
 
 if __name__ == "__main__":
