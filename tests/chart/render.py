@@ -40,16 +40,17 @@ def versions(name: str) -> List[str]:
 
 
 def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] = [], folder: Path = CHART,
-          helm: Path = HELM) -> List[Manifest]:
+          release: str = RELEASE, namespace: str = NAMESPACE, helm: Path = HELM) -> List[Manifest]:
     """Every object that the chart makes of these values files, hooks too; `Refused` with helm's words where it would not."""
-    text = _rendered(tuple(file.read_text() for file in files), version, tuple(arguments), folder, helm)
+    text = _rendered(tuple(file.read_text() for file in files), version, tuple(arguments), folder, (release, namespace), helm)
     return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
 
 
 @functools.lru_cache(maxsize=None)
-def _rendered(values: Tuple[str, ...], version: str, arguments: Tuple[str, ...], folder: Path, helm: Path) -> str:
+def _rendered(values: Tuple[str, ...], version: str, arguments: Tuple[str, ...], folder: Path, installed: Tuple[str, str],
+              helm: Path) -> str:
     """What helm prints: many tests look at the same."""
-    command = [str(helm), "template", RELEASE, str(folder), "--namespace", NAMESPACE, "--kube-version", version, *arguments]
+    command = [str(helm), "template", installed[0], str(folder), "--namespace", installed[1], "--kube-version", version, *arguments]
     with tempfile.TemporaryDirectory() as place:
         for number, text in enumerate(values):
             file = Path(place) / f"{number}.yaml"
@@ -62,12 +63,12 @@ def _rendered(values: Tuple[str, ...], version: str, arguments: Tuple[str, ...],
 
 
 def named(name: str, version: str = VERSIONS[-1], arguments: List[str] = [], above: Optional[Manifest] = None,
-          folder: Path = CHART) -> List[Manifest]:
+          folder: Path = CHART, release: str = RELEASE, namespace: str = NAMESPACE, helm: Path = HELM) -> List[Manifest]:
     """What the chart makes of one of the values files here, with the values `above` over it."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump(above or {}, file)
         file.flush()
-        return chart([VALUES / f"{name}.yaml", Path(file.name)], version, arguments, folder)
+        return chart([VALUES / f"{name}.yaml", Path(file.name)], version, arguments, folder, release, namespace)
 
 
 def notes(name: str, above: Optional[Manifest] = None) -> str:

@@ -14,9 +14,9 @@ PROMTOOL = render.REPO / ".local/prometheus/promtool"
 WHERE = 'release="demo",namespace="search"'
 
 
-def rules(above=None):
+def rules(above=None, **who):
     """The alerts of all-in.yaml, with the values `above` over it."""
-    found = render.of_kind(render.named("all-in", above=above), "PrometheusRule")[0]
+    found = render.of_kind(render.named("all-in", above=above, **who), "PrometheusRule")[0]
     return found["spec"]["groups"][0]["rules"]
 
 
@@ -104,6 +104,29 @@ class Runs(unittest.TestCase):
     def test_a_run_that_failed_long_ago_is_told_no_more(self):
         self.assertEqual(self.failed("coordinator", "dataset_unreadable", "0x10 1x80"), [])
         self.assertEqual(self.failed("worker", "collection_mismatch", "0x90"), [])
+
+
+class Releases(unittest.TestCase):
+    def test_alerts_of_two_releases_are_told_apart_by_their_labels_and_by_what_they_say(self):
+        releases = {(namespace, release): {rule["alert"]: rule for rule in rules(namespace=namespace, release=release)}
+                    for namespace, release in (("search", "demo"), ("search", "next"), ("staging", "demo"))}
+        alerts = set.union(*map(set, releases.values()))
+        self.assertGreater(len(alerts), 10)
+        for alert in alerts:
+            # What Alertmanager tells alerts apart by, where the expression leaves nothing of the series.
+            labels = {tuple(sorted(found[alert]["labels"].items())) for found in releases.values()}
+            self.assertEqual(len(labels), len(releases), alert)
+            for (namespace, release), found in releases.items():
+                self.assertEqual(found[alert]["labels"], {**found[alert]["labels"], "release": release, "namespace": namespace})
+                self.assertTrue(found[alert]["annotations"]["summary"].startswith(f"{namespace}/{release}: "))
+
+    def test_what_fires_says_which_release_it_is_of(self):
+        series = {f'sightline_worker_items_total{{{WHERE},outcome="failed"}}': "0+60x90"}
+        fired = firing("SightlineItemsFail", series)
+        self.assertEqual([(labels["release"], labels["namespace"]) for labels in fired], [("demo", "search")])
+
+    def test_a_release_whose_name_is_a_number_has_labels_that_are_text(self):
+        self.assertEqual({rule["labels"]["release"] for rule in rules(release="2024")}, {"2024"})
 
 
 class Searches(unittest.TestCase):

@@ -68,9 +68,10 @@
   {{- if ne .for "0m" }}
   for: {{ .for }}
   {{- end }}
-  labels: {severity: {{ .severity }}}
+  {{- /* Sums keep neither release nor namespace: without them alerts of two releases are one to Alertmanager. */}}
+  labels: {severity: {{ .severity }}, release: {{ $.root.Release.Name | quote }}, namespace: {{ $.root.Release.Namespace | quote }}}
   annotations:
-    summary: {{ .summary | squote }}
+    summary: {{ printf "%s/%s: %s" $.root.Release.Namespace $.root.Release.Name .summary | squote }}
     {{- with $.of.runbookBase }}
     runbook_url: {{ trimSuffix "/" . }}/{{ $alert }}.md
     {{- end }}
