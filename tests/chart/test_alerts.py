@@ -186,6 +186,37 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.refused("UNAVAILABLE"), [])
 
 
+class Workers(unittest.TestCase):
+    # As RabbitMQ has it unless told otherwise: the broker takes back what a consumer has held for so long, and counts a delivery.
+    CONSUMER_TIMEOUT_MINUTES = 30
+
+    def stalled(self, **workers):
+        """The pods that the alert names, of workers with so many shards in hand and items ended a minute."""
+        series = {}
+        for pod, (shards, items) in workers.items():
+            labels = f'{WHERE},pool="clip",pod="{pod}"'
+            series[f"sightline_worker_shards{{{labels}}}"] = f"{shards}x90"
+            if items is not None:
+                series[f'sightline_worker_items_total{{{labels},outcome="indexed"}}'] = f"40+{items}x90"
+        fired = firing("SightlineWorkersStalled", series)
+        self.assertEqual({labels["pool"] for labels in fired}, {"clip"} if fired else set())
+        return sorted(labels["pod"] for labels in fired)
+
+    def test_a_worker_that_stands_still_is_named_however_well_others_of_its_pool_work(self):
+        self.assertEqual(self.stalled(stuck=(2, 0), busy=(2, 60)), ["stuck"])
+        # One that never ended an item has no count of them.
+        self.assertEqual(self.stalled(one=(2, 0), two=(1, None)), ["one", "two"])
+
+    def test_a_worker_without_shards_or_with_slow_ones_is_not_stalled(self):
+        self.assertEqual(self.stalled(idle=(0, 0), slow=(2, 1)), [])
+
+    def test_it_is_told_in_less_than_half_of_the_time_after_which_the_broker_takes_shards_back(self):
+        rule = next(rule for rule in rules() if rule["alert"] == "SightlineWorkersStalled")
+        minutes = [int(found) for found in re.findall(r"\[(\d+)m\]", rule["expr"])] + [int(rule["for"].removesuffix("m"))]
+        self.assertEqual(len(minutes), 2)
+        self.assertLess(sum(minutes), self.CONSUMER_TIMEOUT_MINUTES / 2)
+
+
 class Queues(unittest.TestCase):
     def setUp(self):
         pools = render.of_kind(render.named("all-in"), "ScaledObject")

@@ -26,9 +26,9 @@
     "for" "10m" "severity" "warning"
     "summary" "More than 10 % of items fail: {{ $value | humanizePercentage }}.")
   (dict "alert" "SightlineWorkersStalled"
-    "expr" (printf "sum by (pool) (sightline_worker_shards{%s}) > 0 unless sum by (pool) (rate(sightline_worker_items_total{%s}[10m])) > 0" $where $where)
-    "for" "15m" "severity" "critical"
-    "summary" "Workers of pool {{ $labels.pool }} hold {{ $value }} shards and end no item.")
+    "expr" (printf "sum by (pool, pod) (sightline_worker_shards{%s}) > 0 unless sum by (pool, pod) (rate(sightline_worker_items_total{%s}[7m])) > 0" $where $where)
+    "for" "7m" "severity" "critical"
+    "summary" "{{ $labels.pod }} of pool {{ $labels.pool }} holds {{ $value }} shards and ends no item.")
   (dict "alert" "SightlineEngineRestarts"
     "expr" (printf "sum by (pool, pod) (increase(sightline_worker_engine_restarts_total{%s}[15m])) > 3" $where)
     "for" "0m" "severity" "warning"
