@@ -12,7 +12,7 @@ import drift
 import keys
 
 _FOLDER = keys.REPO / "helm/sightline/dashboards"
-_WHERE = 'release=~"$release"'
+_WHERE = 'namespace=~"$namespace",release=~"$release"'
 # Title, unit, and queries, each with its legend.
 Panel = Tuple[str, str, List[Tuple[str, str]]]
 
@@ -111,7 +111,7 @@ DASHBOARDS: Dict[str, Tuple[str, List[Panel]]] = {
 
 
 def variable(name: str, metric: str, source: Dict[str, str]) -> Dict[str, Any]:
-    """What is chosen among a label's values; all at first."""
+    """What is chosen among a label's values; all at first, where the chart does not choose."""
     return {"name": name, "type": "query", "datasource": source, "includeAll": True, "multi": True,
             "query": {"query": f"label_values({metric}, {name})", "refId": name}, "refresh": 2}
 
@@ -126,7 +126,8 @@ def dashboard(name: str) -> Dict[str, Any]:
         "time": {"from": "now-1h", "to": "now"},
         "templating": {"list": [
             {"name": "datasource", "type": "datasource", "query": "prometheus"},
-            variable("release", "sightline_build_info", source), *more.get(name, []),
+            variable("namespace", "sightline_build_info", source),
+            variable("release", 'sightline_build_info{namespace=~"$namespace"}', source), *more.get(name, []),
         ]},
         "panels": [{
             "id": index + 1, "type": "timeseries", "title": panel, "datasource": source,

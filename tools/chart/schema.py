@@ -187,7 +187,7 @@ def schema() -> Schema:
         "monitoring": obj({
             "serviceMonitor": obj({**switch, "interval": text("^[0-9]+(ms|s|m)$")}),
             "prometheusRule": obj({**switch, "runbookBase": text(), "rabbitmqMetrics": BOOLEAN, "vhost": text("^[^\"\\\\\\s]*$")}),
-            "dashboards": obj(switch)}),
+            "dashboards": obj({**switch, "annotations": STRINGS})}),
         "tests": obj({"enabled": BOOLEAN}),
     }
     return {
