@@ -29,6 +29,21 @@ class Refused(Exception):
     """helm would not render."""
 
 
+class _Loader(yaml.CSafeLoader):
+    """Refuses what YAML leaves open, and Kubernetes takes the last of: a key that stands twice."""
+
+
+def _mapping(loader: Any, node: Any) -> Any:
+    keys = [key.value for key, _ in node.value]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.YAMLError(f"{key} stands twice{node.start_mark}")
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+
+
 def names() -> List[str]:
     """The values files."""
     return sorted(file.stem for file in VALUES.glob("*.yaml"))
@@ -43,7 +58,7 @@ def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] =
           release: str = RELEASE, namespace: str = NAMESPACE, helm: Path = HELM) -> List[Manifest]:
     """Every object that the chart makes of these values files, hooks too; `Refused` with helm's words where it would not."""
     text = _rendered(tuple(file.read_text() for file in files), version, tuple(arguments), folder, (release, namespace), helm)
-    return [manifest for manifest in yaml.load_all(text, Loader=yaml.CSafeLoader) if manifest]
+    return [manifest for manifest in yaml.load_all(text, Loader=_Loader) if manifest]
 
 
 @functools.lru_cache(maxsize=None)

@@ -3,6 +3,8 @@
 import re
 import unittest
 
+import yaml
+
 import binaries
 import render
 from render import by_name
@@ -123,6 +125,21 @@ class Encoders(unittest.TestCase):
 
 
 class Around(unittest.TestCase):
+    def test_labels_of_the_values_stand_once_beside_those_for_one_kind_which_count_before_them(self):
+        mine = {"team": "search", "grafana_dashboard": "1"}
+        above = {"commonLabels": {**mine, "grafana_dashboard": "0"},
+                 "monitoring": {name: {"labels": mine} for name in ("serviceMonitor", "prometheusRule", "dashboards")}}
+        manifests = render.named("all-in", above=above)
+        for kind in ("ServiceMonitor", "PrometheusRule"):
+            for item in render.of_kind(manifests, kind):
+                self.assertLessEqual(mine.items(), item["metadata"]["labels"].items())
+        self.assertEqual(by_name(manifests, "Service")["demo-sightline-gateway"]["metadata"]["labels"]["grafana_dashboard"], "0")
+
+    def test_a_key_that_stands_twice_is_found(self):
+        # YAML takes the last one, and nothing would tell.
+        with self.assertRaisesRegex(yaml.YAMLError, "twice"):
+            render.load("metadata: {labels: {a: b, a: c}}")
+
     def test_coordinators_are_replaced_one_by_one_and_none_is_missing_meanwhile(self):
         strategy = by_name(render.named("minimal"), "Deployment")["demo-sightline-coordinator"]["spec"]
         self.assertEqual(strategy["replicas"], 2)

@@ -49,6 +49,10 @@ BOOLEAN: Schema = {"type": "boolean"}
 # Kubernetes' own types: its API server checks them, and another schema of theirs would only be older.
 KUBERNETES: Schema = {"type": "object"}
 STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+# A label of these twice in one object would be the second: selectors would match nothing, or a version would be told that is none.
+_OWN_LABELS = "^(app\\.kubernetes\\.io/(name|instance|component|version|part-of|managed-by)|helm\\.sh/chart|sightline\\.dev/.*)$"
+# helm names the wrong place where `propertyNames` refuses.
+LABELS: Schema = {**STRINGS, "patternProperties": {_OWN_LABELS: False}}
 PORT = whole(1, 65535)
 SECRET_NAME = text("^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", maxLength=253)
 
@@ -143,9 +147,9 @@ def schema() -> Schema:
         "model": {"anyOf": [ref("model"), {"type": "object", "maxProperties": 0}]}, "device": {"enum": ["cpu", "cuda"]},
         "image": text(), "runtimeClassName": text(), "autoscaling": called_autoscaling(),
         "terminationGracePeriodSeconds": whole(15, 3600), "preStopSeconds": whole(1, 300)})
-    switch = {"enabled": BOOLEAN, "labels": STRINGS}
+    switch = {"enabled": BOOLEAN, "labels": LABELS}
     properties = {
-        "global": {"type": "object"}, "nameOverride": text(), "fullnameOverride": text(), "commonLabels": STRINGS,
+        "global": {"type": "object"}, "nameOverride": text(), "fullnameOverride": text(), "commonLabels": LABELS,
         "deploymentAnnotations": STRINGS,
         "image": obj({"registry": text(), "tag": text(), "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
                       "pullSecrets": listed(text(minLength=1)),
