@@ -184,6 +184,10 @@ class Around(unittest.TestCase):
         self.assertLess(named, declared)
         self.assertEqual(declared - named, {"sightline.v1.Worker"})
 
+    def test_the_test_pod_stays_until_the_next_so_that_helm_can_print_its_logs(self):
+        pod = render.of_kind(render.named("minimal"), "Pod")[0]
+        self.assertEqual(pod["metadata"]["annotations"]["helm.sh/hook-delete-policy"], "before-hook-creation")
+
     def test_the_test_pod_asks_both_services_by_the_names_that_they_have(self):
         manifests = render.named("all-in")
         pod = render.of_kind(manifests, "Pod")[0]
