@@ -7,7 +7,7 @@ from render import by_name
 
 TLS = {"tls": {"existingSecret": "certificate"}}
 NGINX = "nginx.ingress.kubernetes.io"
-INGRESS = {"expose": {"ingress": {"enabled": True, "gatewayHost": "search.example.com"}}}
+INGRESS = {"expose": {"ingress": {"enabled": True, "gatewayHost": "search.example.com", "tlsSecret": "example-com"}}}
 ROUTES = {"expose": {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
 
 
@@ -34,6 +34,17 @@ class Ingress(unittest.TestCase):
         self.assertEqual(found[f"{NGINX}/proxy-body-size"], "0")
         for which in ("read", "send"):
             self.assertGreaterEqual(int(found[f"{NGINX}/proxy-{which}-timeout"]), 3600)
+
+    def test_nginx_has_a_certificate_or_is_said_to_have_one(self):
+        def ingress(**said):
+            above = {"expose": {"ingress": {**INGRESS["expose"]["ingress"], "tlsSecret": "", **said}}}
+            return render.of_kind(render.named("minimal", above=above), "Ingress")[0]["spec"]
+        self.assertEqual(ingress(tlsSecret="example-com")["tls"], [{"secretName": "example-com", "hosts": ["search.example.com"]}])
+        for name in ("nginx", "nginx-internal"):
+            with self.assertRaisesRegex(render.Refused, "expose.ingress.tlsSecret"):
+                ingress(className=name)
+            self.assertNotIn("tls", ingress(className=name, tlsElsewhere=True))
+        self.assertNotIn("tls", ingress(className="traefik"))
 
     def test_annotations_of_the_values_count_before_the_charts_own(self):
         given = {f"{NGINX}/backend-protocol": "HTTPS", f"{NGINX}/proxy-body-size": "64m", "a": "b"}

@@ -5,7 +5,7 @@ import unittest
 
 import render
 
-INGRESS = {"expose": {"ingress": {"enabled": True, "gatewayHost": "search.example.com"}}}
+INGRESS = {"expose": {"ingress": {"enabled": True, "gatewayHost": "search.example.com", "tlsSecret": "example-com"}}}
 ROUTES = {"expose": {"gatewayApi": {"enabled": True, "parentRefs": [{"name": "public"}]}}}
 KEPT_OUT = "only pods of namespace search may call"
 

@@ -180,7 +180,7 @@ def schema() -> Schema:
                            "accessModes": listed({"enum": ["ReadWriteOnce", "ReadWriteMany"]}, minItems=1)}),
         "expose": obj({
             "ingress": obj({"enabled": BOOLEAN, "className": text(), "annotations": STRINGS, "gatewayHost": text(),
-                            "coordinatorHost": text(), "tlsSecret": SECRET_NAME}),
+                            "coordinatorHost": text(), "tlsSecret": SECRET_NAME, "tlsElsewhere": BOOLEAN}),
             "gatewayApi": obj({"enabled": BOOLEAN, "parentRefs": listed(KUBERNETES), "hostnames": listed(text()),
                                "coordinator": BOOLEAN,
                                "backendTLS": obj({"create": BOOLEAN, "caConfigMap": SECRET_NAME, "hostname": text()})},
