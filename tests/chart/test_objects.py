@@ -39,6 +39,21 @@ class Workers(unittest.TestCase):
         self.assertEqual(image["demo-sightline-worker-clip"], "registry.example.com/ml/sightline-worker:0.1.0")
         self.assertEqual(image["demo-sightline-worker-clip-gpu"], "registry.example.com/ml/sightline-worker-cuda:0.1.0")
 
+    def test_pods_that_compute_on_devices_ask_for_one_or_say_that_they_get_it_otherwise(self):
+        volume = {"persistentVolumeClaim": {"claimName": "models"}}
+
+        def made(limits, pool="cpu", encoder="cpu"):
+            of = {"device": pool, "resources": {"limits": limits}}
+            encoders = {"enabled": True, "model": {"name": "m", "volume": volume}, "device": encoder, "resources": {"limits": limits}}
+            return by_name(render.named("minimal", above={"workers": {"demo": of}, "encoder": encoders}), "Deployment")
+        for what, above in (("workers.demo", {"pool": "cuda"}), ("encoder", {"encoder": "cuda"})):
+            for limits in ({}, {"memory": "4Gi"}):
+                with self.assertRaisesRegex(render.Refused, f"{what}.resources.limits"):
+                    made(limits, **above)
+            for count in (0, 1):
+                self.assertEqual(len(made({"nvidia.com/gpu": count}, **above)), 4)
+        self.assertEqual(len(made({"memory": "4Gi"})), 4)
+
     def test_a_digest_counts_in_place_of_the_tag(self):
         image = by_name(render.named("air-gapped"), "Deployment")["demo-sightline-coordinator"]
         self.assertTrue(image["spec"]["template"]["spec"]["containers"][0]["image"].endswith("@sha256:" + "0123456789" * 6 + "0123"))

@@ -89,7 +89,7 @@ class Pods(unittest.TestCase):
         for given in ({"config": {"model": {"threads": 6}}}, {"extraEnv": [said]}):
             self.assertEqual(pool(**given), {"MODEL__THREADS": "6", "PIPELINE__DECODE_THREADS": "2"})
         self.assertEqual(pool(config={"model": {"threads": 0}})["MODEL__THREADS"], "0")
-        self.assertEqual(pool(device="cuda"), {})
+        self.assertEqual(pool(device="cuda", resources={"limits": {"cpu": 8, "nvidia.com/gpu": 1}}), {})
         self.assertIn({"MODEL__THREADS": "1"}, self.threads({"encoder": {"device": "cpu"}}, "encoder", "all-in"))
 
     def test_what_is_under_way_has_less_time_than_the_grace_period(self):

@@ -142,12 +142,13 @@ class Growing(unittest.TestCase):
             pools = {"demo": {"autoscaling": {"shardsPerWorker": shards}, **more}}
             return "shardsPerWorker" in render.notes("minimal", {
                 "scaling": "keda", "queue": {"management": {"url": "http://rabbitmq:15672"}}, "workers": pools})
+        device = {"device": "cuda", "resources": {"limits": {"nvidia.com/gpu": 1}}}
         # As `prefetch_for` of worker/src/devices.rs has it for one device.
-        self.assertFalse(warned(each * 9 - 1, device="cuda"))
-        self.assertTrue(warned(each * 9, device="cuda"))
+        self.assertFalse(warned(each * 9 - 1, **device))
+        self.assertTrue(warned(each * 9, **device))
         self.assertFalse(warned(each * 5 - 1, config={"prefetch": 5}))
         self.assertTrue(warned(each * 5, config={"prefetch": 5}))
-        self.assertTrue(warned(self.a_worker, device="cuda", config={"prefetch": 1}))
+        self.assertTrue(warned(self.a_worker, **device, config={"prefetch": 1}))
 
 
 if __name__ == "__main__":

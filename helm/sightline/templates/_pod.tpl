@@ -299,13 +299,14 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* A warning of pods that compute on devices and ask for none. Takes the block of values. */}}
-{{- define "sightline.deviceless" -}}
+{{/* Refuses pods that compute on devices and ask for none: they would go to any node, and fail where there is no device. A device of which 0
+are asked for is one that comes in another way. Takes what (the name of the block of values) and of. */}}
+{{- define "sightline.asksForDevice" -}}
 {{- $devices := list -}}
-{{- range $resource, $_ := (.resources | default dict).limits | default dict -}}
+{{- range $resource, $_ := (.of.resources | default dict).limits | default dict -}}
 {{- if contains "/" $resource }}{{ $devices = append $devices $resource }}{{ end -}}
 {{- end -}}
-{{- if and (eq .device "cuda") (not $devices) }}
-  WARNING: device is cuda and resources.limits asks for none, such as nvidia.com/gpu: 1. Pods go to any node, and fail where there is no device.
+{{- if and (eq .of.device "cuda") (not $devices) -}}
+{{- fail (printf "%s: device is cuda and %s.resources.limits names no device: ask for nvidia.com/gpu: 1, or say with nvidia.com/gpu: 0 that pods get one in another way" .what .what) -}}
 {{- end -}}
 {{- end -}}
