@@ -160,6 +160,12 @@ class Around(unittest.TestCase):
         self.assertEqual(strategy["replicas"], 2)
         self.assertEqual(strategy["strategy"]["rollingUpdate"], {"maxUnavailable": 0, "maxSurge": 1})
 
+    def test_coordinators_may_be_stopped_as_long_as_the_broker_is_replaced(self):
+        none = {"coordinator": {"replicas": 0}}
+        self.assertEqual(by_name(render.named("minimal", above=none), "Deployment")["demo-sightline-coordinator"]["spec"]["replicas"], 0)
+        self.assertIn("There is no coordinator", render.notes("minimal", none))
+        self.assertNotIn("There is no coordinator", render.notes("minimal"))
+
     def test_every_deployment_has_the_annotations_of_the_values_and_its_pods_have_not(self):
         found = render.of_kind(render.named("all-in"), "Deployment")
         self.assertEqual(len(found), 5)

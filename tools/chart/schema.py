@@ -135,7 +135,7 @@ def called_autoscaling() -> Schema:
 
 def schema() -> Schema:
     service = obj({"port": PORT, "annotations": STRINGS})
-    coordinator = obj({**placement(), "replicas": whole(1), "config": ref("coordinatorConfig"), "service": service,
+    coordinator = obj({**placement(), "replicas": whole(0), "config": ref("coordinatorConfig"), "service": service,
                        "terminationGracePeriodSeconds": whole(15, 3600)})
     gateway = obj({
         **placement(), "enabled": BOOLEAN, "replicas": whole(1), "config": ref("gatewayConfig"), "service": service,
