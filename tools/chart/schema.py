@@ -120,7 +120,7 @@ def worker(defaults: bool) -> Schema:
         "config": ref("workerConfig"), "terminationGracePeriodSeconds": whole(15, 3600), "scratchSize": text(_QUANTITY),
         "preStopSeconds": {"anyOf": [whole(0, 300), {"type": "null"}]}, "runtimeClassName": text(),
         "autoscaling": obj({
-            "minReplicas": whole(0), "maxReplicas": whole(1), "shardsPerWorker": whole(1), "pollingSeconds": whole(1),
+            "minReplicas": whole(0), "startAtMinimum": BOOLEAN, "maxReplicas": whole(1), "shardsPerWorker": whole(1), "pollingSeconds": whole(1),
             "cooldownSeconds": whole(0), "scaleDownSeconds": whole(0, 3600),
             "targetCPUUtilizationPercentage": whole(1)}),
     }
