@@ -14,11 +14,16 @@ import keys
 import render
 
 _SCHEMA = render.REPO / ".local/definitions/compose-schema/compose-spec.json"
+_PROMTOOL = render.REPO / ".local/prometheus/promtool"
 _SERVICES = ("coordinator", "worker", "gateway")
 
 
 def compose():
     return yaml.safe_load((dockerfiles.FOLDER / "compose.yaml").read_text())
+
+
+def alerts():
+    return yaml.safe_load((dockerfiles.FOLDER / "compose/rules.yaml").read_text())["groups"][0]["rules"]
 
 
 class Compose(unittest.TestCase):
@@ -62,6 +67,30 @@ class Compose(unittest.TestCase):
             values = compose()["services"][job["job_name"]]["environment"]
             port = job["dns_sd_configs"][0]["port"]
             self.assertEqual(values["SIGHTLINE_OBSERVABILITY__ADDRESS"], f"0.0.0.0:{port}")
+
+    def test_prometheus_has_the_alerts_of_the_chart_but_those_of_encoders(self):
+        mounted = dict(volume.split(":")[1::-1] for volume in compose()["services"]["prometheus"]["volumes"])
+        files = yaml.safe_load((dockerfiles.FOLDER / "compose/prometheus.yaml").read_text())["rule_files"]
+        self.assertEqual([mounted[file] for file in files], ["./compose/rules.yaml"])
+        command = [str(_PROMTOOL), "check", "rules", str(dockerfiles.FOLDER / mounted[files[0]])]
+        checked = subprocess.run(command, capture_output=True, text=True, check=False)
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
+        charts = render.of_kind(render.named("all-in"), "PrometheusRule")[0]["spec"]["groups"][0]["rules"]
+        self.assertEqual([rule["alert"] for rule in alerts()], [rule["alert"] for rule in charts if rule["alert"] != "SightlineEncoderDown"])
+
+    def test_prometheus_gives_its_series_the_labels_that_alerts_choose_and_sum_by(self):
+        jobs = {job["job_name"]: job for job in yaml.safe_load((dockerfiles.FOLDER / "compose/prometheus.yaml").read_text())["scrape_configs"]}
+        given = {name: {rule["target_label"]: rule.get("replacement") for rule in job.get("relabel_configs", [])} for name, job in jobs.items()}
+        asked = {(rule["labels"]["release"], rule["labels"]["namespace"]) for rule in alerts()}
+        for service in _SERVICES:
+            self.assertEqual({(given[service]["release"], given[service]["namespace"])}, asked)
+            self.assertIn("pod", given[service])
+        pools = {pool for rule in alerts() for pool in re.findall(r'pool=~"([^"]+)"', rule["expr"])}
+        self.assertEqual(pools, {given["worker"]["pool"]})
+        # The broker's virtual host is the one that its clients name none of.
+        self.assertEqual({vhost for rule in alerts() for vhost in re.findall(r'vhost="([^"]+)"', rule["expr"])}, {"/"})
+        for service in ("coordinator", "worker"):
+            self.assertRegex(compose()["services"][service]["environment"]["SIGHTLINE_QUEUE__URL"], r"^amqp://[^/]+$")
 
     def test_our_services_are_healthy_when_they_say_that_they_are_ready(self):
         images = {file.name: file for file in dockerfiles.all_of_them()}
