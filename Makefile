@@ -150,18 +150,18 @@ lint-docker: ## hadolint over the Dockerfiles
 	.local/venv-chart/bin/hadolint --config .hadolint.yaml deploy/docker/*.Dockerfile
 
 .PHONY: generated
-generated: setup versions lint-docker ## That what programs make of the code is committed: configuration, schemas, the chart's README, dashboards, compose's alerts
+generated: setup versions lint-docker ## That what programs make of the code is committed: configuration, schemas, the chart's README, dashboards, alerts in compose and runbooks
 	$(SETUP) python-chart helm
 	$(PROGRAMS)
-	for program in schema readme dashboards configuration rules; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
+	for program in schema readme dashboards configuration rules runbooks; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
 	target/debug/sightline apply --schema | diff docs/run.schema.json -
 
 .PHONY: chart-docs
-chart-docs: setup ## Make the chart's schema, README and dashboards, docs/configuration.md and compose's alerts anew
+chart-docs: setup ## Make the chart's schema, README and dashboards, docs/configuration.md, and alerts in compose and runbooks anew
 	$(SETUP) python-chart helm
 	$(PROGRAMS)
 	target/debug/sightline apply --schema > docs/run.schema.json
-	for program in schema readme dashboards configuration rules; do $(CHART_PYTHON) tools/chart/$$program.py; done
+	for program in schema readme dashboards configuration rules runbooks; do $(CHART_PYTHON) tools/chart/$$program.py; done
 
 ## Releases
 
