@@ -123,6 +123,7 @@ SERVICES := -p sightline-coordinator -p sightline-worker -p sightline-gateway
 .PHONY: helm-test
 helm-test: generated ## Lint, render and check the chart for five versions of Kubernetes (target/helm.json)
 	$(SETUP) chart-checks
+	for program in rules runbooks; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
 	$(CHART_PYTHON) tests/chart/run.py
 
 .PHONY: helm-live
@@ -150,10 +151,10 @@ lint-docker: ## hadolint over the Dockerfiles
 	.local/venv-chart/bin/hadolint --config .hadolint.yaml deploy/docker/*.Dockerfile
 
 .PHONY: generated
-generated: setup versions lint-docker ## That what programs make of the code is committed: configuration, schemas, the chart's README, dashboards, alerts in compose and runbooks
-	$(SETUP) python-chart helm
+generated: setup versions lint-docker ## That what programs make of the code is committed: configuration, schemas, the chart's README, dashboards
+	$(SETUP) python-chart
 	$(PROGRAMS)
-	for program in schema readme dashboards configuration rules runbooks; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
+	for program in schema readme dashboards configuration; do $(CHART_PYTHON) tools/chart/$$program.py --check; done
 	target/debug/sightline apply --schema | diff docs/run.schema.json -
 
 .PHONY: chart-docs

@@ -58,6 +58,11 @@ def chart(files: List[Path], version: str = VERSIONS[-1], arguments: List[str] =
           release: str = RELEASE, namespace: str = NAMESPACE, helm: Path = HELM) -> List[Manifest]:
     """Every object that the chart makes of these values files, hooks too; `Refused` with helm's words where it would not."""
     text = _rendered(tuple(file.read_text() for file in files), version, tuple(arguments), folder, (release, namespace), helm)
+    return load(text)
+
+
+def load(text: str) -> List[Manifest]:
+    """The objects of what helm printed."""
     return [manifest for manifest in yaml.load_all(text, Loader=_Loader) if manifest]
 
 

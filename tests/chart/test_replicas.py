@@ -24,17 +24,18 @@ def said(manifests):
 
 
 class Replicas(unittest.TestCase):
-    def after(self, *deployments, **more):
+    def after(self, *deployments, above=None, **more):
+        above = {"workerDefaults": {"autoscaling": {"startAtMinimum": True}}} if above is None else above
         with Cluster(list(deployments)) as cluster:
-            return said(cluster.rendered("all-in", **more))
+            return said(cluster.rendered("all-in", above=above, **more))
 
     def test_a_new_pool_begins_with_the_fewest_that_it_may_have(self):
         self.assertEqual(self.after(), {CLIP: 0, CLIP_GPU: 1})
         # As one that joins others.
         self.assertEqual(self.after(live(AWAKE, ("Apply", False)), upgrade=True), {CLIP: None, CLIP_GPU: 1})
 
-    def test_unless_it_is_said_not_to(self):
-        self.assertEqual(self.after(above={"workerDefaults": {"autoscaling": {"startAtMinimum": False}}}), {CLIP: None, CLIP_GPU: None})
+    def test_unless_asked_to_none_is_said(self):
+        self.assertEqual(self.after(above={}), {CLIP: None, CLIP_GPU: None})
 
     def test_a_number_that_keda_has_set_is_left_to_keda(self):
         for number in (SLEEPS, AWAKE):

@@ -69,7 +69,7 @@ def scaled_values(live: Live) -> Dict[str, Any]:
     of["scaling"] = "keda"
     pool = of["workers"]["demo"]
     del pool["replicas"]
-    pool["autoscaling"] = {"minReplicas": 0, "maxReplicas": MOST, "shardsPerWorker": 4, "pollingSeconds": 2,
+    pool["autoscaling"] = {"startAtMinimum": True, "minReplicas": 0, "maxReplicas": MOST, "shardsPerWorker": 4, "pollingSeconds": 2,
                            "cooldownSeconds": 10, "scaleDownSeconds": 5}
     of["encoder"]["replicas"] = 1
     return of
