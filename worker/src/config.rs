@@ -137,12 +137,15 @@ pub struct PipelineConfig {
     pub upsert_linger_ms: u64,
     /// Writes to the index at once.
     pub upserts: u32,
-    /// How often a call of store or index is tried before the shard is handed back.
+    /// How often a call of store or index is tried before the shard is handed back; one of the index at least.
     pub attempts: u32,
     /// First delay between two attempts, milliseconds; it doubles each time.
     pub retry_ms: u64,
     /// Longest delay between two attempts, milliseconds.
     pub max_retry_ms: u64,
+    /// How long an index that is away is waited for with what was computed in hand, before the shards are handed back and
+    /// computed again; 0 for as long as the attempts take.
+    pub index_patience_seconds: u64,
 }
 
 impl Default for PipelineConfig {
@@ -162,6 +165,7 @@ impl Default for PipelineConfig {
             attempts: 5,
             retry_ms: 200,
             max_retry_ms: 5000,
+            index_patience_seconds: 60,
         }
     }
 }
@@ -227,7 +231,16 @@ impl PipelineConfig {
             "retry_ms",
             "give 1 to max_retry_ms",
         );
+        check(
+            self.index_patience_seconds <= 3600,
+            "index_patience_seconds",
+            "give at most 3600",
+        );
         problems
+    }
+
+    pub(crate) fn index_patience(&self) -> Duration {
+        Duration::from_secs(self.index_patience_seconds)
     }
 }
 
@@ -242,8 +255,8 @@ pub struct SupervisorConfig {
     pub prefetch: u16,
     /// How long the engine may write to the index after the supervisor was last heard of.
     pub lease: Duration,
-    /// How long an item may be decoded or computed before the engine counts as hung, and is killed; five times as long
-    /// if nothing at all moves in it.
+    /// How long an item may be decoded or computed before the engine counts as hung, and is killed; five times as long, and
+    /// as there is patience with the index, if nothing at all moves in it.
     pub stall: Duration,
     /// How long the way out may take.
     pub grace: Duration,
@@ -315,11 +328,12 @@ mod tests {
             memory_bytes: 4096,
             batch_items: 0,
             retry_ms: 9999,
+            index_patience_seconds: 3601,
             ..good
         };
         assert_eq!(
             bad.problems().iter().map(|(key, _)| *key).collect::<Vec<_>>(),
-            ["memory_bytes", "batch_items", "retry_ms"]
+            ["memory_bytes", "batch_items", "retry_ms", "index_patience_seconds"]
         );
     }
 

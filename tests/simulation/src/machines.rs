@@ -166,6 +166,8 @@ fn worker_config(name: String) -> SupervisorConfig {
         upsert_rows: 4,
         upserts: 2,
         attempts: 3,
+        // So that some outages end within it, and others do not.
+        index_patience_seconds: 3,
         ..PipelineConfig::default()
     };
     let engine = EngineConfig {

@@ -5,6 +5,7 @@
 //! supervisor: which items, in which order of shards, what becomes of items that were in an engine that died.
 
 mod around;
+mod awaited;
 mod batcher;
 mod blocks;
 mod budget;

@@ -1,6 +1,7 @@
 //! The stages together, and the works that flow through them.
 
 use super::around::Around;
+use super::awaited::Awaited;
 use super::batcher::BatchLimits;
 use super::blocks::Blocks;
 use super::budget::Budget;
@@ -49,6 +50,7 @@ pub(crate) struct Pipeline {
     journal: Arc<Journal>,
     budget: Budget,
     room: Arc<Room>,
+    awaited: Arc<Awaited>,
     spans: SpanLimits,
     /// Whoever's items take places is in it.
     entrance: Entrance,
@@ -69,6 +71,8 @@ impl Pipeline {
         let stages = Arc::new(Stages::default());
         let model = parts.model;
         let retry = RetryPolicy::new(&config, around.chance);
+        let awaited = Arc::default();
+        let of_the_index = retry.clone().of_the_index(&config, &awaited);
         let batches = BatchLimits {
             items: count(config.batch_items),
             bytes: u64::MAX,
@@ -82,7 +86,7 @@ impl Pipeline {
         let upserts = UpsertOptions {
             limits: writes,
             writes: count(config.upserts),
-            retry: retry.clone(),
+            retry: of_the_index.clone(),
             lease,
         };
         stages.set_places(JournalStage::Fetch, sizes.fetches);
@@ -105,7 +109,7 @@ impl Pipeline {
             images: Forward::start(ImageSide(Arc::clone(&model)), batches, sizes.batches, &stages),
             texts: Forward::start(TextSide(Arc::clone(&model)), batches, sizes.batches, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
-            lookups: Lookups::new(parts.index, retry.clone(), sizes.lookups),
+            lookups: Lookups::new(parts.index, of_the_index, sizes.lookups),
             datasets: parts.datasets,
             retry,
             clock: around.clock,
@@ -114,6 +118,7 @@ impl Pipeline {
             spans: SpanLimits::new(room.fetched_limit(), count(config.max_items)),
             budget: sizes.budget,
             room,
+            awaited,
             entrance: Entrance::default(),
             blocks: Blocks::default(),
             model,
@@ -137,6 +142,7 @@ impl Pipeline {
             device_busy_us: self.model.device_busy().into_iter().map(micros).collect(),
             bytes_in_flight: self.budget.set_aside() + self.room.taken(),
             bytes_limit: self.budget.bytes(),
+            waiting_for: self.awaited.what(),
         }
     }
 

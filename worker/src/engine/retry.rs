@@ -1,8 +1,13 @@
-//! A few attempts inside the engine, before a shard is handed back.
+//! A few attempts inside the engine, before a shard is handed back; for calls behind which computed rows wait as many as there is
+//! patience for.
 
 use super::around::Chance;
+use super::awaited::Awaited;
 use crate::config::PipelineConfig;
+use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often and how patiently.
 #[derive(Debug, Clone)]
@@ -11,6 +16,9 @@ pub(crate) struct RetryPolicy {
     base: Duration,
     longest: Duration,
     chance: Chance,
+    /// How long is gone on after the attempts were made.
+    patience: Duration,
+    awaited: Arc<Awaited>,
 }
 
 impl RetryPolicy {
@@ -20,24 +28,65 @@ impl RetryPolicy {
             base: Duration::from_millis(config.retry_ms),
             longest: Duration::from_millis(config.max_retry_ms),
             chance,
+            patience: Duration::ZERO,
+            awaited: Arc::default(),
         }
     }
 
-    /// Calls until it succeeds, fails for good, or was tried often enough.
-    pub(crate) async fn run<T, E, F>(&self, retryable: impl Fn(&E) -> bool, mut call: impl FnMut() -> F) -> Result<T, E>
+    /// The same for calls of the index: handing a shard back throws away what was computed of it, so they are tried for so long
+    /// at least, and it is told meanwhile what is waited for.
+    pub(crate) fn of_the_index(self, config: &PipelineConfig, awaited: &Arc<Awaited>) -> Self {
+        Self {
+            patience: config.index_patience(),
+            awaited: Arc::clone(awaited),
+            ..self
+        }
+    }
+
+    /// Calls until it succeeds, fails for good, or was tried often and long enough.
+    pub(crate) async fn run<T, E, F>(&self, retryable: impl Fn(&E) -> bool, call: impl FnMut() -> F) -> Result<T, E>
     where
+        E: Display,
         F: Future<Output = Result<T, E>>,
     {
-        let mut attempt = 1;
+        self.run_until(std::future::pending(), retryable, call).await
+    }
+
+    /// The same, as long as somebody wants it: a wait for the next attempt ends when `unwanted` does.
+    pub(crate) async fn run_until<T, E, F>(
+        &self,
+        unwanted: impl Future<Output = ()>,
+        retryable: impl Fn(&E) -> bool,
+        mut call: impl FnMut() -> F,
+    ) -> Result<T, E>
+    where
+        E: Display,
+        F: Future<Output = Result<T, E>>,
+    {
+        let began = Instant::now();
+        let mut attempt = 1_u32;
+        let mut _waits = None;
+        tokio::pin!(unwanted);
         loop {
-            match call().await {
-                Err(error) if attempt < self.attempts && retryable(&error) => {
-                    tokio::time::sleep(self.delay(attempt, self.chance.next())).await;
-                    attempt += 1;
-                }
+            let error = match call().await {
+                Err(error) if self.goes_on(attempt, began.elapsed()) && retryable(&error) => error,
                 result => return result,
+            };
+            if attempt >= self.attempts {
+                // The one of before is dropped behind this one, so that it is told without a gap.
+                _waits = Some(self.awaited.waits_for(error.to_string()));
+            }
+            let delay = self.delay(attempt, self.chance.next());
+            tokio::select! {
+                biased;
+                () = &mut unwanted => return Err(error),
+                () = tokio::time::sleep(delay) => attempt = attempt.saturating_add(1),
             }
         }
+    }
+
+    fn goes_on(&self, attempt: u32, elapsed: Duration) -> bool {
+        attempt < self.attempts || elapsed < self.patience
     }
 
     /// The delay after an attempt: it doubles, and lies between half and all of that, by `jitter` in [0, 1).
@@ -51,14 +100,42 @@ impl RetryPolicy {
 mod tests {
     use super::*;
 
-    fn policy() -> RetryPolicy {
-        let config = PipelineConfig {
+    fn config() -> PipelineConfig {
+        PipelineConfig {
             attempts: 3,
             retry_ms: 100,
             max_retry_ms: 150,
+            index_patience_seconds: 60,
             ..PipelineConfig::default()
-        };
-        RetryPolicy::new(&config, Chance::new(1))
+        }
+    }
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy::new(&config(), Chance::new(1))
+    }
+
+    fn of_the_index() -> (RetryPolicy, Arc<Awaited>) {
+        let awaited = Arc::default();
+        (policy().of_the_index(&config(), &awaited), awaited)
+    }
+
+    /// An index that comes back after so many seconds: what is made of it, how long that took, and what was waited for at the
+    /// last attempt.
+    async fn away_for(seconds: u64) -> (Result<(), &'static str>, Duration, Option<String>) {
+        let (policy, awaited) = of_the_index();
+        let (began, mut told) = (Instant::now(), None);
+        let result = policy
+            .run(
+                |_| true,
+                || {
+                    told = awaited.what();
+                    let is_back = began.elapsed() >= Duration::from_secs(seconds);
+                    async move { if is_back { Ok(()) } else { Err("away") } }
+                },
+            )
+            .await;
+        assert_eq!(awaited.what(), None, "nobody waits any more");
+        (result, began.elapsed(), told)
     }
 
     #[tokio::test(start_paused = true)]
@@ -79,7 +156,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_never_succeeds_is_tried_once() {
         let mut calls = 0;
-        let result: Result<(), &str> = policy()
+        let result: Result<(), &str> = of_the_index()
+            .0
             .run(
                 |_| false,
                 || {
@@ -89,6 +167,34 @@ mod tests {
             )
             .await;
         assert_eq!((result, calls), (Err("refused"), 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_that_is_away_for_less_than_the_patience_is_waited_for_and_that_is_told() {
+        let (result, took, told) = away_for(40).await;
+        assert_eq!((result, told.as_deref()), (Ok(()), Some("away")));
+        assert!(took < Duration::from_secs(41), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_that_is_away_for_longer_than_the_patience_is_given_up_after_it() {
+        let (result, took, _) = away_for(3600).await;
+        assert_eq!(result, Err("away"));
+        assert!((60..62).contains(&took.as_secs()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_nobody_wants_any_more_ends_at_once() {
+        let config = PipelineConfig {
+            retry_ms: 5000,
+            max_retry_ms: 5000,
+            ..config()
+        };
+        let policy = RetryPolicy::new(&config, Chance::new(1)).of_the_index(&config, &Arc::default());
+        let began = Instant::now();
+        let unwanted = tokio::time::sleep(Duration::from_secs(1));
+        let result: Result<(), &str> = policy.run_until(unwanted, |_| true, || async { Err("away") }).await;
+        assert_eq!((result, began.elapsed().as_secs()), (Err("away"), 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Rows become durable: in batches by rows and bytes, a few writes at once, fewer while the index throttles, never without the
 //! lease. A batch with the last row of a work goes at once, and so does one whose work's last item turns out to bring none: what
-//! waits for it is a shard, and with it the next one.
+//! waits for it is a shard, and with it the next one. Rows that an index cannot take for a while stay in hand, as long as there is
+//! patience and their works go on; others wait behind them, and the pipeline becomes full.
 
 use super::batcher::{BatchLimits, Batcher};
 use super::forward::sleep_until;
@@ -180,12 +181,12 @@ impl Writer {
                 drop(job.waiting.take());
             }
             let stage = self.stages.enter(JournalStage::Upsert, batch.len());
-            let (rows, jobs): (Vec<Row>, Vec<UpsertJob>) = batch.into_iter().unzip();
+            let (rows, mut jobs): (Vec<Row>, Vec<UpsertJob>) = batch.into_iter().unzip();
             let call = || self.upsert(&collection, &rows);
             let result = self
                 .options
                 .retry
-                .run(IndexError::is_retryable, call)
+                .run_until(nobody_waits(&mut jobs), IndexError::is_retryable, call)
                 .instrument(span)
                 .await;
             let share_us = stage.share_us();
@@ -216,6 +217,13 @@ impl Writer {
         written?;
         fail_point::die("engine-after-upsert");
         Ok(())
+    }
+}
+
+/// Ends when the works of all these rows are over.
+async fn nobody_waits(jobs: &mut [UpsertJob]) {
+    for job in jobs {
+        job.reply.closed().await;
     }
 }
 

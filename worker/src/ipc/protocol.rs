@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of the frames.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// A shard in hand, numbered by the supervisor; a number is never used twice.
 pub type WorkId = u64;
@@ -135,6 +135,8 @@ pub struct EngineLoad {
     pub bytes_in_flight: u64,
     /// Most bytes of them: the budget.
     pub bytes_limit: u64,
+    /// What items are held back for in the engine: an index that is away.
+    pub waiting_for: Option<String>,
 }
 
 /// So many batches of a size since the last report.

@@ -160,7 +160,7 @@ impl Host {
         let (model, loaded) = watch::channel(None);
         let host = Self {
             state: HostState::new(config.engine.pipeline.max_items),
-            watchdog: Watchdog::new(config.stall),
+            watchdog: Watchdog::new(config.stall, config.engine.pipeline.index_patience()),
             config,
             engines,
             folder,

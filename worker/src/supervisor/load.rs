@@ -106,6 +106,7 @@ mod tests {
             device_busy_us: vec![elapsed_us / 4],
             bytes_in_flight: 4096,
             bytes_limit: 8192,
+            waiting_for: None,
         };
         (BTreeMap::from([(JournalStage::Decode, decode)]), load)
     }

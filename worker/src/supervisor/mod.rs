@@ -363,11 +363,12 @@ async fn report(
         }
         let report = {
             let snapshot = status.read();
+            let (waiting_for, since) = snapshot.waits();
             WorkerReport {
                 worker: status.worker.clone(),
                 model: model.clone(),
-                waiting_for: snapshot.waiting_for.clone(),
-                since: snapshot.waiting_since,
+                waiting_for: waiting_for.map(str::to_owned),
+                since,
                 in_hand: snapshot.most_in_hand.filter(|_| snapshot.phase == Phase::Serving),
             }
         };

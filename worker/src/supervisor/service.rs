@@ -82,7 +82,7 @@ impl WorkerService {
             engine_restarts: count(snapshot.restarts),
             last_suspects: snapshot.last_suspects.clone(),
             last_engine_death: snapshot.last_death.clone(),
-            waiting_for: snapshot.waiting_for.clone().unwrap_or_default(),
+            waiting_for: snapshot.waits().0.unwrap_or_default().to_owned(),
             engine_seconds: seconds(load.elapsed_us),
             device_load: load.device_busy_us.iter().enumerate().map(device).collect(),
             bytes_in_flight: count(load.bytes_in_flight),

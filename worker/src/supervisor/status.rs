@@ -39,8 +39,10 @@ pub(crate) struct Snapshot {
     pub(crate) restarts: u64,
     pub(crate) last_suspects: Vec<String>,
     pub(crate) last_death: String,
+    /// What it takes no shards for.
     pub(crate) waiting_for: Option<String>,
     pub(crate) waiting_since: Timestamp,
+    engine_waits_since: Timestamp,
     /// Shards that it takes into its hands at once, once that is known.
     pub(crate) most_in_hand: Option<u16>,
     next_shard: u64,
@@ -142,6 +144,7 @@ impl Status {
             last_death: String::new(),
             waiting_for: None,
             waiting_since: started_at,
+            engine_waits_since: started_at,
             most_in_hand: None,
             next_shard: 0,
             rest_us: BTreeMap::new(),
@@ -222,6 +225,9 @@ impl Status {
             let in_flight = i64::try_from(report.in_flight).unwrap_or(i64::MAX);
             self.meters.in_flight.get_or_create(&labels).set(in_flight);
         }
+        if load.waiting_for.is_some() && snapshot.load.waiting_for.is_none() {
+            snapshot.engine_waits_since = self.clock.now();
+        }
         snapshot.stages = stages;
         snapshot.load = load;
         drop(snapshot);
@@ -288,6 +294,16 @@ impl Status {
     }
 }
 
+impl Snapshot {
+    /// What keeps the worker from going on, if anything does, and since when: it takes no shards, or its engine holds them.
+    pub(crate) fn waits(&self) -> (Option<&str>, Timestamp) {
+        match (&self.waiting_for, &self.load.waiting_for) {
+            (None, Some(what)) => (Some(what.as_str()), self.engine_waits_since),
+            (what, _) => (what.as_deref(), self.waiting_since),
+        }
+    }
+}
+
 impl Shard {
     /// Items that ended.
     pub(crate) fn done(&self) -> u64 {
@@ -306,6 +322,29 @@ impl Drop for InHand {
 mod tests {
     use super::*;
     use sightline_core::{CollectionName, SystemClock};
+
+    #[test]
+    fn what_the_engine_holds_items_for_is_told_where_the_worker_waits_for_nothing_itself() {
+        let status = Status::new("w".into(), Arc::new(SystemClock), &Metrics::new("test", "1")).unwrap();
+        let reported = |waiting_for: Option<&str>| {
+            let load = EngineLoad {
+                waiting_for: waiting_for.map(Into::into),
+                ..EngineLoad::default()
+            };
+            status.stages(BTreeMap::new(), &[], load);
+            status.read().waits().0.map(str::to_owned)
+        };
+        assert_eq!(reported(None), None);
+        assert_eq!(reported(Some("the index")).as_deref(), Some("the index"));
+        let since = status.read().waits().1;
+        assert_eq!(reported(Some("the index, still")).as_deref(), Some("the index, still"));
+        assert_eq!(status.read().waits().1, since);
+        status.waiting(Some("the store".into()));
+        assert_eq!(reported(Some("the index")).as_deref(), Some("the store"));
+        status.waiting(None);
+        status.engine_died("SIGKILL", vec![]);
+        assert_eq!(status.read().waits().0, None);
+    }
 
     #[test]
     fn calls_that_the_engine_told_of_are_counted_by_its_worker() {

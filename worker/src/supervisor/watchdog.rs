@@ -9,23 +9,26 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// An engine whose items all stay where they are for so many limits hangs, even if none of them is decoded or computed.
-/// Calls to the store and to the index have limits of their own, and are tried several times.
+/// Calls to the store and to the index have limits of their own, and are tried several times; for the index there is patience
+/// beside that.
 const FROZEN_LIMITS: u32 = 5;
 
 /// Watches one engine at a time.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     limit: Duration,
+    frozen: Duration,
     entered: HashMap<ItemAt, (JournalStage, Instant)>,
     moved: Option<Instant>,
     verdict: Option<Death>,
 }
 
 impl Watchdog {
-    /// `limit`: the longest that an item may be decoded or computed.
-    pub(crate) fn new(limit: Duration) -> Self {
+    /// `limit`: the longest that an item may be decoded or computed. `patience`: how long all of them may wait for the index.
+    pub(crate) fn new(limit: Duration, patience: Duration) -> Self {
         Self {
             limit,
+            frozen: limit.saturating_mul(FROZEN_LIMITS).saturating_add(patience),
             entered: HashMap::new(),
             moved: None,
             verdict: None,
@@ -60,7 +63,7 @@ impl Watchdog {
         let still = now.duration_since(*self.moved.get_or_insert(now));
         if stuck {
             self.verdict = Some(Death::hung(self.limit, true));
-        } else if still >= self.limit.saturating_mul(FROZEN_LIMITS) {
+        } else if still >= self.frozen {
             self.verdict = Some(Death::hung(still, false));
         }
         self.verdict.is_some()
@@ -79,6 +82,7 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(120);
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     fn at(index: u32, stage: JournalStage) -> (ItemAt, JournalStage) {
         (ItemAt { work: 1, index }, stage)
@@ -94,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_item_that_is_decoded_for_too_long_hangs_the_engine_though_others_go_on() {
-        let (mut watchdog, start) = (Watchdog::new(LIMIT), Instant::now());
+        let (mut watchdog, start) = (Watchdog::new(LIMIT, PATIENCE), Instant::now());
         for second in 0..120 {
             let other = at(2 + second, JournalStage::Forward);
             let now = start + Duration::from_secs(u64::from(second));
@@ -112,7 +116,7 @@ mod tests {
 
     #[test]
     fn an_item_that_moves_and_a_slow_store_hang_nothing() {
-        let (mut watchdog, start) = (Watchdog::new(LIMIT), Instant::now());
+        let (mut watchdog, start) = (Watchdog::new(LIMIT, PATIENCE), Instant::now());
         let stages = [
             JournalStage::Fetch,
             JournalStage::Decode,
@@ -133,17 +137,17 @@ mod tests {
 
     #[test]
     fn an_engine_in_which_nothing_moves_at_all_hangs_and_no_item_is_to_blame() {
-        let (mut watchdog, start) = (Watchdog::new(LIMIT), Instant::now());
+        let (mut watchdog, start) = (Watchdog::new(LIMIT, PATIENCE), Instant::now());
         let journal = [at(1, JournalStage::Fetch), at(2, JournalStage::Queued)];
         assert!(!watchdog.hangs(&journal, start));
-        assert!(!watchdog.hangs(&journal, start + LIMIT * 4));
-        assert!(watchdog.hangs(&journal, start + LIMIT * 5));
+        assert!(!watchdog.hangs(&journal, start + LIMIT * 5));
+        assert!(watchdog.hangs(&journal, start + LIMIT * 5 + PATIENCE));
         assert!(!watchdog.judge(killed()).own);
     }
 
     #[test]
     fn time_in_which_this_process_was_stopped_does_not_count() {
-        let (mut watchdog, start) = (Watchdog::new(LIMIT), Instant::now());
+        let (mut watchdog, start) = (Watchdog::new(LIMIT, PATIENCE), Instant::now());
         let journal = [at(1, JournalStage::Decode)];
         assert!(!watchdog.hangs(&journal, start));
         watchdog.restart();

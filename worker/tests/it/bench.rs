@@ -174,6 +174,7 @@ impl Bench {
             attempts: 2,
             retry_ms: 5,
             max_retry_ms: 10,
+            index_patience_seconds: 0,
             upsert_linger_ms: 20,
             ..PipelineConfig::default()
         };

@@ -52,6 +52,60 @@ async fn while_the_index_is_away_the_shard_goes_back_the_worker_says_so_and_late
 }
 
 #[tokio::test]
+async fn what_was_computed_is_kept_while_the_index_is_away_for_less_than_the_patience_and_the_worker_says_so() {
+    let mut bench = Bench::new().await;
+    let picture = bench.picture("p", "BLOCK picture").await;
+    let message = bench.plan("patience", entries(vec![picture])).await;
+    let mut config = bench.config();
+    config.engine.pipeline.index_patience_seconds = 600;
+    bench.publish(&message).await;
+    let worker = bench.start_with(config);
+    eventually("the engine decodes", async || bench.is_on("blocked").then_some(())).await;
+    bench.switch_on("index-away");
+    bench.switch_on("released");
+    eventually("the worker waits", async || {
+        let waits = worker.service.status().waiting_for;
+        waits.contains("the index is not available").then_some(())
+    })
+    .await;
+
+    bench.switch_off("index-away");
+
+    bench.done().await;
+    assert_eq!(bench.result(&message).await.counts.indexed, 1);
+    assert_eq!(bench.fetches(), 1, "it was read and computed once");
+    eventually("it waits for nothing", async || {
+        worker.service.status().waiting_for.is_empty().then_some(())
+    })
+    .await;
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_is_told_to_end_hands_back_what_waits_for_the_index() {
+    let bench = Bench::new().await;
+    let picture = bench.picture("p", "picture").await;
+    let message = bench.plan("patience", entries(vec![picture])).await;
+    bench.switch_on("index-away");
+    bench.publish(&message).await;
+    let mut config = bench.config();
+    config.grace = Duration::from_secs(1);
+    config.engine.pipeline.index_patience_seconds = 600;
+    let worker = bench.start_with(config);
+    eventually("the worker waits", async || {
+        let waits = worker.service.status().waiting_for;
+        waits.contains("the index is not available").then_some(())
+    })
+    .await;
+
+    worker.end().await.unwrap();
+
+    let mut consumer = bench.queue.consume(&queues::shards(&model()), 1).await.unwrap();
+    let delivery = consumer.next().await.unwrap();
+    assert_eq!(delivery.redeliveries, 0);
+}
+
+#[tokio::test]
 async fn a_collection_of_another_model_stops_the_run_by_name_before_anything_is_written() {
     let bench = Bench::new().await;
     let other = |field: VectorField| {

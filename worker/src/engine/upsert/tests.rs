@@ -1,5 +1,5 @@
 use super::super::around::Chance;
-use super::super::lease::lease;
+use super::super::lease::{LeaseKeeper, lease};
 use super::*;
 use crate::config::PipelineConfig;
 use crate::ipc::ItemAt;
@@ -43,33 +43,49 @@ fn row(key: &str, text: &str) -> Row {
     Row::of_item(&item, &dataset, "file:/d", &run, "digest".into(), Timestamp(1)).unwrap()
 }
 
-/// Writes rows in one batch. What was written at once, what was given in, and how each ended.
-async fn write(rows: Vec<Row>) -> (Vec<Vec<Seen>>, Vec<Seen>, Vec<Upserted>) {
+/// Writes of so many rows, one at once, and what they take.
+struct Writes {
+    upserts: Upserts,
+    slot: Arc<Slot>,
+    _keeper: LeaseKeeper,
+}
+
+async fn writes(index: Arc<dyn VectorIndex>, rows: usize) -> Writes {
     let folder = tempfile::tempdir().unwrap();
     let journal = Journal::create(&folder.path().join("journal"), 1).unwrap();
     let slot = Arc::new(journal.enter(ItemAt { work: 1, index: 0 }).await.unwrap());
     let (keeper, lease) = lease();
     keeper.renew(Duration::from_secs(3600));
-    let index = Arc::new(Answering(Noted::default()));
+    let config = PipelineConfig::default();
     let options = UpsertOptions {
         limits: BatchLimits {
-            items: rows.len(),
+            items: rows,
             bytes: u64::MAX,
             linger: Duration::from_secs(1),
         },
         writes: 1,
-        retry: RetryPolicy::new(&PipelineConfig::default(), Chance::new(1)),
+        retry: RetryPolicy::new(&config, Chance::new(1)).of_the_index(&config, &Arc::default()),
         lease,
     };
+    Writes {
+        upserts: Upserts::start(index, options, &Arc::default()),
+        slot,
+        _keeper: keeper,
+    }
+}
+
+/// Writes rows in one batch. What was written at once, what was given in, and how each ended.
+async fn write(rows: Vec<Row>) -> (Vec<Vec<Seen>>, Vec<Seen>, Vec<Upserted>) {
+    let index = Arc::new(Answering(Noted::default()));
     let shared: Arc<dyn VectorIndex> = Arc::<Answering<Noted>>::clone(&index);
-    let upserts = Upserts::start(shared, options, &Arc::default());
+    let writes = writes(shared, rows.len()).await;
     let given = rows.iter().map(seen).collect();
     let collection = CollectionName::new("c").unwrap();
     let to_come = RowsToCome::default();
     to_come.given(rows.len());
     let written = rows
         .into_iter()
-        .map(|row| upserts.write(&collection, row, to_come.clone(), &slot));
+        .map(|row| writes.upserts.write(&collection, row, to_come.clone(), &writes.slot));
     let ended = futures::future::join_all(written).await;
     let Noted(written) = &index.0;
     let written = written.lock().unwrap().clone();
@@ -105,4 +121,41 @@ async fn a_row_that_is_refused_is_found_without_a_copy_and_touches_no_other() {
         ended.iter().map(refused).collect::<Vec<_>>(),
         [false, true, false, false]
     );
+}
+
+/// An index with one collection, `there`; whoever asks for another is told to come again.
+#[derive(Debug)]
+struct OneThere;
+
+#[async_trait]
+impl Answers for OneThere {
+    async fn upsert(&self, collection: &CollectionName, _: &[Row]) -> Result<(), IndexError> {
+        if collection.as_str() == "there" {
+            return Ok(());
+        }
+        Err(IndexError::Unavailable {
+            action: "upsert",
+            message: "it is away".into(),
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_nobody_waits_for_any_more_hold_up_no_others() {
+    let writes = writes(Arc::new(Answering(OneThere)), 1).await;
+    let write = |collection: &'static str| {
+        let (upserts, slot) = (&writes.upserts, &writes.slot);
+        let collection = CollectionName::new(collection).unwrap();
+        async move {
+            upserts
+                .write(&collection, row("a", "text"), RowsToCome::default(), slot)
+                .await
+        }
+    };
+    let began = Instant::now();
+    let over = tokio::time::timeout(Duration::from_secs(10), write("away")).await;
+    assert!(over.is_err(), "it is given up after 10 s: {over:?}");
+    let written = write("there").await;
+    assert!(matches!(written, Some(Ok(_))), "{written:?}");
+    assert!(began.elapsed() < Duration::from_secs(11), "{:?}", began.elapsed());
 }
