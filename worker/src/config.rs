@@ -68,7 +68,7 @@ pub struct ModelConfig {
     pub devices: String,
     /// How numbers are held: `auto`, `f32`, `bf16`, `f16`.
     pub precision: String,
-    /// Threads that the model computes with on a processor.
+    /// Threads that the model computes with on a processor; 0 for the cores that the process may use.
     pub threads: u16,
     /// Only so many first values of each vector are kept; all where it is none.
     pub truncate_dim: Option<u32>,
@@ -78,6 +78,16 @@ pub struct ModelConfig {
     pub trusted_torchscript: Vec<String>,
     /// Most pixels of a picture.
     pub max_pixels: u64,
+}
+
+impl ModelConfig {
+    /// Threads that the model computes with on a processor that has so many cores for this process.
+    pub(crate) fn threads_on(&self, cores: u32) -> u16 {
+        match self.threads {
+            0 => u16::try_from(cores).unwrap_or(u16::MAX).max(1),
+            threads => threads,
+        }
+    }
 }
 
 /// Where a model computes.
@@ -109,11 +119,14 @@ pub struct DatasetsConfig {
     pub previews: Option<String>,
 }
 
+/// Most items in the pipeline.
+pub(crate) const MOST_ITEMS: u32 = 65_536;
+
 /// Sizes of the pipeline: with them the engine's memory is bounded, whatever the dataset is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PipelineConfig {
-    /// Items in the pipeline at once.
+    /// Items in the pipeline at once; 0 for five batches of each device, and at least 1,024.
     pub max_items: u32,
     /// Objects that are read at once; 0 for 32, or 128 for each GPU (at most 1,024).
     pub fetches: u32,
@@ -125,7 +138,8 @@ pub struct PipelineConfig {
     pub max_object_bytes: u64,
     /// Threads that decode; 0 for as many as there are cores.
     pub decode_threads: u32,
-    /// Items in a batch of the model.
+    /// Items in a batch of the model; 0 for 64 on a GPU, and on a processor four for each thread of the model, between 32 and
+    /// 256.
     pub batch_items: u32,
     /// Longest time that a batch waits to become fuller, milliseconds.
     pub batch_linger_ms: u64,
@@ -151,12 +165,12 @@ pub struct PipelineConfig {
 impl Default for PipelineConfig {
     fn default() -> Self {
         Self {
-            max_items: 1024,
+            max_items: 0,
             fetches: 0,
             memory_bytes: 0,
             max_object_bytes: 256 << 20,
             decode_threads: 0,
-            batch_items: 32,
+            batch_items: 0,
             batch_linger_ms: 20,
             upsert_rows: 1000,
             upsert_bytes: 16 << 20,
@@ -180,7 +194,11 @@ impl PipelineConfig {
                 problems.push((key, message));
             }
         };
-        check((1..=65_536).contains(&self.max_items), "max_items", "give 1 to 65536");
+        check(
+            self.max_items <= MOST_ITEMS,
+            "max_items",
+            "give 1 to 65536, or 0 for as many as the devices need",
+        );
         check(
             self.fetches <= 1024,
             "fetches",
@@ -202,7 +220,11 @@ impl PipelineConfig {
             "decode_threads",
             "give 1 to 256, or 0 for the number of cores",
         );
-        check((1..=4096).contains(&self.batch_items), "batch_items", "give 1 to 4096");
+        check(
+            self.batch_items <= 4096,
+            "batch_items",
+            "give 1 to 4096, or 0 for what suits the devices",
+        );
         check(self.batch_linger_ms <= 10_000, "batch_linger_ms", "give at most 10000");
         check(
             (1..=10_000).contains(&self.upsert_rows),
@@ -326,7 +348,7 @@ mod tests {
         assert_eq!(good.problems(), []);
         let bad = PipelineConfig {
             memory_bytes: 4096,
-            batch_items: 0,
+            batch_items: 4097,
             retry_ms: 9999,
             index_patience_seconds: 3601,
             ..good

@@ -3,6 +3,7 @@
 use crate::busy::{Busy, InDevice};
 use crate::config::ModelConfig;
 use crate::devices::Devices;
+use crate::machine::cores;
 use crate::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels, Prepared, Reading};
 use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
@@ -45,7 +46,7 @@ pub(crate) fn model_options(
         load: LoadOptions {
             device,
             precision: config.precision.parse()?,
-            threads: Some(config.threads).filter(|threads| *threads > 0),
+            threads: Some(config.threads_on(cores())),
             trusted_torchscript: config.trusted_torchscript.clone(),
         },
         truncate_dim: config.truncate_dim,

@@ -17,9 +17,8 @@ impl Machine {
     pub(crate) const SIMULATED: Self = Self { cores: 2, memory: None };
 
     pub(crate) fn of_this_process() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
         Self {
-            cores,
+            cores: cores(),
             memory: memory(Path::new("/")),
         }
     }
@@ -31,6 +30,11 @@ impl Machine {
             ..self
         }
     }
+}
+
+/// Cores that this process may use: those of its affinity, or of its control groups' quota where that is less.
+pub(crate) fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1))
 }
 
 /// The smallest of the machine's memory and the limits of the control groups that this process is in.

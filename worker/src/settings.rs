@@ -86,7 +86,8 @@ pub struct ModelSettings {
     /// How numbers are held while it computes: `auto`, `f32`, `bf16` or `f16`. `auto` is bf16 where the device computes
     /// it natively, f16 on other GPUs, and f32 on other processors.
     pub precision: String,
-    /// Threads that it computes with on a processor; 0 leaves it to libtorch.
+    /// Threads that it computes with on a processor; 0 for the cores that this process may use, of which a standalone takes
+    /// half.
     pub threads: u16,
     /// Only so many first values of each vector are kept, where the model was trained for it (Matryoshka); all by default.
     pub truncate_dim: Option<u32>,

@@ -223,7 +223,7 @@ mod tests {
         config.check(&mut problems);
         assert_eq!(problems.into_vec().len(), 0);
         config.limits.thumbnails_at_once = 0;
-        config.pipeline.batch_items = 0;
+        config.pipeline.batch_items = 5000;
         config.grpc.timeout_seconds = 0;
         let mut problems = Problems::default();
         config.check(&mut problems);

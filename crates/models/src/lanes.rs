@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use tch::Device;
 
-/// Passes that each thread needs to have: with fewer some threads would have none for a good part of the time.
+/// Passes that each thread has where there are items enough: those that end at different times leave few threads without one.
 const PASSES_A_LANE: usize = 4;
 
 /// Tokens in a pass that are worth reading all weights for: about a picture of 14 × 14 patches.
@@ -96,13 +96,15 @@ impl Lanes {
     }
 
     /// How many of these items of so many tokens, of which at most so many may be in one pass, are to go through the
-    /// network together; none where there are too few to be computed side by side.
+    /// network together; none where there are too few to be computed side by side: fewer than threads, or so few more that
+    /// more than a third of the threads' time would be spent waiting for the last ones.
     pub(crate) fn together(&self, items: usize, tokens: usize, most: usize) -> Option<usize> {
         let threads = self.threads.len().max(1);
-        let share = items / (PASSES_A_LANE * threads);
-        if share == 0 {
+        let time = threads * items.div_ceil(threads);
+        if items < threads || 3 * items < 2 * time {
             return None;
         }
+        let share = items / (PASSES_A_LANE * threads);
         // Where items are small, fewer passes that all threads have the same number of.
         let worth = TOKENS_A_PASS.div_ceil(tokens.max(1));
         let passes = items.div_ceil(worth).next_multiple_of(threads);
@@ -225,9 +227,18 @@ mod tests {
     }
 
     #[test]
-    fn few_items_are_not_computed_side_by_side_and_many_are_shared_out() {
+    fn items_are_computed_side_by_side_where_no_thread_waits_for_long() {
+        let lanes = lanes(4).unwrap();
+        let together = |items| lanes.together(items, 196, 2);
+        assert_eq!([0, 1, 3].map(together), [None; 3], "fewer than threads");
+        assert_eq!(together(4), Some(1));
+        assert_eq!(together(5), None, "three threads would wait for one");
+        assert!((6..100).all(|items| together(items).is_some()));
+    }
+
+    #[test]
+    fn many_items_are_shared_out() {
         let lanes = lanes(2).unwrap();
-        assert_eq!(lanes.together(7, 196, 2), None);
         assert_eq!(lanes.together(8, 196, 2), Some(1));
         assert_eq!(lanes.together(32, 196, 2), Some(2));
         assert_eq!(lanes.together(32, 196, 8), Some(4));

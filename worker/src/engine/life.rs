@@ -52,7 +52,8 @@ impl Life<'_> {
         let pipeline = &self.config.pipeline;
         let machine = self.around.machine.limited_to(self.config.memory_limit);
         let opened = open.open(self.config).await.and_then(|parts| {
-            let sizes = Sizes::of(pipeline, parts.model.as_ref(), machine)?;
+            let threads = self.config.model.threads_on(machine.cores);
+            let sizes = Sizes::of(pipeline, parts.model.as_ref(), machine, threads)?;
             Ok((parts, sizes))
         });
         let (parts, sizes) = match opened {
@@ -66,8 +67,8 @@ impl Life<'_> {
         if let (Some(socket), Some(encoder)) = (&self.config.embedding, &parts.encoder) {
             serve_socket(socket, Arc::clone(encoder))?;
         }
-        let hello = hello(&parts);
-        let journal = Journal::create(self.journal, pipeline.max_items).map_err(|error| format!("journal: {error}"))?;
+        let hello = hello(&parts, &sizes);
+        let journal = Journal::create(self.journal, sizes.max_items).map_err(|error| format!("journal: {error}"))?;
         let (fatal, mut died) = mpsc::channel(1);
         let pipeline = Pipeline::start(parts, pipeline.clone(), sizes, journal, self.lease, self.around, fatal);
         let pipeline = Arc::new(pipeline.map_err(|error| format!("threads: {error}"))?);
@@ -97,12 +98,14 @@ impl Life<'_> {
     }
 }
 
-fn hello(parts: &EngineParts) -> FromEngine {
+fn hello(parts: &EngineParts, sizes: &Sizes) -> FromEngine {
     FromEngine::Hello {
         version: PROTOCOL_VERSION,
         model: parts.model.name().clone(),
         fields: parts.model.fields().clone(),
         devices: parts.model.devices(),
+        max_items: sizes.max_items,
+        batch_items: sizes.batch_items,
     }
 }
 

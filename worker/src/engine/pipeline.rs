@@ -74,7 +74,7 @@ impl Pipeline {
         let awaited = Arc::default();
         let of_the_index = retry.clone().of_the_index(&config, &awaited);
         let batches = BatchLimits {
-            items: count(config.batch_items),
+            items: count(sizes.batch_items),
             bytes: u64::MAX,
             linger: Duration::from_millis(config.batch_linger_ms),
         };
@@ -95,13 +95,15 @@ impl Pipeline {
         tracing::info!(
             bytes = sizes.budget.bytes(),
             set_aside = sizes.budget.set_aside(),
+            items = sizes.max_items,
+            batch_items = sizes.batch_items,
             "memory for what is in flight"
         );
         Ok(Self {
             decode: DecodePool::start(
                 around.decoding,
                 sizes.decode_threads,
-                config.max_items,
+                sizes.max_items,
                 &model,
                 &stages,
                 &room,
@@ -115,7 +117,7 @@ impl Pipeline {
             clock: around.clock,
             fetches: Semaphore::new(sizes.fetches),
             tensors: Arc::new(Semaphore::new(sizes.prepared)),
-            spans: SpanLimits::new(room.fetched_limit(), count(config.max_items)),
+            spans: SpanLimits::new(room.fetched_limit(), count(sizes.max_items)),
             budget: sizes.budget,
             room,
             awaited,

@@ -2,7 +2,7 @@
 
 use super::blocks;
 use super::budget::{Budget, Later};
-use crate::config::PipelineConfig;
+use crate::config::{MOST_ITEMS, PipelineConfig};
 use crate::devices::{is_accelerator, prefetch_for};
 use crate::machine::Machine;
 use crate::model::EmbeddingModel;
@@ -14,6 +14,10 @@ const WRITTEN: u64 = 3;
 /// What the pipeline is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes {
+    /// Items in the pipeline.
+    pub(crate) max_items: u32,
+    /// Items in a batch.
+    pub(crate) batch_items: u32,
     /// Objects that are read at once.
     pub(crate) fetches: usize,
     /// Lookups that are asked of the index at once.
@@ -34,6 +38,39 @@ fn batches_at_once(device: &str) -> usize {
     if is_accelerator(device) { 3 } else { 2 }
 }
 
+/// Items of a batch of an accelerator: a fast one computes them in less time than it takes to prepare the next.
+const ACCELERATOR_BATCH: u32 = 64;
+/// And of a processor's, between these: each thread takes whole pictures through a vision transformer, and the last of four
+/// keeps the others waiting for little.
+const ITEMS_A_THREAD: u32 = 4;
+const LEAST_BATCH: u32 = 32;
+const MOST_BATCH: u32 = 256;
+
+/// Items of a batch where it is not said; devices of both kinds share batches that suit the one with the larger.
+fn batch_items(devices: &[String], threads: u16) -> u32 {
+    let of_device = |device: &String| {
+        if is_accelerator(device) {
+            ACCELERATOR_BATCH
+        } else {
+            (ITEMS_A_THREAD * u32::from(threads)).clamp(LEAST_BATCH, MOST_BATCH)
+        }
+    };
+    devices.iter().map(of_device).max().unwrap_or(LEAST_BATCH)
+}
+
+/// Batches for each device that are in the pipeline where it is not said: those that it has, and what the next are made of.
+const BATCHES_IN_PIPELINE: u32 = 5;
+const LEAST_ITEMS: u32 = 1024;
+
+fn max_items(configured: u32, devices: &[String], batch_items: u32) -> u32 {
+    if configured > 0 {
+        return configured;
+    }
+    let devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+    let batches = devices.saturating_mul(BATCHES_IN_PIPELINE);
+    batches.saturating_mul(batch_items).clamp(LEAST_ITEMS, MOST_ITEMS)
+}
+
 /// Objects that are read at once for processors.
 const FETCHES: usize = 32;
 /// And for each accelerator: what a fast one computes (4,000 a second) in the 30 ms that a store takes for a small object.
@@ -52,8 +89,8 @@ fn fetches(configured: u32, devices: &[String]) -> usize {
 /// As many as the devices need shards in hand: no shard of the usual size waits for another's lookup, and those of larger ones,
 /// which come in parts, are no more. And no fewer than writes, which are work of the same server: where a processor's two shards
 /// are large and all their rows are there already, nothing but lookups is done.
-fn lookups(config: &PipelineConfig, devices: &[String]) -> usize {
-    usize::from(prefetch_for(devices, config.batch_items)).max(count(config.upserts))
+fn lookups(upserts: u32, devices: &[String], batch_items: u32) -> usize {
+    usize::from(prefetch_for(devices, batch_items)).max(count(upserts))
 }
 
 pub(crate) fn count(number: u32) -> usize {
@@ -61,9 +98,41 @@ pub(crate) fn count(number: u32) -> usize {
 }
 
 impl Sizes {
+    /// `threads`: those of the model, where a processor computes it.
+    ///
     /// # Errors
     /// In words, where the configured memory is too little for the other sizes.
-    pub(crate) fn of(config: &PipelineConfig, model: &dyn EmbeddingModel, machine: Machine) -> Result<Self, String> {
+    pub(crate) fn of(
+        config: &PipelineConfig,
+        model: &dyn EmbeddingModel,
+        machine: Machine,
+        threads: u16,
+    ) -> Result<Self, String> {
+        if config.batch_items > 0 {
+            return Self::with_batches(config, model, machine, config.batch_items);
+        }
+        // Nobody asked for batches of that size: they fit into the memory that was given, or leave the rest of the machine half.
+        let half = machine
+            .memory
+            .filter(|_| config.memory_bytes == 0)
+            .map(|bytes| bytes / 2);
+        let fits = |sizes: &Self| half.is_none_or(|half| sizes.budget.bytes() <= half);
+        let mut items = batch_items(&model.devices(), threads);
+        loop {
+            match Self::with_batches(config, model, machine, items) {
+                Ok(sizes) if fits(&sizes) => return Ok(sizes),
+                result if items <= LEAST_BATCH => return result,
+                _ => items = (items / 2).max(LEAST_BATCH),
+            }
+        }
+    }
+
+    fn with_batches(
+        config: &PipelineConfig,
+        model: &dyn EmbeddingModel,
+        machine: Machine,
+        batch_items: u32,
+    ) -> Result<Self, String> {
         let decode_threads = if config.decode_threads == 0 {
             machine.cores
         } else {
@@ -73,8 +142,8 @@ impl Sizes {
         let batches: usize = devices.iter().map(|device| batches_at_once(device)).sum();
         let batches = batches.max(1);
         // Beside the batches that devices have one is being filled, and the threads decode.
-        let prepared = count(config.batch_items) * (batches + 1) + count(decode_threads);
-        let of_batches = u64::from(config.batch_items).saturating_mul(batches as u64);
+        let prepared = count(batch_items) * (batches + 1) + count(decode_threads);
+        let of_batches = u64::from(batch_items).saturating_mul(batches as u64);
         let later = Later {
             pictures: model.prepared_bytes().saturating_mul(prepared as u64),
             batches: model.batch_bytes().saturating_mul(of_batches),
@@ -85,8 +154,10 @@ impl Sizes {
             arrays: blocks::MAX_BYTES,
         };
         Ok(Self {
+            max_items: max_items(config.max_items, &devices, batch_items),
+            batch_items,
             fetches: fetches(config.fetches, &devices),
-            lookups: lookups(config, &devices),
+            lookups: lookups(config.upserts, &devices, batch_items),
             decode_threads,
             batches,
             prepared,
@@ -96,73 +167,4 @@ impl Sizes {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::NoModel;
-    use sightline_core::ModelName;
-
-    const MACHINE: Machine = Machine {
-        cores: 6,
-        memory: Some(64 << 30),
-    };
-
-    fn of(config: &PipelineConfig) -> Result<Sizes, String> {
-        Sizes::of(config, &NoModel(ModelName::new("none").unwrap()), MACHINE)
-    }
-
-    #[test]
-    fn sizes_follow_from_cores_and_memory_where_none_are_given() {
-        let sizes = of(&PipelineConfig::default()).unwrap();
-        assert_eq!(
-            (sizes.decode_threads, sizes.batches, sizes.prepared),
-            (6, 1, 32 * 2 + 6)
-        );
-        assert_eq!(sizes.fetches, 32);
-        assert_eq!(sizes.budget.bytes(), 1 << 30);
-        // Four writes of 16 MiB, three times each, what the next is filled with, and blocks of arrays.
-        assert_eq!(sizes.budget.set_aside(), (4 * 3 * 16 + 16 + 64) << 20);
-    }
-
-    #[test]
-    fn what_is_given_counts_and_too_little_memory_for_it_is_an_error() {
-        let given = PipelineConfig {
-            decode_threads: 3,
-            fetches: 7,
-            memory_bytes: 336 << 20,
-            ..PipelineConfig::default()
-        };
-        let sizes = of(&given).unwrap();
-        assert_eq!((sizes.decode_threads, sizes.fetches), (3, 7));
-        assert_eq!(sizes.budget.shared(), 64 << 20);
-        let more = PipelineConfig { upserts: 5, ..given };
-        assert!(of(&more).unwrap_err().contains("rows 256"));
-    }
-
-    #[test]
-    fn more_objects_are_read_at_once_for_devices_that_compute_more() {
-        let at_once = |devices: &[&str]| {
-            let devices: Vec<String> = devices.iter().map(|device| (*device).to_owned()).collect();
-            fetches(0, &devices)
-        };
-        assert_eq!(at_once(&["cpu", "cpu"]), 32);
-        assert_eq!(at_once(&["cuda:0"]), 128);
-        assert_eq!(at_once(&["cuda:0", "cpu", "cuda:1"]), 256);
-        assert_eq!(at_once(&["cuda:0"; 16]), 1024);
-    }
-
-    #[test]
-    fn as_many_lookups_are_asked_at_once_as_shards_are_in_hand_or_writes_are_made() {
-        let config = PipelineConfig::default();
-        let at_once = |devices: &[&str]| {
-            let devices: Vec<String> = devices.iter().map(|device| (*device).to_owned()).collect();
-            lookups(&config, &devices)
-        };
-        assert_eq!([at_once(&[]), at_once(&["cpu"])], [4, 4]);
-        assert_eq!([at_once(&["cuda:0"]), at_once(&["cuda:0", "cuda:1"])], [9, 17]);
-    }
-
-    #[test]
-    fn a_device_of_its_own_has_a_batch_more() {
-        assert_eq!((batches_at_once("cpu"), batches_at_once("cuda:1")), (2, 3));
-    }
-}
+mod tests;

@@ -220,6 +220,10 @@ pub enum FromEngine {
         fields: BTreeMap<VectorField, FieldDescription>,
         /// Devices that it computes on.
         devices: Vec<String>,
+        /// Items that its pipeline holds.
+        max_items: u32,
+        /// Items in a batch.
+        batch_items: u32,
     },
     /// The configuration can never work.
     Refused {

@@ -215,6 +215,7 @@ mod tests {
             name,
             fields: [(VectorField::Image, FieldDescription::new(space, vec![]))].into(),
             devices: vec![],
+            batch_items: 32,
         }
     }
 

@@ -27,6 +27,8 @@ pub(crate) struct LoadedModel {
     pub(crate) name: ModelName,
     pub(crate) fields: BTreeMap<VectorField, FieldDescription>,
     pub(crate) devices: Vec<String>,
+    /// Items in a batch.
+    pub(crate) batch_items: u32,
 }
 
 /// Why there is no engine any more.
@@ -159,7 +161,7 @@ impl Host {
         let (sender, commands) = mpsc::channel(64);
         let (model, loaded) = watch::channel(None);
         let host = Self {
-            state: HostState::new(config.engine.pipeline.max_items),
+            state: HostState::default(),
             watchdog: Watchdog::new(config.stall, config.engine.pipeline.index_patience()),
             config,
             engines,
@@ -320,16 +322,20 @@ impl Host {
                 model,
                 fields,
                 devices,
+                max_items,
+                batch_items,
             }) => {
                 if version != PROTOCOL_VERSION {
                     return Err(HostError::System(format!(
                         "the engine speaks version {version} of the frames"
                     )));
                 }
+                self.state.holds(max_items);
                 self.greet(LoadedModel {
                     name: model,
                     fields,
                     devices,
+                    batch_items,
                 })
             }
             EngineEvent::Frame(FromEngine::Refused { message }) => Err(HostError::Refused(message)),

@@ -33,24 +33,19 @@ pub(crate) struct PostMortem {
 }
 
 /// Works and suspects.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct HostState {
     works: BTreeMap<WorkId, HeldWork>,
     quarantine: Quarantine,
-    next: WorkId,
+    last: WorkId,
+    /// Items of one work that may be in the engine.
     window: usize,
 }
 
 impl HostState {
-    /// `window`: items of one work that may be in the engine.
-    pub(crate) fn new(window: u32) -> Self {
-        let window = usize::try_from(window).unwrap_or(usize::MAX);
-        Self {
-            works: BTreeMap::new(),
-            quarantine: Quarantine::default(),
-            next: 1,
-            window,
-        }
+    /// The engine's pipeline holds so many items; until this is said none is sent.
+    pub(crate) fn holds(&mut self, items: u32) {
+        self.window = usize::try_from(items).unwrap_or(usize::MAX);
     }
 
     pub(crate) fn add(
@@ -60,8 +55,8 @@ impl HostState {
         progress: Arc<AtomicU64>,
         reply: oneshot::Sender<WorkEnd>,
     ) {
-        let id = self.next;
-        self.next += 1;
+        self.last += 1;
+        let id = self.last;
         let work = HeldWork::new(id, job, items, progress, reply);
         if work.is_done() {
             work.finish();
@@ -250,7 +245,8 @@ mod tests {
 
     /// Works with so many items each, numbered from 1.
     fn with_works(window: u32, works: &[u32]) -> (HostState, Vec<oneshot::Receiver<WorkEnd>>) {
-        let mut state = HostState::new(window);
+        let mut state = HostState::default();
+        state.holds(window);
         let mut ends = Vec::new();
         for count in works {
             let (reply, end) = oneshot::channel();

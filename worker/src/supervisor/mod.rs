@@ -203,7 +203,7 @@ impl Worker {
         });
         let stop_taking = shutdown.child_token();
         let prefetch = match config.prefetch {
-            0 => prefetch_for(&shards.model.devices, config.engine.pipeline.batch_items),
+            0 => prefetch_for(&shards.model.devices, shards.model.batch_items),
             given => given,
         };
         let opened = self.consume(&shards, queue_name.as_deref(), prefetch, &stop_taking);
