@@ -12,6 +12,7 @@ use crate::{answer, import_request};
 use futures::{StreamExt, TryStreamExt, stream};
 use sightline_core::message::queues;
 use sightline_core::{Link, RunDocument, RunId, RunSpec};
+use sightline_objects::ObjectError;
 use sightline_proto::v1;
 use sightline_service::ServiceError;
 use sightline_state::StateError;
@@ -20,6 +21,8 @@ use sightline_telemetry::current_traceparent;
 /// Who asks, until callers have identities.
 const ANONYMOUS: &str = "anonymous";
 const MAX_REQUEST_ID: usize = 128;
+/// What is asked for where previews are to lie. No preview has such a name.
+const NO_PREVIEW: &str = "previews/none";
 
 /// Notes what is wrong with a caller's name for a request.
 pub(crate) fn check_request_id(request_id: &str, wrong: &mut Violations) {
@@ -117,21 +120,31 @@ impl CoordinatorService {
         Ok(Some(unless_dropped(rows).map_err(index_error)?))
     }
 
-    /// A root that cannot be opened is the caller's mistake, told at once.
+    /// A root that cannot be opened is the caller's mistake, told at once; so is one of previews that no store can be at, such
+    /// as a bucket that is not there. Whether it may be written is not asked: workers have rights of their own.
     pub(crate) async fn check_root(&self, spec: &RunSpec) -> Result<(), ServiceError> {
-        let previews = spec.previews.as_ref().and_then(|previews| previews.root.as_ref());
-        let roots = [
-            ("spec.dataset.root", Some(&spec.dataset.root)),
-            ("spec.previews.root", previews),
-        ];
-        for (field, root) in roots.into_iter().filter_map(|(field, root)| Some((field, root?))) {
-            if let Err(error) = self.datasets.open(root).await
-                && !error.is_retryable()
-            {
-                return Err(ServiceError::invalid_argument(field, describe(&error)));
-            }
+        let wrong = |field: &str, error: &ObjectError| ServiceError::invalid_argument(field, describe(error));
+        if let Err(error) = self.datasets.open(&spec.dataset.root).await
+            && !error.is_retryable()
+        {
+            return Err(wrong("spec.dataset.root", &error));
         }
-        Ok(())
+        let Some(root) = spec.previews.as_ref().and_then(|previews| previews.root.as_ref()) else {
+            return Ok(());
+        };
+        let field = "spec.previews.root";
+        let store = match self.datasets.open(root).await {
+            Ok(store) => store,
+            Err(error) if error.is_retryable() => return Ok(()),
+            Err(error) => return Err(wrong(field, &error)),
+        };
+        match store.get_range(NO_PREVIEW, 0..1, None).await {
+            Err(error @ ObjectError::Invalid { .. }) => {
+                let message = format!("no previews can be written below {root}: {}", describe(&error));
+                Err(ServiceError::invalid_argument(field, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A request that made its run already finds it, whatever else goes on.

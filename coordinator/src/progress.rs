@@ -365,6 +365,7 @@ impl RunProgress {
                 | StopReason::CollectionMismatch
                 | StopReason::TooManyFailures
                 | StopReason::MirrorRefused
+                | StopReason::PreviewsUnwritable
                 | StopReason::DatasetUnreadable => RunState::Failed,
             };
         }

@@ -98,3 +98,27 @@ async fn previews_that_cannot_be_are_refused_field_by_field() {
     let wrong = wrong.await;
     assert!(wrong.contains("spec.previews.root"), "{wrong}");
 }
+
+#[tokio::test]
+async fn a_root_that_can_never_hold_previews_is_refused_with_its_name() {
+    let fixture = Fixture::new(1).await;
+    let root = fixture.folder.path().join("pages");
+    std::fs::create_dir(&root).unwrap();
+    let spec = v1::RunSpec {
+        previews: Some(Previews {
+            root: format!("file://{}", root.display()),
+            ..Previews::default()
+        }),
+        ..fixture.spec()
+    };
+    std::os::unix::fs::symlink("previews", root.join("previews")).unwrap();
+    let refused = fixture.create("r", spec.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    let told = refused.message();
+    assert!(
+        told.contains("spec.previews.root") && told.contains("/pages") && told.contains("circle"),
+        "{told}"
+    );
+    std::fs::remove_file(root.join("previews")).unwrap();
+    fixture.create("r", spec).await.unwrap();
+}

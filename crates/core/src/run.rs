@@ -381,6 +381,8 @@ pub enum StopReason {
     DatasetUnreadable,
     /// Every item ended, and deleting the rows that the dataset holds no more would have been dangerous.
     MirrorRefused,
+    /// Previews can never be written where the run wants them (a bucket that is not there, no right to write).
+    PreviewsUnwritable,
 }
 
 impl StopReason {

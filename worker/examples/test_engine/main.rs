@@ -200,10 +200,18 @@ impl Datasets for RecordedDatasets {
         }))
     }
 
-    /// The folder `previews` beside the model's, where none is named; away while the file `previews-away` is there.
+    /// The folder `previews` beside the model's, where none is named; away while the file `previews-away` is there, and not
+    /// allowed while `previews-denied` is.
     async fn previews(&self, root: Option<&str>) -> Result<Arc<dyn ObjectStore>, ObjectError> {
         if self.folder.join("previews-away").exists() {
             return Err(ObjectError::Unavailable {
+                action: "open",
+                key: String::new(),
+                message: "switched off".into(),
+            });
+        }
+        if self.folder.join("previews-denied").exists() {
+            return Err(ObjectError::AccessDenied {
                 action: "open",
                 key: String::new(),
                 message: "switched off".into(),

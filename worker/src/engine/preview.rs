@@ -3,11 +3,12 @@
 use super::item::{Passage, Stopped, ending};
 use crate::ipc::Interruption;
 use bytes::Bytes;
+use sightline_core::PreviewSpec;
 use sightline_objects::ObjectError;
 
 impl Passage<'_> {
-    /// Writes the preview of a picture; answers where it lies. A store that cannot be written is waited for, whatever the
-    /// reason: a row without its preview would count as unchanged for ever.
+    /// Writes the preview of a picture; answers where it lies. Without it there is to be no row, which would count as unchanged
+    /// for ever.
     pub(super) async fn write_preview(
         &self,
         content_hash: &str,
@@ -17,11 +18,9 @@ impl Passage<'_> {
         let (Some(spec), Some(preview)) = (&job.previews, preview) else {
             return Ok(None);
         };
-        let waiting = |error: ObjectError| {
-            Stopped::Interrupted(Interruption::Waiting(format!("a preview cannot be written: {error}")))
-        };
+        let unwritten = |error: ObjectError| Stopped::Interrupted(unwritten(spec, &error));
         let opened = pipeline.datasets.previews(spec.root.as_deref()).await;
-        let store = opened.map_err(waiting)?;
+        let store = opened.map_err(unwritten)?;
         let (key, body) = (spec.key(content_hash, job.dicom.frame), Bytes::from(preview));
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
         let put = || store.put(&key, body.clone());
@@ -29,7 +28,72 @@ impl Passage<'_> {
             .retry
             .run(ObjectError::is_retryable, put)
             .await
-            .map_err(waiting)?;
+            .map_err(unwritten)?;
         Ok(Some(format!("{}/{key}", store.root())))
+    }
+}
+
+/// What it means that a preview cannot be written. A store that is away is waited for. So is the workers' own root where they
+/// have no right to it for a while: their results go there, too. With any other root something is wrong for this run alone,
+/// which others do not wait for.
+fn unwritten(spec: &PreviewSpec, error: &ObjectError) -> Interruption {
+    let waits = match error {
+        ObjectError::AccessDenied { .. } => spec.root.is_none(),
+        error => error.is_retryable(),
+    };
+    match &spec.root {
+        _ if waits => Interruption::Waiting(format!("a preview cannot be written: {error}")),
+        None => Interruption::PreviewsUnwritable(format!(
+            "previews cannot be written below the workers' own root: {error}"
+        )),
+        Some(root) => Interruption::PreviewsUnwritable(format!(
+            "previews cannot be written below {root}: {error}. Give the workers the right to write there, or name another root"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sightline_core::PreviewFormat;
+
+    fn of(root: Option<&str>, error: &ObjectError) -> Interruption {
+        let spec = PreviewSpec {
+            width: 100,
+            height: 100,
+            format: PreviewFormat::Png,
+            root: root.map(str::to_owned),
+        };
+        unwritten(&spec, error)
+    }
+
+    #[test]
+    fn a_store_that_is_away_is_waited_for_and_a_root_that_can_never_be_written_stops_its_run() {
+        let (action, key) = ("write", String::from("previews/x"));
+        let away = ObjectError::Unavailable {
+            action,
+            key: key.clone(),
+            message: "503".into(),
+        };
+        let denied = ObjectError::AccessDenied {
+            action,
+            key: key.clone(),
+            message: "403".into(),
+        };
+        let no_bucket = ObjectError::Invalid {
+            action,
+            key,
+            message: "there is no bucket".into(),
+        };
+        let pages = Some("s3://pages");
+        for (root, error) in [(None, &away), (pages, &away), (None, &denied)] {
+            assert!(matches!(of(root, error), Interruption::Waiting(_)), "{root:?} {error}");
+        }
+        for (root, error) in [(pages, &denied), (pages, &no_bucket), (None, &no_bucket)] {
+            let Interruption::PreviewsUnwritable(why) = of(root, error) else {
+                panic!("{root:?} {error}");
+            };
+            assert!(why.contains(root.unwrap_or("own root")), "{why}");
+        }
     }
 }

@@ -105,6 +105,8 @@ pub enum Interruption {
     Waiting(String),
     /// The dataset cannot be read at all: the run stops.
     DatasetUnreadable(String),
+    /// The run's previews can never be written where it wants them: the run stops.
+    PreviewsUnwritable(String),
 }
 
 /// What a stage of the pipeline did.

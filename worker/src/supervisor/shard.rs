@@ -273,6 +273,10 @@ impl Shards {
                 let reason = StopReason::DatasetUnreadable;
                 Err(self.runs.stop(&document, Mismatch { reason, message }).await)
             }
+            WorkEnd::Interrupted(Interruption::PreviewsUnwritable(message)) => {
+                let reason = StopReason::PreviewsUnwritable;
+                Err(self.runs.stop(&document, Mismatch { reason, message }).await)
+            }
             WorkEnd::LeaseLost => Ok(Answer::Drop),
         }
     }

@@ -3,7 +3,7 @@
 use crate::bench::{Bench, ends, entries, eventually};
 use sightline_core::digest::sha256_hex;
 use sightline_core::preview::PREVIEW_ATTRIBUTE;
-use sightline_core::{PreviewFormat, PreviewSpec, RunSpec};
+use sightline_core::{PreviewFormat, PreviewSpec, RunSpec, StopReason};
 use std::path::{Path, PathBuf};
 
 fn wide(width: u32) -> impl Fn(&mut RunSpec) {
@@ -84,5 +84,30 @@ async fn a_store_that_is_away_is_waited_for_and_no_row_is_written_before_its_pre
     bench.switch_off("previews-away");
     bench.done().await;
     assert_eq!(bench.rows().await.len(), 1);
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_whose_previews_can_never_be_written_stops_with_the_root_and_no_other_run_waits() {
+    let mut bench = Bench::new().await;
+    bench.switch_on("previews-denied");
+    let items = vec![bench.picture("a", "one").await];
+    let elsewhere = |spec: &mut RunSpec| {
+        wide(20)(spec);
+        spec.previews.as_mut().unwrap().root = Some("s3://pages/previews".into());
+    };
+    let refused = bench.plan_as("refused", entries(items.clone()), elsewhere).await;
+    let plain = bench.plan("plain", entries(items)).await;
+    let worker = bench.start();
+    bench.publish(&refused).await;
+    let stop = eventually("the run is stopped", async || {
+        bench.state.stop(&refused.run).await.unwrap()
+    })
+    .await;
+    assert_eq!(stop.reason, StopReason::PreviewsUnwritable);
+    assert!(stop.message.contains("s3://pages/previews"), "{}", stop.message);
+    assert!(bench.rows().await.is_empty());
+    assert_eq!(ends(&bench.work(&plain).await)["a"], "indexed");
+    assert_eq!(worker.service.status().waiting_for, "");
     worker.end().await.unwrap();
 }
