@@ -128,7 +128,7 @@ pub(crate) const MOST_ITEMS: u32 = 65_536;
 pub struct PipelineConfig {
     /// Items in the pipeline at once; 0 for five batches of each device, and at least 1,024.
     pub max_items: u32,
-    /// Objects that are read at once; 0 for 32, or 128 for each GPU (at most 1,024).
+    /// Objects that are read and previews that are written at once; 0 for 32, or 128 for each GPU (at most 1,024).
     pub fetches: u32,
     /// Bytes of all that is in flight together: objects that were read, previews, pictures that are being decoded and that are
     /// prepared, batches, rows. 0 for a quarter of the memory that the machine and the control group leave the process, between

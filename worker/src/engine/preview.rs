@@ -2,6 +2,7 @@
 
 use super::item::{Passage, Stopped, ending};
 use crate::ipc::Interruption;
+use crate::journal::JournalStage;
 use bytes::Bytes;
 use sightline_core::PreviewSpec;
 use sightline_objects::ObjectError;
@@ -22,7 +23,11 @@ impl Passage<'_> {
         let opened = pipeline.datasets.previews(spec.root.as_deref()).await;
         let store = opened.map_err(unwritten)?;
         let (key, body) = (spec.key(content_hash, job.dicom.frame), Bytes::from(preview));
+        let waiting = pipeline.stages.wait(JournalStage::Fetch);
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
+        drop(waiting);
+        // The place is taken by no item of the stage: that of the preview has passed it.
+        let _stage = pipeline.stages.enter(JournalStage::Fetch, 0);
         let put = || store.put(&key, body.clone());
         pipeline
             .retry

@@ -88,7 +88,7 @@ impl Stages {
         }
     }
 
-    /// So many items enter a stage together, in one of its places.
+    /// So many items enter a stage together, in one of its places; none where something else is done in it.
     pub(crate) fn enter(&self, stage: JournalStage, items: usize) -> InStage<'_> {
         let (items, since) = (items as u64, Instant::now());
         if let Some(mut counters) = self.counters(stage) {
@@ -228,6 +228,16 @@ mod tests {
         drop(second);
         tokio::time::advance(Duration::from_micros(50)).await;
         assert_eq!(of(&stages, JournalStage::Decode).busy_us, 550);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_that_is_taken_for_no_item_is_busy_all_the_same() {
+        let stages = Stages::default();
+        let preview = stages.enter(JournalStage::Fetch, 0);
+        tokio::time::advance(Duration::from_micros(300)).await;
+        drop(preview);
+        let report = of(&stages, JournalStage::Fetch);
+        assert_eq!((report.busy_us, report.in_flight, report.done), (300, 0, 0));
     }
 
     #[test]
