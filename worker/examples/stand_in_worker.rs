@@ -180,14 +180,14 @@ impl EmbeddingModel for StandIn {
         Ok(Pixels::new(bytes.to_vec()).into())
     }
 
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_images(&self, _: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
         let inputs = batch
             .iter()
             .filter_map(|pixels| pixels.downcast::<Vec<u8>>().map(Vec::as_slice));
         Ok(self.compute(inputs).await)
     }
 
-    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_texts(&self, _: usize, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
         Ok(self.compute(batch.iter().map(String::as_bytes)).await)
     }
 }

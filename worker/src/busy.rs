@@ -32,11 +32,6 @@ impl Busy {
         InDevice(self)
     }
 
-    /// Batches that the device has.
-    pub(crate) fn batches(&self) -> usize {
-        self.inner().batches
-    }
-
     /// Busy time until now.
     pub(crate) fn total(&self) -> Duration {
         let inner = self.inner();
@@ -67,11 +62,11 @@ mod tests {
         let first = busy.enter();
         tokio::time::advance(Duration::from_millis(10)).await;
         let second = busy.enter();
-        assert_eq!((busy.batches(), busy.total()), (2, Duration::from_millis(10)));
+        assert_eq!(busy.total(), Duration::from_millis(10));
         drop(first);
         tokio::time::advance(Duration::from_millis(10)).await;
         drop(second);
         tokio::time::advance(Duration::from_millis(10)).await;
-        assert_eq!((busy.batches(), busy.total()), (0, Duration::from_millis(20)));
+        assert_eq!(busy.total(), Duration::from_millis(20));
     }
 }

@@ -1,6 +1,6 @@
 //! The engine's model, from `sightline-models`, on each of its devices.
 
-use crate::busy::{Busy, InDevice};
+use crate::busy::Busy;
 use crate::config::ModelConfig;
 use crate::devices::Devices;
 use crate::machine::cores;
@@ -12,7 +12,7 @@ use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextR
 use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, preview};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes that a value of a batch takes where the device looks up what bytes become: one for the thread that computes, one in
@@ -66,13 +66,11 @@ struct Lane {
     busy: Busy,
 }
 
-/// A model from a folder, on a thread of its own for each device. A batch goes to the device that has the fewest.
+/// A model from a folder, on a thread of its own for each device.
 #[derive(Debug)]
 pub(crate) struct FolderModel {
     first: Lane,
     others: Vec<Lane>,
-    /// Held while a batch chooses its device.
-    choosing: Mutex<()>,
 }
 
 impl FolderModel {
@@ -88,11 +86,7 @@ impl FolderModel {
         for device in devices {
             others.push(Lane::load(config, device).await?);
         }
-        Ok(Self {
-            first,
-            others,
-            choosing: Mutex::default(),
-        })
+        Ok(Self { first, others })
     }
 
     /// The model itself, on the first device, for others beside the pipeline.
@@ -109,12 +103,9 @@ impl FolderModel {
         self.first.model.runner().info().preprocessor.as_deref()
     }
 
-    /// The device with the fewest batches, the first of them; it has one more until the guard is dropped.
-    fn least_busy(&self) -> (&Lane, InDevice<'_>) {
-        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
-        let fewest = self.lanes().min_by_key(|lane| lane.busy.batches());
-        let lane = fewest.unwrap_or(&self.first);
-        (lane, lane.busy.enter())
+    fn lane(&self, device: usize) -> Result<&Lane, ForwardError> {
+        let none = || ForwardError::Device(format!("there is no device {device}"));
+        self.lanes().nth(device).ok_or_else(none)
     }
 }
 
@@ -196,16 +187,18 @@ impl EmbeddingModel for FolderModel {
         })
     }
 
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_images(&self, device: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
         let prepared = batch.iter().map(|pixels| pixels.downcast::<PreparedPicture>().cloned());
         let prepared: Option<Vec<PreparedPicture>> = prepared.collect();
         let prepared = prepared.ok_or_else(|| ForwardError::Refused("a picture of another model".into()))?;
-        let (lane, _busy) = self.least_busy();
+        let lane = self.lane(device)?;
+        let _busy = lane.busy.enter();
         lane.model.runner().encode_images(prepared).await.map_err(forward_error)
     }
 
-    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
-        let (lane, _busy) = self.least_busy();
+    async fn embed_texts(&self, device: usize, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+        let lane = self.lane(device)?;
+        let _busy = lane.busy.enter();
         lane.model
             .runner()
             .encode_texts(batch, TextRole::Document)

@@ -132,17 +132,17 @@ pub trait EmbeddingModel: Send + Sync + Debug {
     /// When the bytes are no picture, or one beyond the limits.
     fn prepare(&self, bytes: &[u8], reading: &Reading) -> Result<Prepared, InputError>;
 
-    /// Computes the vectors of pictures.
+    /// Computes the vectors of pictures on one of the devices, by its place in [`Self::devices`].
     ///
     /// # Errors
     /// When the batch cannot be computed.
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError>;
+    async fn embed_images(&self, device: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError>;
 
-    /// Computes the vectors of texts.
+    /// Computes the vectors of texts on one of the devices, by its place in [`Self::devices`].
     ///
     /// # Errors
     /// When the batch cannot be computed.
-    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError>;
+    async fn embed_texts(&self, device: usize, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError>;
 }
 
 /// What stands in a model's place where there is none: it makes no vectors, and nothing asks it to, since shards whose
@@ -174,11 +174,11 @@ impl EmbeddingModel for NoModel {
         })
     }
 
-    async fn embed_images(&self, _: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_images(&self, _: usize, _: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
         Err(ForwardError::Refused(NONE.into()))
     }
 
-    async fn embed_texts(&self, _: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_texts(&self, _: usize, _: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
         Err(ForwardError::Refused(NONE.into()))
     }
 }

@@ -83,7 +83,7 @@ impl EmbeddingModel for Model {
         Ok(Pixels::new(bytes.to_vec()).into())
     }
 
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_images(&self, _: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
         self.process.pause().await;
         let inputs: Vec<Vec<u8>> = batch
             .iter()
@@ -97,7 +97,7 @@ impl EmbeddingModel for Model {
         Ok(inputs.iter().map(|bytes| vector_of(bytes)).collect())
     }
 
-    async fn embed_texts(&self, _batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_texts(&self, _: usize, _batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
         Err(ForwardError::Refused("it embeds no texts".into()))
     }
 }

@@ -167,7 +167,7 @@ impl EmbeddingModel for DigestModel {
         Ok(prepared)
     }
 
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_images(&self, _: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
         let bytes = batch
             .iter()
             .filter_map(|pixels| pixels.downcast::<Vec<u8>>())
@@ -178,7 +178,7 @@ impl EmbeddingModel for DigestModel {
         Ok(bytes.into_iter().map(|bytes| vector_of(bytes)).collect())
     }
 
-    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+    async fn embed_texts(&self, _: usize, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
         Ok(batch.iter().map(|text| vector_of(text.as_bytes())).collect())
     }
 }

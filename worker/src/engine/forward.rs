@@ -1,15 +1,16 @@
-//! Batches for the model: filled across shards, halved where the device's memory is too small. What nobody waits for any more is
-//! left out of them.
+//! Batches for the model: filled across shards, each as large as its device takes, and halved where that one's memory is too
+//! small. What nobody waits for any more is left out of them.
 
 use super::batcher::BatchLimits;
 use super::fail;
 use super::fit::Fit;
 use super::stages::{Stages, Waiting};
+use super::turns::Turns;
 use crate::journal::{JournalStage, Slot};
 use crate::model::{Embedding, EmbeddingModel, ForwardError, Pixels};
 use async_trait::async_trait;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 /// A vector and the microseconds that were spent on it; or why there is none.
 pub(crate) type Embedded = Result<(Embedding, u64), ForwardError>;
@@ -19,7 +20,7 @@ pub(crate) type Embedded = Result<(Embedding, u64), ForwardError>;
 pub(crate) trait Side: Send + Sync + 'static {
     type Input: Clone + Send + Sync + 'static;
 
-    async fn embed(&self, batch: Vec<Self::Input>) -> Result<Vec<Embedding>, ForwardError>;
+    async fn embed(&self, device: usize, batch: Vec<Self::Input>) -> Result<Vec<Embedding>, ForwardError>;
 }
 
 pub(crate) struct ImageSide(pub(crate) Arc<dyn EmbeddingModel>);
@@ -29,8 +30,8 @@ pub(crate) struct TextSide(pub(crate) Arc<dyn EmbeddingModel>);
 impl Side for ImageSide {
     type Input = Pixels;
 
-    async fn embed(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
-        self.0.embed_images(batch).await
+    async fn embed(&self, device: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+        self.0.embed_images(device, batch).await
     }
 }
 
@@ -38,8 +39,8 @@ impl Side for ImageSide {
 impl Side for TextSide {
     type Input = String;
 
-    async fn embed(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
-        self.0.embed_texts(batch).await
+    async fn embed(&self, device: usize, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+        self.0.embed_texts(device, batch).await
     }
 }
 
@@ -68,11 +69,21 @@ pub(crate) struct Forward<I> {
 }
 
 impl<I: Clone + Send + Sync + 'static> Forward<I> {
-    /// Starts to fill batches, of which so many may be with the devices.
-    pub(crate) fn start(side: impl Side<Input = I>, limits: BatchLimits, at_once: usize, stages: &Arc<Stages>) -> Self {
-        stages.set_places(JournalStage::Forward, at_once);
+    /// Starts to fill batches, which take turns at the devices.
+    pub(crate) fn start(
+        side: impl Side<Input = I>,
+        limits: BatchLimits,
+        turns: &Arc<Turns>,
+        stages: &Arc<Stages>,
+    ) -> Self {
         let (jobs, queue) = mpsc::channel(limits.items.max(1));
-        tokio::spawn(fill(Arc::new(side), queue, limits, at_once, Arc::clone(stages)));
+        tokio::spawn(fill(
+            Arc::new(side),
+            queue,
+            limits,
+            Arc::clone(turns),
+            Arc::clone(stages),
+        ));
         Self {
             jobs,
             stages: Arc::clone(stages),
@@ -107,16 +118,16 @@ async fn fill<S: Side>(
     side: Arc<S>,
     mut queue: mpsc::Receiver<ForwardJob<S::Input>>,
     limits: BatchLimits,
-    at_once: usize,
+    turns: Arc<Turns>,
     stages: Arc<Stages>,
 ) {
-    let permits = Arc::new(Semaphore::new(at_once));
-    let fit = Arc::new(Fit::new(limits.items));
+    // One for each device: what one lacks memory for, another may have room for.
+    let fits: Vec<Arc<Fit>> = (0..turns.devices()).map(|_| Arc::new(Fit::new(limits.items))).collect();
     let mut batch = Vec::new();
     let mut deadline = None;
     let mut due = false;
     loop {
-        let full = batch.len() >= fit.size();
+        let full = fits.iter().all(|fit| batch.len() >= fit.size());
         tokio::select! {
             biased;
             job = queue.recv(), if !full => {
@@ -128,14 +139,19 @@ async fn fill<S: Side>(
                 deadline.get_or_insert(tokio::time::Instant::now() + limits.linger);
                 batch.push(job);
             }
-            permit = Arc::clone(&permits).acquire_owned(), if full || due => {
-                let Ok(permit) = permit else { return };
-                let batch = std::mem::take(&mut batch);
-                (deadline, due) = (None, false);
-                let (side, fit, stages) = (Arc::clone(&side), Arc::clone(&fit), Arc::clone(&stages));
+            turn = turns.take(), if full || due => {
+                let Some(turn) = turn else { return };
+                let Some(fit) = fits.get(turn.device()) else { return };
+                // What this device does not take is the next one's.
+                let rest = batch.split_off(fit.size().min(batch.len()));
+                if rest.is_empty() {
+                    (deadline, due) = (None, false);
+                }
+                let batch = std::mem::replace(&mut batch, rest);
+                let (side, fit, stages) = (Arc::clone(&side), Arc::clone(fit), Arc::clone(&stages));
                 tokio::spawn(async move {
-                    compute(side.as_ref(), batch, &fit, &stages).await;
-                    drop(permit);
+                    compute(side.as_ref(), turn.device(), batch, &fit, &stages).await;
+                    drop(turn);
                 });
             }
             () = sleep_until(deadline), if !due => due = true,
@@ -152,7 +168,7 @@ pub(crate) async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 }
 
 /// Computes a batch; in halves where it is too large for the device or the model refuses it as a whole.
-async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fit: &Fit, stages: &Stages) {
+async fn compute<S: Side>(side: &S, device: usize, batch: Vec<ForwardJob<S::Input>>, fit: &Fit, stages: &Stages) {
     let mut waiting = vec![batch];
     while let Some(mut batch) = waiting.pop() {
         batch.retain(ForwardJob::is_wanted);
@@ -172,7 +188,7 @@ async fn compute<S: Side>(side: &S, batch: Vec<ForwardJob<S::Input>>, fit: &Fit,
         stages.batch(batch.len());
         let inputs = batch.iter().map(|job| job.input.clone()).collect();
         let result = match fail::forward(batch.len()) {
-            Ok(()) => side.embed(inputs).await,
+            Ok(()) => side.embed(device, inputs).await,
             Err(error) => Err(error),
         };
         let result = result.and_then(|vectors| of_length(vectors, batch.len()));

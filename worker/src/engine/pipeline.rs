@@ -16,6 +16,7 @@ use super::room::{Fetched, Room};
 use super::sizes::{Sizes, count};
 use super::spans::{Group, Span, SpanLimits, grouped};
 use super::stages::{ItemTimes, Stages};
+use super::turns::Turns;
 use super::upsert::{UpsertOptions, Upserts};
 use super::work::Work;
 use super::{Datasets, EngineParts};
@@ -91,6 +92,8 @@ impl Pipeline {
         };
         stages.set_places(JournalStage::Fetch, sizes.fetches);
         stages.set_places(JournalStage::Decode, count(sizes.decode_threads));
+        stages.set_places(JournalStage::Forward, sizes.batches);
+        let turns = Turns::new(model.devices().len(), sizes.batches);
         let room = Arc::new(Room::new(sizes.budget.shared()));
         tracing::info!(
             bytes = sizes.budget.bytes(),
@@ -108,8 +111,8 @@ impl Pipeline {
                 &stages,
                 &room,
             )?,
-            images: Forward::start(ImageSide(Arc::clone(&model)), batches, sizes.batches, &stages),
-            texts: Forward::start(TextSide(Arc::clone(&model)), batches, sizes.batches, &stages),
+            images: Forward::start(ImageSide(Arc::clone(&model)), batches, &turns, &stages),
+            texts: Forward::start(TextSide(Arc::clone(&model)), batches, &turns, &stages),
             upserts: Upserts::start(Arc::clone(&parts.index), upserts, &stages),
             lookups: Lookups::new(parts.index, of_the_index, sizes.lookups),
             datasets: parts.datasets,

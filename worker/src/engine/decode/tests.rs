@@ -45,12 +45,12 @@ impl EmbeddingModel for Gated {
         Ok(Prepared::from(Pixels::new(())))
     }
 
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
-        self.none.embed_images(batch).await
+    async fn embed_images(&self, device: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+        self.none.embed_images(device, batch).await
     }
 
-    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
-        self.none.embed_texts(batch).await
+    async fn embed_texts(&self, device: usize, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+        self.none.embed_texts(device, batch).await
     }
 }
 

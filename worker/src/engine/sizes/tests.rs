@@ -43,12 +43,12 @@ impl EmbeddingModel for Large {
         self.0.prepare(bytes, reading)
     }
 
-    async fn embed_images(&self, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
-        self.0.embed_images(batch).await
+    async fn embed_images(&self, device: usize, batch: Vec<Pixels>) -> Result<Vec<Embedding>, ForwardError> {
+        self.0.embed_images(device, batch).await
     }
 
-    async fn embed_texts(&self, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
-        self.0.embed_texts(batch).await
+    async fn embed_texts(&self, device: usize, batch: Vec<String>) -> Result<Vec<Embedding>, ForwardError> {
+        self.0.embed_texts(device, batch).await
     }
 }
 
