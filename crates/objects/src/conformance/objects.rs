@@ -115,6 +115,11 @@ pub async fn a_range_of_another_version_says_that_it_changed(store: &dyn ObjectS
     store.put("k", Bytes::from_static(b"abcdefghij")).await.unwrap();
     let error = store.get_range("k", 2..4, Some(&planned)).await.unwrap_err();
     assert!(matches!(error, ObjectError::Changed { .. }), "{error}");
+    store.put("k", Bytes::from_static(b"short")).await.unwrap();
+    let error = store.get_range("k", 6..8, Some(&planned)).await.unwrap_err();
+    assert!(matches!(error, ObjectError::Changed { .. }), "behind its end: {error}");
+    let short = store.head("k").await.unwrap().etag;
+    assert_eq!(store.get_range("k", 6..8, Some(&short)).await.unwrap(), "");
 }
 
 pub async fn eight_mebibytes_are_read_back_whole(store: &dyn ObjectStore) {

@@ -102,7 +102,7 @@ impl S3Store {
                 Ok(answer) => answer,
                 // The range lies behind the end: nothing of it is there.
                 Err(error) if range.is_some() && error.raw_response().is_some_and(|r| r.status().as_u16() == 416) => {
-                    return Ok(Bytes::new());
+                    return self.of_version(key, etag, Bytes::new()).await;
                 }
                 Err(error) => return Err(self.failure("read", key).of(&error, etag)),
             };
@@ -112,7 +112,13 @@ impl S3Store {
                 // A server that does not know If-Match gives what is there.
                 return Err(ObjectError::changed(key, expected));
             }
-            read_body(key, answer, range).await
+            let is_told = answer.e_tag().is_some();
+            let wanted = range.as_ref().map_or(0, |range| range.end - range.start);
+            let body = read_body(key, answer, range).await?;
+            if is_told || body.len() as u64 >= wanted {
+                return Ok(body);
+            }
+            self.of_version(key, etag, body).await
         };
         tokio::time::timeout(self.client.operation_timeout, reading)
             .await
@@ -120,6 +126,17 @@ impl S3Store {
                 let message = format!("it was not read within {:?}", self.client.operation_timeout);
                 Err(ObjectError::unavailable("read", key, message))
             })
+    }
+
+    /// What was read of an object up to its end, where the answer did not tell of which version: a server that does not know
+    /// If-Match gives the end of what is there, and of another version that would be too short for ever.
+    async fn of_version(&self, key: &str, etag: Option<&str>, body: Bytes) -> Result<Bytes, ObjectError> {
+        if let Some(expected) = etag
+            && self.head(key).await?.etag != expected
+        {
+            return Err(ObjectError::changed(key, expected));
+        }
+        Ok(body)
     }
 }
 

@@ -246,6 +246,26 @@ async fn a_server_that_ignores_if_match_is_seen_through() {
 }
 
 #[tokio::test]
+async fn an_object_that_was_replaced_by_a_shorter_one_has_changed_though_the_server_ignores_if_match() {
+    let behind = http(
+        "416 Range Not Satisfiable",
+        "",
+        "<Error><Code>InvalidRange</Code></Error>",
+    );
+    let end = http("206 Partial Content", "Content-Range: bytes 4-5/6\r\n", "ab");
+    for (first, found) in [(behind, ""), (end, "ab")] {
+        let read = async |tag: &str| {
+            let head = http("200 OK", &format!("ETag: \"{tag}\"\r\n"), "");
+            let server = Server::start(vec![first.clone(), head]).await;
+            server.store.get_range("k", 4..10, Some("planned")).await
+        };
+        let error = read("other").await.unwrap_err();
+        assert!(matches!(error, ObjectError::Changed { .. }), "{error}");
+        assert_eq!(read("planned").await.unwrap(), found);
+    }
+}
+
+#[tokio::test]
 async fn each_refusal_is_told_apart() {
     let error =
         |code: &str| format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>said</Message></Error>");
