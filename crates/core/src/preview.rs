@@ -36,6 +36,17 @@ pub struct PreviewSpec {
     pub root: Option<String>,
 }
 
+impl PreviewFormat {
+    /// Its media type, as browsers know it.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg { .. } => "image/jpeg",
+            Self::Png => "image/png",
+        }
+    }
+}
+
 impl PreviewSpec {
     /// Pixels in a row unless the caller says otherwise.
     pub const DEFAULT_WIDTH: u32 = 960;
@@ -138,6 +149,10 @@ mod tests {
         assert_eq!(
             png.key(hash, FrameChoice::Middle),
             "previews/960x540-png-middle/ab1/ab12cd.png"
+        );
+        assert_eq!(
+            [spec().format.media_type(), png.format.media_type()],
+            ["image/jpeg", "image/png"]
         );
         let elsewhere = PreviewSpec {
             root: Some("s3://pages".into()),

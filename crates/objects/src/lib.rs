@@ -65,6 +65,13 @@ pub trait ObjectStore: Send + Sync + Debug {
     /// Writes a whole object.
     async fn put(&self, key: &str, body: Bytes) -> Result<(), ObjectError>;
 
+    /// Writes a whole object and says what it is, as a media type such as `image/png`: browsers that are sent to it show it by
+    /// that. A store that is not read over HTTP has no use for it.
+    async fn put_as(&self, key: &str, body: Bytes, media_type: &str) -> Result<(), ObjectError> {
+        let _ = media_type;
+        self.put(key, body).await
+    }
+
     /// Deletes an object.
     async fn delete(&self, key: &str) -> Result<(), ObjectError>;
 

@@ -47,7 +47,11 @@ impl State {
     }
 
     async fn write<T: Document>(&self, key: &str, document: &T) -> Result<(), StateError> {
-        Ok(self.store.put(key, Bytes::from(document.to_bytes())).await?)
+        Ok(self.write_json(key, document.to_bytes()).await?)
+    }
+
+    async fn write_json(&self, key: &str, document: Vec<u8>) -> Result<(), ObjectError> {
+        self.store.put_as(key, Bytes::from(document), "application/json").await
     }
 }
 

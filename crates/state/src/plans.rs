@@ -110,7 +110,7 @@ impl State {
         let bytes = node.to_bytes();
         let digest = sha256_hex(&bytes);
         let key = layout::plan_node(&node.run, &node.link.id(&node.run), &digest);
-        self.store.put(&key, Bytes::from(bytes)).await?;
+        self.write_json(&key, bytes).await?;
         Ok(digest)
     }
 

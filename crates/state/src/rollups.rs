@@ -1,5 +1,4 @@
 use crate::{State, StateError};
-use bytes::Bytes;
 use sightline_core::digest::sha256_hex;
 use sightline_core::document::Document;
 use sightline_core::layout;
@@ -27,6 +26,6 @@ impl State {
     pub async fn put_roll_up(&self, link: &LinkId, roll_up: &RollUp) -> Result<(), StateError> {
         let bytes = roll_up.to_bytes();
         let key = layout::roll_up(&roll_up.run, link, &sha256_hex(&bytes));
-        Ok(self.store.put(&key, Bytes::from(bytes)).await?)
+        Ok(self.write_json(&key, bytes).await?)
     }
 }

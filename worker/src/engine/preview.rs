@@ -28,7 +28,7 @@ impl Passage<'_> {
         drop(waiting);
         // The place is taken by no item of the stage: that of the preview has passed it.
         let _stage = pipeline.stages.enter(JournalStage::Fetch, 0);
-        let put = || store.put(&key, body.clone());
+        let put = || store.put_as(&key, body.clone(), spec.format.media_type());
         pipeline
             .retry
             .run(ObjectError::is_retryable, put)

@@ -52,6 +52,7 @@ macro_rules! conformance {
     ($make:path) => {
         $crate::conformance! { @each $make:
             what_is_put_is_read_back_whole
+            what_is_put_with_a_media_type_is_an_object_like_any_other
             an_empty_object_is_an_object
             a_put_replaces_the_whole_object
             a_missing_object_is_not_found

@@ -13,6 +13,21 @@ pub async fn what_is_put_is_read_back_whole(store: &dyn ObjectStore) {
     assert_eq!(store.get("a/b.txt", Some(&meta.etag)).await.unwrap(), "hello");
 }
 
+pub async fn what_is_put_with_a_media_type_is_an_object_like_any_other(store: &dyn ObjectStore) {
+    let pixels = || Bytes::from_static(b"pixels");
+    store.put_as("a/b.png", pixels(), "image/png").await.unwrap();
+    assert_eq!(store.get("a/b.png", None).await.unwrap(), "pixels");
+    let meta = store.head("a/b.png").await.unwrap();
+    assert_eq!((meta.key.as_str(), meta.size), ("a/b.png", 6));
+    store
+        .put_as("a/b.png", Bytes::from_static(b"others"), "image/jpeg")
+        .await
+        .unwrap();
+    assert_eq!(store.get("a/b.png", None).await.unwrap(), "others");
+    let refused = store.put_as("", pixels(), "image/png").await.unwrap_err();
+    assert!(matches!(refused, ObjectError::Invalid { .. }), "{refused}");
+}
+
 pub async fn an_empty_object_is_an_object(store: &dyn ObjectStore) {
     store.put("empty", Bytes::new()).await.unwrap();
     let meta = store.head("empty").await.unwrap();

@@ -128,6 +128,22 @@ impl S3Store {
             })
     }
 
+    async fn write(&self, key: &str, body: Bytes, media_type: Option<&str>) -> Result<(), ObjectError> {
+        let request = self
+            .client
+            .sdk
+            .put_object()
+            .bucket(&self.bucket)
+            .key(self.full("write", key)?)
+            .set_content_type(media_type.map(str::to_owned));
+        request
+            .body(ByteStream::from(body))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| self.failure("write", key).of(&error, None))
+    }
+
     /// What was read of an object up to its end, where the answer did not tell of which version: a server that does not know
     /// If-Match gives the end of what is there, and of another version that would be too short for ever.
     async fn of_version(&self, key: &str, etag: Option<&str>, body: Bytes) -> Result<Bytes, ObjectError> {
@@ -234,18 +250,11 @@ impl ObjectStore for S3Store {
     }
 
     async fn put(&self, key: &str, body: Bytes) -> Result<(), ObjectError> {
-        let request = self
-            .client
-            .sdk
-            .put_object()
-            .bucket(&self.bucket)
-            .key(self.full("write", key)?);
-        request
-            .body(ByteStream::from(body))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| self.failure("write", key).of(&error, None))
+        self.write(key, body, None).await
+    }
+
+    async fn put_as(&self, key: &str, body: Bytes, media_type: &str) -> Result<(), ObjectError> {
+        self.write(key, body, Some(media_type)).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {

@@ -2,9 +2,10 @@
 //!
 //! The credentials come from the environment, as for the real server; this one checks none.
 
+use bytes::Bytes;
 use sightline_objects::{ListPage, ListRequest, ObjectError, ObjectStore, S3Options, S3Store};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +14,8 @@ use tokio::net::{TcpListener, TcpStream};
 struct Server {
     store: S3Store,
     asked: Arc<AtomicUsize>,
+    /// The last request, at least its head, in lower case.
+    heard: Arc<Mutex<String>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -31,12 +34,13 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&asked);
+        let heard = Arc::<Mutex<String>>::default();
+        let (counter, last) = (Arc::clone(&asked), Arc::clone(&heard));
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let turn = counter.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
-                answer(stream, &answers[turn]).await;
+                answer(stream, &answers[turn], &last).await;
             }
         });
         let options = S3Options {
@@ -49,7 +53,12 @@ impl Server {
             ..S3Options::default()
         };
         let store = S3Store::open("s3://bucket/root", &options).await.unwrap();
-        Self { store, asked, task }
+        Self {
+            store,
+            asked,
+            heard,
+            task,
+        }
     }
 
     async fn list(&self) -> Result<ListPage, ObjectError> {
@@ -57,7 +66,8 @@ impl Server {
     }
 }
 
-async fn answer(mut stream: TcpStream, answer: &str) {
+/// Gives an answer, once what was asked is noted.
+async fn answer(mut stream: TcpStream, answer: &str, heard: &Mutex<String>) {
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
     while !request.windows(4).any(|window| window == b"\r\n\r\n") {
@@ -66,6 +76,7 @@ async fn answer(mut stream: TcpStream, answer: &str) {
             _ => return,
         }
     }
+    *heard.lock().unwrap() = String::from_utf8_lossy(&request).to_ascii_lowercase();
     stream.write_all(answer.as_bytes()).await.ok();
     stream.shutdown().await.ok();
 }
@@ -387,4 +398,15 @@ async fn with_a_hint_the_directories_of_the_next_pages_are_not_asked_for_again()
             ..request
         };
     }
+}
+
+#[tokio::test]
+async fn a_server_is_told_what_an_object_is_where_its_writer_says_so() {
+    let server = Server::start(vec![http("200 OK", "ETag: \"e\"\r\n", "")]).await;
+    let body = || Bytes::from_static(b"pixels");
+    server.store.put_as("k.png", body(), "image/png").await.unwrap();
+    let heard = || server.heard.lock().unwrap().clone();
+    assert!(heard().contains("content-type: image/png"), "{}", heard());
+    server.store.put("k", body()).await.unwrap();
+    assert!(!heard().contains("image/png"), "{}", heard());
 }
