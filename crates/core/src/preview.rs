@@ -80,9 +80,10 @@ impl PreviewSpec {
         u64::from(self.width) * u64::from(self.height) * 4
     }
 
-    /// Name of the preview of a picture below the root, by the SHA-256 of the picture's file.
+    /// Name of the preview of a picture below the root, by the SHA-256 of the picture's file; `decode` is how that was decoded,
+    /// as [`crate::VectorSpace::decode`] says it.
     #[must_use]
-    pub fn key(&self, content_hash: &str, frame: FrameChoice) -> String {
+    pub fn key(&self, content_hash: &str, frame: FrameChoice, decode: &str) -> String {
         let frame = match frame {
             FrameChoice::Middle => "-middle",
             FrameChoice::First | FrameChoice::Reject => "",
@@ -91,9 +92,15 @@ impl PreviewSpec {
             PreviewFormat::Jpeg { .. } => "jpg",
             PreviewFormat::Png => "png",
         };
+        // Nothing for the usual one, which bears the names of before there were others.
+        let decode = match decode {
+            "" | "exact" => String::new(),
+            other => format!("-{other}"),
+        };
         // Folders of some thousand entries, where the store has folders.
         let start = content_hash.get(..3).unwrap_or("000");
-        format!("previews/{}{frame}/{start}/{content_hash}.{ending}", self.settings())
+        let settings = self.settings();
+        format!("previews/{settings}{frame}{decode}/{start}/{content_hash}.{ending}")
     }
 
     fn settings(&self) -> String {
@@ -139,15 +146,19 @@ mod tests {
     #[test]
     fn names_differ_where_the_bytes_would() {
         let hash = "ab12cd";
-        let first = spec().key(hash, FrameChoice::First);
+        let first = spec().key(hash, FrameChoice::First, "exact");
         assert_eq!(first, "previews/960x540-q85/ab1/ab12cd.jpg");
-        assert_eq!(first, spec().key(hash, FrameChoice::Reject));
+        assert_eq!(first, spec().key(hash, FrameChoice::Reject, "exact"));
+        assert_eq!(
+            spec().key(hash, FrameChoice::First, "fast"),
+            "previews/960x540-q85-fast/ab1/ab12cd.jpg"
+        );
         let png = PreviewSpec {
             format: PreviewFormat::Png,
             ..spec()
         };
         assert_eq!(
-            png.key(hash, FrameChoice::Middle),
+            png.key(hash, FrameChoice::Middle, ""),
             "previews/960x540-png-middle/ab1/ab12cd.png"
         );
         assert_eq!(

@@ -159,6 +159,12 @@ impl Pipeline {
             .map(|field| count(field.space.dimension))
     }
 
+    /// How the model decodes pictures; nothing where it takes none.
+    pub(crate) fn decoding(&self) -> &str {
+        let image = self.model.fields().get(&VectorField::Image);
+        image.map_or("", |field| field.space.decode.as_str())
+    }
+
     /// What identifies how the inputs of these fields become vectors.
     pub(crate) fn preprocessing(&self, fields: &[VectorField]) -> String {
         preprocessing(self.model.fields(), fields)

@@ -22,7 +22,8 @@ impl Passage<'_> {
         let unwritten = |error: ObjectError| Stopped::Interrupted(unwritten(spec, &error));
         let opened = pipeline.datasets.previews(spec.root.as_deref()).await;
         let store = opened.map_err(unwritten)?;
-        let (key, body) = (spec.key(content_hash, job.dicom.frame), Bytes::from(preview));
+        let key = spec.key(content_hash, job.dicom.frame, pipeline.decoding());
+        let body = Bytes::from(preview);
         let waiting = pipeline.stages.wait(JournalStage::Fetch);
         let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
         drop(waiting);
