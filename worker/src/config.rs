@@ -176,7 +176,7 @@ impl Default for PipelineConfig {
             upsert_bytes: 16 << 20,
             upsert_linger_ms: 100,
             upserts: 4,
-            attempts: 5,
+            attempts: 6,
             retry_ms: 200,
             max_retry_ms: 5000,
             index_patience_seconds: 60,
