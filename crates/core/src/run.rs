@@ -396,6 +396,7 @@ impl StopReason {
             Self::TooManyFailures => "too_many_failures",
             Self::DatasetUnreadable => "dataset_unreadable",
             Self::MirrorRefused => "mirror_refused",
+            Self::PreviewsUnwritable => "previews_unwritable",
         }
     }
 }

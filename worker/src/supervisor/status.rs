@@ -110,7 +110,13 @@ impl Status {
             "Runs that workers ended, since they cannot fill their collection, by why",
         )?;
         // Prometheus sees no increase where a series begins with 1.
-        for reason in [StopReason::ModelMismatch, StopReason::CollectionMismatch].map(StopReason::as_str) {
+        for reason in [
+            StopReason::ModelMismatch,
+            StopReason::CollectionMismatch,
+            StopReason::PreviewsUnwritable,
+        ]
+        .map(StopReason::as_str)
+        {
             let _at_zero = runs_stopped.get_or_create(&FailureLabels { reason });
         }
         let meters = Meters {
