@@ -162,11 +162,6 @@ failed, and `helm --wait` with it. */}}
 progressDeadlineSeconds: 3600
 {{- end -}}
 
-{{/* As process 1 of its container the client does not end at SIGTERM, and it holds nothing: a run goes on without it. */}}
-{{- define "sightline.clientGrace" -}}
-terminationGracePeriodSeconds: 2
-{{- end -}}
-
 {{/* Annotations of a pod. Cluster autoscalers keep nodes up for volumes that lie on them: nothing in ours is missed. Takes given and volumes. */}}
 {{- define "sightline.podAnnotations" -}}
 {{- merge (deepCopy (.given | default dict)) (dict "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes" .volumes) | toYaml -}}
@@ -231,7 +226,11 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 - name: tls
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
-{{- with .root.Values.caBundle }}
+{{- include "sightline.caVolume" .root }}
+{{- end -}}
+
+{{- define "sightline.caVolume" -}}
+{{- with .Values.caBundle }}
 {{- if and .configMap .secret }}
 {{- fail "caBundle: give configMap or secret, not both" }}
 {{- end }}
@@ -275,27 +274,6 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- if or .Values.caBundle.configMap .Values.caBundle.secret }}
 - name: SSL_CERT_FILE
   value: /etc/sightline/ca/ca.crt
-{{- end }}
-{{- end -}}
-
-{{/* What the client needs to find the services of this release. */}}
-{{- define "sightline.clientEnv" -}}
-{{- $full := include "sightline.fullname" . -}}
-{{- $scheme := include "sightline.scheme" . -}}
-- name: SIGHTLINE_COORDINATOR
-  value: {{ $scheme }}://{{ $full }}-coordinator.{{ .Release.Namespace }}.svc:{{ .Values.coordinator.service.port }}
-- name: SIGHTLINE_GATEWAY
-  value: {{ $scheme }}://{{ $full }}-gateway.{{ .Release.Namespace }}.svc:{{ .Values.gateway.service.port }}
-{{- if and .Values.tls.existingSecret .Values.tls.ca }}
-- name: SIGHTLINE_CA_CERT
-  value: /etc/sightline/tls/ca.crt
-{{- end }}
-{{- include "sightline.caEnv" . }}
-{{- end -}}
-
-{{/* What the client is told of a service's certificate where it comes through a forwarded port, after a space. Takes root and component. */}}
-{{- define "sightline.certificateFlags" -}}
-{{- if .root.Values.tls.existingSecret }}{{ if .root.Values.tls.ca }} --ca-cert ca.crt{{ end }} --tls-name {{ include "sightline.fullname" .root }}-{{ .component }}.{{ .root.Release.Namespace }}.svc
 {{- end }}
 {{- end -}}
 

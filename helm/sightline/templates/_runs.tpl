@@ -23,10 +23,10 @@ spec:
       resources: {requests: {cpu: 50m, memory: 64Mi}, limits: {memory: 512Mi}}
       securityContext: {{- include "sightline.securityContext" .root | nindent 8 }}
       volumeMounts:
-        {{- include "sightline.commonMounts" .root | nindent 8 }}
+        {{- include "sightline.clientMounts" .root | nindent 8 }}
         - {name: run, mountPath: /etc/sightline/run, readOnly: true}
   volumes:
-    {{- include "sightline.commonVolumes" (dict "root" .root "size" "64Mi") | nindent 4 }}
+    {{- include "sightline.clientVolumes" .root | nindent 4 }}
     - name: run
       configMap: {name: {{ .file }}}
 {{- end -}}
