@@ -88,8 +88,13 @@ def nested(block: Dict[str, Any]) -> Schema:
     return obj({name: inner[0] if isinstance(inner, tuple) else nested(inner) for name, inner in block.items()})
 
 
+def account() -> Schema:
+    return obj({"create": BOOLEAN, "name": SECRET_NAME, "annotations": STRINGS})
+
+
 def placement() -> Dict[str, Schema]:
     return {
+        "serviceAccount": account(),
         "podAnnotations": STRINGS, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES), "affinity": KUBERNETES,
         "priorityClassName": text(), "extraEnv": listed(obj({"name": text(minLength=1), "value": text(),
                                                             "valueFrom": KUBERNETES}, ["name"])),
@@ -165,7 +170,8 @@ def schema() -> Schema:
         "telemetry": obj({"log": text(), "logFormat": {"enum": ["json", "text"]}, "otlpEndpoint": plain_url("https?"), "otlpLogs": BOOLEAN, "otlpMetrics": BOOLEAN,
                           "otlpHeaders": obj({"existingSecret": secret_key()}), "resourceAttributes": {**STRINGS, "propertyNames": {"pattern": "^[-._/a-zA-Z0-9]+$"}},
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
-        "serviceAccount": obj({"create": BOOLEAN, "name": text(), "annotations": STRINGS}),
+        "serviceAccount": account(),
+        "client": obj({"serviceAccount": account()}),
         "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},
                             "fsGroup": {"anyOf": [whole(1), {"type": "null"}]}}),
         "coordinator": coordinator, "gateway": gateway, "encoder": encoder,

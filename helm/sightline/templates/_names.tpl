@@ -29,10 +29,6 @@
 {{- include "sightline.shortName" (dict "name" (printf "%s-worker-%s" (include "sightline.fullname" .root) .pool) "most" 54) -}}
 {{- end -}}
 
-{{- define "sightline.serviceAccount" -}}
-{{- .Values.serviceAccount.name | default (ternary (include "sightline.fullname" .) "default" .Values.serviceAccount.create) -}}
-{{- end -}}
-
 {{/* Labels that select pods: they never change. Takes root, component, and pool where there is one. */}}
 {{- define "sightline.selector" -}}
 app.kubernetes.io/name: {{ include "sightline.name" .root }}

@@ -169,7 +169,7 @@ progressDeadlineSeconds: 3600
 
 {{/* Where a pod runs. Takes root, component, pool and of (the block of values). */}}
 {{- define "sightline.placement" -}}
-serviceAccountName: {{ include "sightline.serviceAccount" .root }}
+serviceAccountName: {{ include "sightline.serviceAccount" . }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with .root.Values.image.pullSecrets }}
