@@ -34,7 +34,7 @@ class Pods(unittest.TestCase):
             self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
             self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
             for volume in pod["spec"]["volumes"]:
-                self.assertTrue({"emptyDir", "secret", "persistentVolumeClaim", "image", "configMap"} & set(volume), volume)
+                self.assertTrue({"emptyDir", "secret", "persistentVolumeClaim", "image", "configMap", "downwardAPI"} & set(volume), volume)
 
     def test_no_pod_may_call_the_api_server_nor_sees_variables_of_services(self):
         for _, pod, _ in self.each():

@@ -11,19 +11,35 @@ from pathlib import Path
 import jsonschema
 
 import render
-from render import by_name
+
+
+SPECIFICATION = "sightline.dev/run"
 
 
 class Runs(unittest.TestCase):
     def test_a_run_is_a_job_of_the_file_that_apply_takes(self):
         manifests = render.named("all-in")
-        job = render.of_kind(manifests, "Job")[0]
-        pod = job["spec"]["template"]["spec"]
-        name = pod["volumes"][-1]["configMap"]["name"]
-        document = json.loads(by_name(manifests, "ConfigMap")[name]["data"]["run.yaml"])
-        jsonschema.validate(document, json.loads((render.REPO / "docs/run.schema.json").read_text()))
+        schema = json.loads((render.REPO / "docs/run.schema.json").read_text())
+        pods = [pod for pod in render.pods(manifests) if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "run"]
+        self.assertEqual(len(pods), 2)
+        for pod in pods:
+            text = pod["metadata"]["annotations"][SPECIFICATION]
+            jsonschema.validate(json.loads(text), schema)
+            # The file that the client is told of is this text.
+            volume = next(volume for volume in pod["spec"]["volumes"] if volume["name"] == "run")
+            item = volume["downwardAPI"]["items"][0]
+            self.assertEqual(item["fieldRef"], {"fieldPath": f"metadata.annotations['{SPECIFICATION}']"})
+            container = pod["spec"]["containers"][0]
+            mount = next(mount for mount in container["volumeMounts"] if mount["name"] == "run")
+            self.assertIn(f"{mount['mountPath']}/{item['path']}", container["args"])
         # A whole number stays one, though YAML's come as floats.
-        self.assertIn('"max_failures": 134217728', by_name(manifests, "ConfigMap")[name]["data"]["run.yaml"])
+        self.assertIn('"max_failures": 134217728', "".join(pod["metadata"]["annotations"][SPECIFICATION] for pod in pods))
+
+    def test_a_running_job_needs_nothing_that_an_upgrade_takes_away(self):
+        for pod in render.pods(render.named("all-in")):
+            if pod["metadata"]["labels"]["app.kubernetes.io/component"] == "run":
+                kinds = {kind for volume in pod["spec"]["volumes"] for kind in volume if kind != "name"}
+                self.assertEqual(kinds, {"emptyDir", "secret", "downwardAPI"})
 
     def test_an_upgrade_makes_another_job_for_the_same_request(self):
         def job(arguments=(), above=None):
@@ -33,7 +49,7 @@ class Runs(unittest.TestCase):
         self.assertEqual(job(), (name, spec, request))
         for change in ({"image": {"tag": "0.2.0"}}, {"commonLabels": {"team": "other"}}, {"coordinator": {"service": {"port": 443}}},
                        {"runs": {"once": {"tolerations": [{"key": "spot", "operator": "Exists"}]}}},
-                       {"runs": {"once": {"ttlSecondsAfterFinished": 60}}}):
+                       {"runs": {"once": {"ttlSecondsAfterFinished": 60}}}, {"runs": {"once": {"activeDeadlineSeconds": 60}}}):
             # What is under one name stays the same: the API server takes no other pods for a Job.
             other, changed, same = job(above=change)
             self.assertNotEqual((other, changed), (name, spec), change)
@@ -71,6 +87,20 @@ class Runs(unittest.TestCase):
             self.assertEqual(fails, [{"containerName": "run", "operator": "In", "values": [2, 3, 4]}])
             # A pod that starts its container again is never looked at by the policy.
             self.assertEqual((spec["template"]["spec"]["restartPolicy"], spec["backoffLimit"]), ("Never", 6))
+
+    def limits(self, above=None):
+        """Tries and seconds of the Job, and of those of the schedule."""
+        manifests = render.named("all-in", above=above)
+        job, cron = (render.of_kind(manifests, kind)[0]["spec"] for kind in ("Job", "CronJob"))
+        return [(spec["backoffLimit"], spec.get("activeDeadlineSeconds")) for spec in (job, cron["jobTemplate"]["spec"])]
+
+    def test_a_job_of_a_schedule_ends_after_a_day_so_that_it_keeps_no_later_one_from_starting(self):
+        self.assertEqual(self.limits(), [(6, None), (6, 86400)])
+
+    def test_tries_and_deadlines_are_those_that_are_said(self):
+        said = {"once": {"activeDeadlineSeconds": 3600, "backoffLimit": 0}, "nightly": {"activeDeadlineSeconds": 7200, "backoffLimit": 2}}
+        self.assertEqual(self.limits({"runs": said}), [(0, 3600), (2, 7200)])
+        self.assertEqual(self.limits({"runs": {"nightly": {"activeDeadlineSeconds": 0}}}), [(6, None), (6, None)])
 
     def test_each_job_of_a_schedule_is_a_request_of_its_own(self):
         pod = render.of_kind(render.named("all-in"), "CronJob")[0]["spec"]["jobTemplate"]["spec"]["template"]["spec"]

@@ -1,8 +1,8 @@
 """A node without containers: binds pods to itself, as a scheduler would, and runs them as processes, as a kubelet would.
 
 What differs from a real node: there are no images (a container runs the binary of its image's name), no namespaces (a
-pod listens on a loopback address of its own, and so does a service: `service.py`), no volumes (`/models` and what ConfigMaps hold
-are folders of this machine), and no limits of memory.
+pod listens on a loopback address of its own, and so does a service: `service.py`), no volumes (`/models` and what pods are told of
+themselves are folders of this machine), and no limits of memory.
 """
 
 import re

@@ -70,7 +70,7 @@ class Pod:
         self.path = f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
         self.component = metadata.get("labels", {}).get("app.kubernetes.io/component", "")
         self._ended = False
-        self._folders = self._config_maps()
+        self._folders = self._downward()
         self.containers = [self._container(spec) for spec in manifest["spec"]["containers"]]
         self._told = ""
         self._started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -123,17 +123,15 @@ class Pod:
                 container.process.kill()
                 container.process.wait()
 
-    def _config_maps(self) -> Dict[str, str]:
-        """Folders with what its ConfigMaps hold, by the names of the volumes."""
+    def _downward(self) -> Dict[str, str]:
+        """Folders with what the pod is told of itself as files, by the names of the volumes."""
         folders = {}
         for volume in self.manifest["spec"].get("volumes", []):
-            if "configMap" in volume:
-                name = volume["configMap"]["name"]
-                held = self._api.get(f"/api/v1/namespaces/{self.namespace}/configmaps/{name}")
+            if "downwardAPI" in volume:
                 folder = self._node.logs / f"{self.name}.{volume['name']}"
                 folder.mkdir(exist_ok=True)
-                for key, text in held.get("data", {}).items():
-                    (folder / key).write_text(text)
+                for item in volume["downwardAPI"]["items"]:
+                    (folder / item["path"]).write_text(self._field(item["fieldRef"]["fieldPath"]))
                 folders[volume["name"]] = str(folder)
         return folders
 
@@ -164,8 +162,8 @@ class Pod:
 
     def _field(self, path: str) -> str:
         metadata = self.manifest["metadata"]
-        label = re.fullmatch(r"metadata\.labels\['(.+)'\]", path)
-        return metadata["labels"][label[1]] if label else metadata[path.removeprefix("metadata.")]
+        within = re.fullmatch(r"metadata\.(labels|annotations)\['(.+)'\]", path)
+        return metadata[within[1]][within[2]] if within else metadata[path.removeprefix("metadata.")]
 
     @staticmethod
     def _cores(resource: str, spec: Object) -> str:

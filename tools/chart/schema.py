@@ -181,7 +181,8 @@ def schema() -> Schema:
         "workerDefaults": worker(True),
         "runs": {"type": "object", "propertyNames": {"pattern": _NAME, "maxLength": 15}, "additionalProperties": obj({
             "spec": published_spec(), "schedule": text("^[^\\s]+( [^\\s]+){4}$|^@[a-z]+$"), "timeZone": text(),
-            "suspend": BOOLEAN, "ttlSecondsAfterFinished": whole(0), "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES)}, ["spec"])},
+            "suspend": BOOLEAN, "ttlSecondsAfterFinished": whole(0), "activeDeadlineSeconds": whole(0),
+            "backoffLimit": whole(0), "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES)}, ["spec"])},
         "modelCache": obj({"create": BOOLEAN, "size": text(_QUANTITY), "storageClassName": text(),
                            "accessModes": listed({"enum": ["ReadWriteOnce", "ReadWriteMany"]}, minItems=1)}),
         "expose": obj({

@@ -1,9 +1,14 @@
-{{/* The pod that applies a run and watches it to its end. Takes root, who, file (the ConfigMap's name) and request (its name for
-the run; where there is none, each job of a schedule is a request of its own). */}}
+{{/* The pod that applies a run and watches it to its end. Takes root, who, spec and request (its name for the run; where there is
+none, each job of a schedule is a request of its own).
+
+The pod bears its specification itself: an object beside it would go with the next upgrade, and a pod that a running Job makes after
+that would wait for it for ever. */}}
 {{- define "sightline.runPod" -}}
 metadata:
   labels: {{- include "sightline.labels" .who | nindent 4 }}
-  annotations: {{- include "sightline.podAnnotations" (dict "given" dict "volumes" "scratch") | nindent 4 }}
+  {{- /* JSON is YAML. */}}
+  {{- $document := dict "apiVersion" "sightline.dev/v1" "kind" "Run" "spec" .spec | toPrettyJson }}
+  annotations: {{- include "sightline.podAnnotations" (dict "given" (dict "sightline.dev/run" $document) "volumes" "scratch") | nindent 4 }}
 spec:
   {{- include "sightline.placement" .who | nindent 2 }}
   {{- include "sightline.clientGrace" .root | nindent 2 }}
@@ -28,13 +33,17 @@ spec:
   volumes:
     {{- include "sightline.clientVolumes" .root | nindent 4 }}
     - name: run
-      configMap: {name: {{ .file }}}
+      downwardAPI: {items: [{path: run.yaml, fieldRef: {fieldPath: "metadata.annotations['sightline.dev/run']"}}]}
 {{- end -}}
 
-{{/* What a Job is beside its pod. Takes root, pod and ttl (seconds). */}}
+{{/* What a Job is beside its pod. Takes root, pod, run (its values), ttl and deadline (seconds that count where the values say none). */}}
 {{- define "sightline.runJob" -}}
-backoffLimit: 6
-ttlSecondsAfterFinished: {{ int .ttl }}
+backoffLimit: {{ dig "backoffLimit" 6 .run | int }}
+{{- /* 0 is none. */}}
+{{- with dig "activeDeadlineSeconds" .deadline .run | int }}
+activeDeadlineSeconds: {{ . }}
+{{- end }}
+ttlSecondsAfterFinished: {{ dig "ttlSecondsAfterFinished" .ttl .run | int }}
 podFailurePolicy: {{- include "sightline.runFailurePolicy" .root | nindent 2 }}
 template: {{- toYaml .pod | nindent 2 }}
 {{- end -}}
