@@ -58,18 +58,6 @@ class Scaling(unittest.TestCase):
         devices = render.named("gpu-spot")
         self.assertEqual(sum(len(of) == 2 for of in queues(devices).values()), 1)
 
-    def test_the_management_address_comes_from_its_secret(self):
-        authentication = by_name(render.named("all-in"), "TriggerAuthentication")["demo-sightline-queue"]
-        self.assertEqual(authentication["spec"]["secretTargetRef"],
-                         [{"parameter": "host", "name": "rabbitmq", "key": "managementUrl"}])
-
-    def test_an_address_without_password_needs_no_authentication(self):
-        manifests = render.named("air-gapped")
-        self.assertEqual(by_name(manifests, "TriggerAuthentication"), {})
-        trigger = render.of_kind(manifests, "ScaledObject")[0]["spec"]["triggers"][0]
-        self.assertEqual(trigger["metadata"]["host"], "https://rabbitmq.internal:15671/sightline")
-        self.assertNotIn("authenticationRef", trigger)
-
     def test_pools_sleep_at_zero_with_keda_and_never_without(self):
         self.assertEqual(render.of_kind(render.named("gpu-spot"), "ScaledObject")[0]["spec"]["minReplicaCount"], 0)
         hpa = by_name(render.named("keda-off"), "HorizontalPodAutoscaler")["demo-sightline-worker-clip"]
@@ -129,7 +117,7 @@ class Growing(unittest.TestCase):
     def test_the_notes_warn_of_a_pool_that_stops_growing(self):
         def notes(shards):
             pools = {"demo": {"autoscaling": {"shardsPerWorker": shards}}}
-            return render.notes("minimal", {"scaling": "keda", "queue": {"management": {"url": "http://rabbitmq:15672"}},
+            return render.notes("minimal", {"scaling": "keda", "queue": {"management": {"existingSecret": {"name": "rabbitmq"}}},
                                             "workers": pools})
         self.assertIn("shardsPerWorker 4", notes(self.a_worker))
         self.assertNotIn("shardsPerWorker", notes(self.a_worker - 1))
@@ -141,7 +129,7 @@ class Growing(unittest.TestCase):
         def warned(shards, **more):
             pools = {"demo": {"autoscaling": {"shardsPerWorker": shards}, **more}}
             return "shardsPerWorker" in render.notes("minimal", {
-                "scaling": "keda", "queue": {"management": {"url": "http://rabbitmq:15672"}}, "workers": pools})
+                "scaling": "keda", "queue": {"management": {"existingSecret": {"name": "rabbitmq"}}}, "workers": pools})
         device = {"device": "cuda", "resources": {"limits": {"nvidia.com/gpu": 1}}}
         # As `prefetch_for` of worker/src/devices.rs has it for one device.
         self.assertFalse(warned(each * 9 - 1, **device))

@@ -111,9 +111,9 @@ def prepare(live: Live) -> None:
     api.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": {
         "pod-security.kubernetes.io/enforce": "restricted"}}})
     wait("the namespace's own account", lambda: api.items(f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"))
+    broker = management()
     secrets = {
-        "rabbitmq": {"url": os.environ["SIGHTLINE_TEST_AMQP_URL"],
-                     "managementUrl": os.environ["SIGHTLINE_TEST_AMQP_MANAGEMENT_URL"]},
+        "rabbitmq": {"url": os.environ["SIGHTLINE_TEST_AMQP_URL"], "username": broker[1], "password": broker[2]},
         "milvus": {"url": os.environ["SIGHTLINE_TEST_MILVUS_LITE_URL"]},
         "s3": {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
     }
@@ -128,7 +128,8 @@ def values(live: Live) -> Dict[str, Any]:
         "state": {"url": f"s3://{live.bucket}/live"},
         "s3": {"endpoint": os.environ["SIGHTLINE_TEST_S3_ENDPOINT"], "pathStyle": True, "region": "us-east-1",
                "existingSecret": "s3"},
-        "queue": {"existingSecret": {"name": "rabbitmq"}, "management": {"existingSecret": {"name": "rabbitmq"}}},
+        "queue": {"existingSecret": {"name": "rabbitmq"},
+                  "management": {"url": f"http://{management()[3]}", "existingSecret": {"name": "rabbitmq"}}},
         "index": {"existingSecret": {"name": "milvus"}},
         "scaling": "none",
         "telemetry": {"logFormat": "text"},
@@ -204,11 +205,17 @@ def audit(live: Live, run: str) -> Dict[str, Any]:
     return {key: last[key] for key in ("verified", "items")}
 
 
-def dead_letters() -> int:
-    """Messages in the broker's queues of dead letters."""
+def management() -> "re.Match[str]":
+    """User, password and place of the broker's management API."""
     url = re.match(r"http://([^:]+):([^@]+)@(.+)$", os.environ["SIGHTLINE_TEST_AMQP_MANAGEMENT_URL"])
     if url is None:
         raise Wrong("SIGHTLINE_TEST_AMQP_MANAGEMENT_URL is not http://user:password@host:port")
+    return url
+
+
+def dead_letters() -> int:
+    """Messages in the broker's queues of dead letters."""
+    url = management()
     request = urllib.request.Request(f"http://{url[3]}/api/queues")
     request.add_header("Authorization", "Basic " + base64.b64encode(f"{url[1]}:{url[2]}".encode()).decode())
     with urllib.request.urlopen(request, timeout=30) as answer:

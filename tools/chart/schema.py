@@ -55,6 +55,7 @@ _OWN_LABELS = "^(app\\.kubernetes\\.io/(name|instance|component|version|part-of|
 LABELS: Schema = {**STRINGS, "patternProperties": {_OWN_LABELS: False}}
 PORT = whole(1, 65535)
 SECRET_NAME = text("^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$", maxLength=253)
+SECRET_KEY = text("^[-._a-zA-Z0-9]+$")
 
 
 def plain_url(schemes: str) -> Schema:
@@ -63,11 +64,17 @@ def plain_url(schemes: str) -> Schema:
 
 
 def secret_key() -> Schema:
-    return obj({"name": SECRET_NAME, "key": text("^[-._a-zA-Z0-9]+$")})
+    return obj({"name": SECRET_NAME, "key": SECRET_KEY})
 
 
 def address(schemes: str) -> Dict[str, Schema]:
     return {"url": plain_url(schemes), "existingSecret": secret_key()}
+
+
+def management() -> Schema:
+    """A whole address in a secret, or one beside its credentials."""
+    keys_of_parts = {"usernameKey": SECRET_KEY, "passwordKey": SECRET_KEY, "caKey": {"anyOf": [SECRET_KEY, {"const": ""}]}}
+    return obj({"url": plain_url("https?"), "existingSecret": obj({"name": SECRET_NAME, "key": SECRET_KEY, **keys_of_parts})})
 
 
 def config(service: str) -> Schema:
@@ -163,10 +170,10 @@ def schema() -> Schema:
         "state": obj({"url": text("^s3://[^/\\s]+(/.*)?$")}, ["url"]),
         "s3": obj({"endpoint": plain_url("https?"), "region": text(), "pathStyle": BOOLEAN,
                    "existingSecret": SECRET_NAME}),
-        "queue": obj({**address("amqps?"), "management": obj(address("https?"))}, anyOf=needs_address()),
+        "queue": obj({**address("amqps?"), "management": management()}, anyOf=needs_address()),
         "index": obj(address("milvus|milvus\\+tls"), anyOf=needs_address()),
         "tls": obj({"existingSecret": SECRET_NAME, "ca": BOOLEAN}),
-        "caBundle": obj({"configMap": SECRET_NAME, "secret": SECRET_NAME, "key": text("^[-._a-zA-Z0-9]+$")}),
+        "caBundle": obj({"configMap": SECRET_NAME, "secret": SECRET_NAME, "key": SECRET_KEY}),
         "telemetry": obj({"log": text(), "logFormat": {"enum": ["json", "text"]}, "otlpEndpoint": plain_url("https?"), "otlpLogs": BOOLEAN, "otlpMetrics": BOOLEAN,
                           "otlpHeaders": obj({"existingSecret": secret_key()}), "resourceAttributes": {**STRINGS, "propertyNames": {"pattern": "^[-._/a-zA-Z0-9]+$"}},
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
