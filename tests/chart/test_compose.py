@@ -56,6 +56,10 @@ class Compose(unittest.TestCase):
                 elif not source.startswith("$"):
                     self.assertIn(source, whole["volumes"])
 
+    def test_our_own_images_are_built_for_what_their_libraries_are_pinned_for(self):
+        for service in _SERVICES:
+            self.assertEqual(compose()["services"][service]["platform"], "linux/amd64")
+
     def test_nothing_is_published_beyond_loopback(self):
         for name, service in compose()["services"].items():
             for port in service.get("ports", []):

@@ -9,12 +9,14 @@ import binaries
 import render
 from render import by_name
 
+X86 = {"kubernetes.io/arch": "amd64"}
+
 
 class Workers(unittest.TestCase):
     def test_a_pool_takes_the_defaults_that_it_does_not_override(self):
         pools = by_name(render.named("gpu-spot"), "Deployment")
         pod = pools["demo-sightline-worker-t4"]["spec"]["template"]["spec"]
-        self.assertEqual(pod["nodeSelector"], {"node.kubernetes.io/instance-type": "g4dn.xlarge"})
+        self.assertEqual(pod["nodeSelector"], {"node.kubernetes.io/instance-type": "g4dn.xlarge", **X86})
         self.assertEqual(len(pod["tolerations"]), 2)
         values = binaries.environment(pod["containers"][0])
         self.assertEqual(values["SIGHTLINE_PREFETCH"], "1")

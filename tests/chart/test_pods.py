@@ -36,6 +36,16 @@ class Pods(unittest.TestCase):
             for volume in pod["spec"]["volumes"]:
                 self.assertTrue({"emptyDir", "secret", "persistentVolumeClaim", "image", "configMap", "downwardAPI"} & set(volume), volume)
 
+    def test_every_pod_goes_to_a_node_that_its_images_are_for_unless_another_is_said(self):
+        for _, pod, _ in self.each():
+            self.assertEqual(pod["spec"]["nodeSelector"]["kubernetes.io/arch"], "amd64")
+        for none in ({"nodeSelector": None}, {"nodeSelector": {"kubernetes.io/arch": None}}):
+            for pod in render.pods(render.named("minimal", above=none)):
+                self.assertNotIn("nodeSelector", pod["spec"])
+        arm = {"coordinator": {"nodeSelector": {"kubernetes.io/arch": "arm64"}}}
+        found = {pod["spec"]["nodeSelector"]["kubernetes.io/arch"] for pod in render.pods(render.named("minimal", above=arm))}
+        self.assertEqual(found, {"amd64", "arm64"})
+
     def test_no_pod_may_call_the_api_server_nor_sees_variables_of_services(self):
         for _, pod, _ in self.each():
             self.assertFalse(pod["spec"]["automountServiceAccountToken"])

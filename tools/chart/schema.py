@@ -179,6 +179,7 @@ def schema() -> Schema:
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
         "serviceAccount": account(),
         "client": obj({"serviceAccount": account()}),
+        "nodeSelector": STRINGS,
         "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},
                             "fsGroup": {"anyOf": [whole(1), {"type": "null"}]}}),
         "coordinator": coordinator, "gateway": gateway, "encoder": encoder,

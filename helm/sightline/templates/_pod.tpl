@@ -184,7 +184,7 @@ priorityClassName: {{ . }}
 {{- with .of.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
-{{- with .of.nodeSelector }}
+{{- with merge (deepCopy (.of.nodeSelector | default dict)) (.root.Values.nodeSelector | default dict) }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .of.tolerations }}
