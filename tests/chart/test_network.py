@@ -63,20 +63,66 @@ class Everywhere(unittest.TestCase):
                 covering = sum(selector.items() <= labels.items() for selector in selectors)
                 self.assertEqual(covering, 0 if name == "tiny" else 1, f"{name}: {labels}")
 
-    def test_ports_of_addresses_in_the_values_are_open_whatever_the_list_says(self):
+    def test_names_may_be_asked_for_over_both_protocols_at_the_ports_and_of_those_that_are_said(self):
+        resolver = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}]
+        over = [{"port": 5300, "protocol": "UDP"}, {"port": 5300, "protocol": "TCP"}]
+        for to, rule in (([], {"ports": over}), (resolver, {"ports": over, "to": resolver})):
+            for spec in policies("all-in", {"networkPolicy": {"egress": {"dns": {"ports": [5300], "to": to}}}}).values():
+                self.assertEqual(spec["egress"][0], rule)
+
+
+class Targets(unittest.TestCase):
+    """What is called outside the release."""
+
+    def test_a_component_may_call_what_it_needs_and_no_more(self):
+        s3, queue, index = [443, 9000], [5671, 5672], [19530]
+        self.assertEqual({component: ports(rules)[2:] for component, rules in egress("minimal").items()},
+                         {"coordinator": s3 + queue + index, "worker": s3 + queue + index, "gateway": s3 + index})
+        # Pools and encoders have models of the hub, and there is a collector.
+        found = {component: ports(rules)[2:] for component, rules in egress("all-in").items()}
+        self.assertEqual(found, {"coordinator": s3 + queue + index + [4317], "worker": s3 + queue + index + [4317, 443],
+                                 "gateway": s3 + index + [4317], "encoder": [4317, 443]})
+
+    def test_an_encoder_whose_model_is_downloaded_may_call_s3(self):
+        volume = {"download": {"image": "aws", "command": ["aws"]}}
+        above = {"gateway": {"model": None}, "encoder": {"enabled": True, "model": {"name": "m", "volume": volume}}}
+        self.assertEqual(ports(egress("minimal", above)["encoder"])[2:], [443, 9000])
+
+    def test_a_target_with_peers_is_open_to_them_alone(self):
+        for component, rules in egress("air-gapped").items():
+            self.assertEqual(ports(rules), [], component)
+            closed = {port["port"]: rule["to"] for rule in rules for port in rule["ports"]}
+            self.assertEqual(closed[443], [{"ipBlock": {"cidr": "10.20.0.0/24"}}])
+            self.assertEqual(closed.get(5671), None if component == "gateway" else [{"ipBlock": {"cidr": "10.20.1.0/24"}}])
+            self.assertEqual(closed[19530], [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "milvus"}}}])
+
+    def test_to_close_one_target_leaves_its_port_open_for_no_other(self):
+        peer = [{"ipBlock": {"cidr": "10.20.0.0/24"}}]
+        for component, rules in egress("minimal", {"networkPolicy": {"egress": {"s3": {"to": peer}}}}).items():
+            self.assertNotIn(443, ports(rules), component)
+
+    def test_ports_of_addresses_in_the_values_are_open_whatever_the_lists_say(self):
+        none = {target: {"ports": []} for target in ("s3", "queue", "index", "otlp")}
         above = {"s3": {"endpoint": "http://minio"}, "queue": {"url": "amqps://rabbitmq/vhost"},
                  "index": {"url": "milvus+tls://milvus:443/db"}, "telemetry": {"otlpEndpoint": "http://[fd00::1]:4320"},
-                 "networkPolicy": {"egressPorts": [5671]}}
-        for component, rules in egress("minimal", above).items():
-            self.assertEqual(ports(rules), [53, 5353, 5671, 80, 443, 4320], component)
+                 "networkPolicy": {"egress": none}}
+        found = {component: ports(rules)[2:] for component, rules in egress("minimal", above).items()}
+        self.assertEqual(found, {"coordinator": [80, 5671, 443, 4320], "worker": [80, 5671, 443, 4320], "gateway": [80, 443, 4320]})
 
-    def test_ports_of_addresses_in_secrets_are_those_of_the_list(self):
-        for component, rules in egress("external", {"networkPolicy": {"egressPorts": [443, 5671, 19540]}}).items():
-            self.assertEqual(ports(rules), [53, 5353, 443, 5671, 19540], component)
+    def test_a_target_without_ports_opens_none(self):
+        none = {target: {"ports": []} for target in ("s3", "queue", "index")}
+        for component, rules in egress("external", {"networkPolicy": {"egress": none}}).items():
+            self.assertEqual(ports(rules), [53, 5353], component)
 
-    def test_names_may_be_asked_for_over_both_protocols_at_the_ports_that_are_said(self):
-        for spec in policies("all-in", {"networkPolicy": {"dnsPorts": [5300]}}).values():
-            self.assertEqual(spec["egress"][0], {"ports": [{"port": 5300, "protocol": "UDP"}, {"port": 5300, "protocol": "TCP"}]})
+    def test_ports_of_addresses_in_secrets_are_those_of_the_lists(self):
+        said = {"queue": {"ports": [5673]}, "index": {"ports": [19540]}}
+        for component, rules in egress("external", {"networkPolicy": {"egress": said}}).items():
+            self.assertEqual(ports(rules), [53, 5353, 443, 9000, 5673, 19540], component)
+
+    def test_more_rules_are_those_of_services(self):
+        rule = {"ports": [{"port": 8443, "protocol": "TCP"}], "to": [{"ipBlock": {"cidr": "10.30.0.0/24"}}]}
+        for component, spec in policies("all-in", {"networkPolicy": {"egress": {"extra": [rule]}}}).items():
+            self.assertEqual(rule in spec["egress"], component not in CLIENTS, component)
 
 
 class Clients(unittest.TestCase):

@@ -145,6 +145,13 @@ def called_autoscaling() -> Schema:
                 "targetCPUUtilizationPercentage": whole(1)})
 
 
+def egress() -> Schema:
+    """Whom pods call at which ports, by target."""
+    target = obj({"ports": listed(PORT), "to": listed(KUBERNETES)})
+    names = obj({"ports": listed(PORT, minItems=1), "to": listed(KUBERNETES)})
+    return obj({"dns": names, **{name: target for name in ("s3", "queue", "index", "otlp", "hub")}, "extra": listed(KUBERNETES)})
+
+
 def schema() -> Schema:
     service = obj({"port": PORT, "annotations": STRINGS})
     coordinator = obj({**placement(), "replicas": whole(0), "config": ref("coordinatorConfig"), "service": service,
@@ -202,7 +209,7 @@ def schema() -> Schema:
                               **{"if": {"properties": {"enabled": {"const": True}}},
                                  "then": {"properties": {"parentRefs": {"minItems": 1}}}})}),
         "networkPolicy": obj({"enabled": BOOLEAN, "clients": listed(KUBERNETES), "scrapers": listed(KUBERNETES),
-                              "egressPorts": listed(PORT), "dnsPorts": listed(PORT, minItems=1), "credentialEndpoints": listed(text("^[0-9a-fA-F.:]+/[0-9]+$"))}),
+                              "egress": egress(), "credentialEndpoints": listed(text("^[0-9a-fA-F.:]+/[0-9]+$"))}),
         "monitoring": obj({
             "serviceMonitor": obj({**switch, "interval": text("^[0-9]+(ms|s|m)$")}),
             "prometheusRule": obj({**switch, "runbookBase": text(), "rabbitmqMetrics": BOOLEAN, "vhost": text("^[^\"\\\\\\s]*$")}),

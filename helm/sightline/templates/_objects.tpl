@@ -57,25 +57,3 @@ spec:
     matchLabels: {{- include "sightline.selector" .who | nindent 6 }}
 {{- end }}
 {{- end -}}
-
-{{/* Where names are asked for. */}}
-{{- define "sightline.dnsEgress" -}}
-- ports:
-    {{- range .Values.networkPolicy.dnsPorts }}
-    - {port: {{ . }}, protocol: UDP}
-    - {port: {{ . }}, protocol: TCP}
-    {{- end }}
-{{- end -}}
-
-{{/* Ports outside the release that pods may open: those of the list, and those of the addresses that the values show beside `config`. A JSON array. */}}
-{{- define "sightline.egressPorts" -}}
-{{- $ports := list -}}
-{{- range .Values.networkPolicy.egressPorts }}{{ $ports = append $ports (int .) }}{{ end -}}
-{{- $usual := dict "http" 80 "https" 443 "amqp" 5672 "amqps" 5671 "milvus" 19530 "milvus+tls" 19530 -}}
-{{- range $url := compact (list .Values.s3.endpoint .Values.queue.url .Values.index.url .Values.telemetry.otlpEndpoint) -}}
-{{- $address := urlParse $url -}}
-{{- $port := regexFind ":[0-9]+$" $address.host | trimPrefix ":" -}}
-{{- $ports = append $ports (ternary (int $port) (get $usual $address.scheme) (ne $port "")) -}}
-{{- end -}}
-{{- uniq $ports | toJson -}}
-{{- end -}}
