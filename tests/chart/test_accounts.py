@@ -67,7 +67,7 @@ class Accounts(unittest.TestCase):
             accounts("minimal", {"gateway": one})
 
     def test_a_block_that_is_set_to_null_is_as_good_as_empty(self):
-        pods, _ = accounts("all-in", {"client": None, "gateway": {"serviceAccount": None}})
+        pods, _ = accounts("all-in", {"client": None})
         self.assertEqual(set(pods.values()), {"demo-sightline"})
 
 

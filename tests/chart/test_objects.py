@@ -177,6 +177,17 @@ class Around(unittest.TestCase):
             self.assertEqual(item["metadata"]["annotations"], {"reloader.stakater.com/auto": "true"})
             self.assertNotIn("reloader.stakater.com/auto", item["spec"]["template"]["metadata"].get("annotations", {}))
 
+    def test_every_pod_has_the_labels_of_the_values_and_those_of_its_component_before_them(self):
+        own = {"one": "component"}
+        above = {"commonLabels": {"one": "objects"}, "podLabels": {"all": "pods", "one": "all"}, "workers": {"clip": {"podLabels": own}}, "client": {"podLabels": own}}
+        plain = {pod["metadata"]["labels"].get("sightline.dev/pool", index): pod["metadata"]["labels"]
+                 for index, pod in enumerate(render.pods(render.named("all-in")))}
+        for index, pod in enumerate(render.pods(render.named("all-in", above=above))):
+            labels = pod["metadata"]["labels"]
+            before = plain[labels.get("sightline.dev/pool", index)]
+            some = before["app.kubernetes.io/component"] in ("run", "test") or before.get("sightline.dev/pool") == "clip"
+            self.assertEqual(labels, {**before, "all": "pods", "one": "component" if some else "all"})
+
     def test_every_selector_matches_its_own_pods_and_no_others(self):
         manifests = render.named("all-in")
         labels = {item["metadata"]["name"]: item["spec"]["template"]["metadata"]["labels"]

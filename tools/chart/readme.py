@@ -13,6 +13,7 @@ import yaml
 
 import drift
 import keys
+import schema
 
 _CHART = keys.REPO / "helm/sightline"
 _HEAD = """# sightline
@@ -33,6 +34,17 @@ name. The values files in `tests/chart/values` of the repository are examples th
 |---|---|---|
 """
 _TAIL = """
+## Every component
+
+`coordinator`, `gateway`, `encoder`, `workerDefaults` and each pool take these, too; they say nothing by default. `client` takes no others.
+
+| key | meaning |
+|---|---|
+| `serviceAccount.create` | Whether the chart makes these pods a service account of their own, `<full name>-<component>`, of a pool `<full name>-worker-<pool>`. |
+| `serviceAccount.name` | Its name, or that of one that is there. Where neither is said, pods run as that of the release. |
+| `serviceAccount.annotations` | Its annotations. |
+| `podLabels` | Labels of pods. |
+
 ## A worker pool
 
 `workers.<pool>` takes every key of `workerDefaults`, and
@@ -99,8 +111,9 @@ def page() -> str:
     entries = documented(text)
     said = [path for path, _ in entries]
     silent = [path for path in leaves(values) if not any(path == one or path.startswith(one + ".") for one in said)]
+    silent += [name for name in schema.silent() if f"| `{name}" not in _TAIL]
     if silent:
-        raise SystemExit(f"values.yaml says nothing of {', '.join(silent)}")
+        raise SystemExit(f"neither values.yaml nor the README's tables say anything of {', '.join(silent)}")
     chart = yaml.safe_load((_CHART / "Chart.yaml").read_text())
     rows = [f"| `{path}` | `{default(values, path)}` | {meaning.replace('|', chr(92) + '|')} |" for path, meaning in entries]
     return _HEAD.format(description=chart["description"]) + "\n".join(rows) + "\n" + _TAIL

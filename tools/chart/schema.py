@@ -99,9 +99,14 @@ def account() -> Schema:
     return obj({"create": BOOLEAN, "name": SECRET_NAME, "annotations": STRINGS})
 
 
+def silent() -> Dict[str, Schema]:
+    """What every component takes and has no default of: the README's table has it."""
+    return {"serviceAccount": account(), "podLabels": LABELS}
+
+
 def placement() -> Dict[str, Schema]:
     return {
-        "serviceAccount": account(),
+        **silent(),
         "podAnnotations": STRINGS, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES), "affinity": KUBERNETES,
         "priorityClassName": text(), "extraEnv": listed(obj({"name": text(minLength=1), "value": text(),
                                                             "valueFrom": KUBERNETES}, ["name"])),
@@ -169,7 +174,7 @@ def schema() -> Schema:
     switch = {"enabled": BOOLEAN, "labels": LABELS}
     properties = {
         "global": {"type": "object"}, "nameOverride": text(), "fullnameOverride": text(), "commonLabels": LABELS,
-        "deploymentAnnotations": STRINGS,
+        "podLabels": LABELS, "deploymentAnnotations": STRINGS,
         "image": obj({"registry": text(), "tag": text(), "pullPolicy": {"enum": ["Always", "IfNotPresent", "Never"]},
                       "pullSecrets": listed(text(minLength=1)),
                       "names": obj({name: text(minLength=1) for name in
@@ -185,7 +190,7 @@ def schema() -> Schema:
                           "otlpHeaders": obj({"existingSecret": secret_key()}), "resourceAttributes": {**STRINGS, "propertyNames": {"pattern": "^[-._/a-zA-Z0-9]+$"}},
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
         "serviceAccount": account(),
-        "client": obj({"serviceAccount": account()}),
+        "client": obj(silent()),
         "nodeSelector": STRINGS,
         "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},
                             "fsGroup": {"anyOf": [whole(1), {"type": "null"}]}}),

@@ -55,6 +55,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* Labels of a pod: its component's count before those of all pods, and these before those of all objects. Takes root, component, pool and of. */}}
+{{- define "sightline.podLabels" -}}
+{{- mergeOverwrite (include "sightline.labels" . | fromYaml) (.root.Values.podLabels | default dict) (.of.podLabels | default dict) | toYaml -}}
+{{- end -}}
+
 {{/* An image with its registry, and its tag unless the name has a digest or a tag. Takes root and name. */}}
 {{- define "sightline.image" -}}
 {{- $name := .name -}}

@@ -5,7 +5,7 @@ The pod bears its specification itself: an object beside it would go with the ne
 that would wait for it for ever. */}}
 {{- define "sightline.runPod" -}}
 metadata:
-  labels: {{- include "sightline.labels" .who | nindent 4 }}
+  labels: {{- include "sightline.podLabels" .who | nindent 4 }}
   {{- /* JSON is YAML. */}}
   {{- $document := dict "apiVersion" "sightline.dev/v1" "kind" "Run" "spec" .spec | toPrettyJson }}
   annotations: {{- include "sightline.podAnnotations" (dict "given" (dict "sightline.dev/run" $document) "volumes" "scratch") | nindent 4 }}
