@@ -45,7 +45,7 @@ class Credentials(unittest.TestCase):
         self.assertEqual(credentials(egress("minimal", above)["encoder"]), METADATA)
 
     def test_with_credentials_in_a_secret_nobody_is_asked(self):
-        for rules in egress("minimal", {"s3": {"existingSecret": "s3"}}).values():
+        for rules in egress("minimal", {"s3": {"existingSecret": {"name": "s3"}}}).values():
             self.assertEqual(credentials(rules), [])
 
     def test_other_addresses_may_be_named(self):

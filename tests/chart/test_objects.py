@@ -141,6 +141,30 @@ class Encoders(unittest.TestCase):
         self.assertNotIn("SIGHTLINE_ENCODER__URL", binaries.environment(gateway["containers"][0]))
 
 
+class Credentials(unittest.TestCase):
+    def keys(self, above=None):
+        """What variables of S3 are read from, by component."""
+        found = {}
+        for pod in render.pods(render.named("tiny", above=above)):
+            variables = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in pod["spec"]["containers"][0]["env"]
+                         if entry["name"].startswith("AWS_")}
+            found[pod["metadata"]["labels"]["app.kubernetes.io/component"]] = variables
+        return found
+
+    def test_credentials_of_s3_come_from_the_keys_of_their_secret(self):
+        self.assertEqual(set(self.keys()), {"coordinator", "gateway", "worker"})
+        for variables in self.keys().values():
+            self.assertEqual(variables, {
+                "AWS_ACCESS_KEY_ID": {"name": "minio", "key": "AWS_ACCESS_KEY_ID"},
+                "AWS_SECRET_ACCESS_KEY": {"name": "minio", "key": "AWS_SECRET_ACCESS_KEY"},
+                "AWS_SESSION_TOKEN": {"name": "minio", "key": "AWS_SESSION_TOKEN", "optional": True}})
+
+    def test_the_keys_may_be_others(self):
+        named = {"accessKeyIdKey": "rootUser", "secretAccessKeyKey": "rootPassword", "sessionTokenKey": "token"}
+        for variables in self.keys({"s3": {"existingSecret": named}}).values():
+            self.assertEqual([source["key"] for source in variables.values()], ["rootUser", "rootPassword", "token"])
+
+
 class Around(unittest.TestCase):
     def test_labels_of_the_values_stand_once_beside_those_for_one_kind_which_count_before_them(self):
         mine = {"team": "search", "grafana_dashboard": "1"}

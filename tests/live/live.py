@@ -127,7 +127,7 @@ def values(live: Live) -> Dict[str, Any]:
     return {
         "state": {"url": f"s3://{live.bucket}/live"},
         "s3": {"endpoint": os.environ["SIGHTLINE_TEST_S3_ENDPOINT"], "pathStyle": True, "region": "us-east-1",
-               "existingSecret": "s3"},
+               "existingSecret": {"name": "s3"}},
         "queue": {"existingSecret": {"name": "rabbitmq"},
                   "management": {"url": f"http://{management()[3]}", "existingSecret": {"name": "rabbitmq"}}},
         "index": {"existingSecret": {"name": "milvus"}},

@@ -181,7 +181,8 @@ def schema() -> Schema:
                                     ("coordinator", "gateway", "worker", "workerCuda", "cli")})}),
         "state": obj({"url": text("^s3://[^/\\s]+(/.*)?$")}, ["url"]),
         "s3": obj({"endpoint": plain_url("https?"), "region": text(), "pathStyle": BOOLEAN,
-                   "existingSecret": SECRET_NAME}),
+                   "existingSecret": obj({"name": SECRET_NAME, **{f"{part}Key": SECRET_KEY for part in
+                                          ("accessKeyId", "secretAccessKey", "sessionToken")}})}),
         "queue": obj({**address("amqps?"), "management": management()}, anyOf=needs_address()),
         "index": obj(address("milvus|milvus\\+tls"), anyOf=needs_address()),
         "tls": obj({"existingSecret": SECRET_NAME, "ca": BOOLEAN}),

@@ -107,15 +107,17 @@ s3:
 
 {{- define "sightline.s3Env" -}}
 {{- with .Values.s3.existingSecret }}
+{{- if .name }}
 - name: AWS_ACCESS_KEY_ID
   valueFrom:
-    secretKeyRef: {name: {{ . }}, key: AWS_ACCESS_KEY_ID}
+    secretKeyRef: {name: {{ .name }}, key: {{ .accessKeyIdKey }}}
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom:
-    secretKeyRef: {name: {{ . }}, key: AWS_SECRET_ACCESS_KEY}
+    secretKeyRef: {name: {{ .name }}, key: {{ .secretAccessKeyKey }}}
 - name: AWS_SESSION_TOKEN
   valueFrom:
-    secretKeyRef: {name: {{ . }}, key: AWS_SESSION_TOKEN, optional: true}
+    secretKeyRef: {name: {{ .name }}, key: {{ .sessionTokenKey }}, optional: true}
+{{- end }}
 {{- end }}
 {{- end -}}
 
