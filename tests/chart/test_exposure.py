@@ -21,6 +21,25 @@ class Services(unittest.TestCase):
         self.assertEqual(self.protocols(TLS), {"https"})
 
 
+    def test_a_load_balancer_leads_to_the_gateways_and_never_to_their_metrics(self):
+        services = by_name(render.named("all-in"), "Service")
+        spec = services["demo-sightline-gateway"]["spec"]
+        self.assertEqual((spec["type"], spec["loadBalancerClass"], spec["loadBalancerSourceRanges"], spec["externalTrafficPolicy"]),
+                         ("LoadBalancer", "example.com/internal", ["10.0.0.0/8"], "Local"))
+        self.assertEqual([port["name"] for port in spec["ports"]], ["grpc"])
+        metrics = services["demo-sightline-gateway-observe"]
+        self.assertEqual((metrics["spec"]["clusterIP"], [port["name"] for port in metrics["spec"]["ports"]]), ("None", ["observe"]))
+        # By these a ServiceMonitor finds it.
+        self.assertEqual(metrics["metadata"]["labels"], services["demo-sightline-gateway"]["metadata"]["labels"])
+        self.assertEqual(metrics["spec"]["selector"], spec["selector"])
+
+    def test_within_the_cluster_one_service_has_both_ports(self):
+        services = by_name(render.named("minimal"), "Service")
+        self.assertNotIn("demo-sightline-gateway-observe", services)
+        self.assertEqual([port["name"] for port in services["demo-sightline-gateway"]["spec"]["ports"]], ["grpc", "observe"])
+        self.assertNotIn("type", services["demo-sightline-gateway"]["spec"])
+
+
 class Ingress(unittest.TestCase):
     def annotations(self, above):
         return render.of_kind(render.named("minimal", above=above), "Ingress")[0]["metadata"]["annotations"]

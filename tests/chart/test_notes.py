@@ -35,6 +35,14 @@ class Notes(unittest.TestCase):
             self.assertNotIn(KEPT_OUT, render.notes("minimal", {**way, "networkPolicy": {"enabled": False}}))
         self.assertNotIn(KEPT_OUT, render.notes("minimal"))
 
+    def test_a_load_balancer_whose_clients_the_network_policies_keep_out_is_warned_of(self):
+        outside = {"gateway": {"service": {"type": "LoadBalancer"}}}
+        warning = "only pods of namespace search may call the gateways"
+        self.assertIn(warning, render.notes("minimal", outside))
+        named = {"networkPolicy": {"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}}
+        self.assertNotIn(warning, render.notes("minimal", {**outside, **named}))
+        self.assertNotIn(warning, render.notes("minimal"))
+
     def test_blocks_that_are_set_to_null_are_as_good_as_empty(self):
         # As `--set gateway.resources=null` takes the chart's own away.
         none = {"resources": None, "podAnnotations": None}

@@ -21,6 +21,7 @@ OWNED = {
     "model.folder", "model.name", "model.device", "hub.cache",
 }
 _NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_BLOCK = "^[0-9a-fA-F.:]+/[0-9]+$"
 _QUANTITY = "^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
 
@@ -150,6 +151,16 @@ def called_autoscaling() -> Schema:
                 "targetCPUUtilizationPercentage": whole(1)})
 
 
+def exposed_service() -> Schema:
+    """A service that may be reached from outside the cluster; what belongs to a load balancer is none's but its."""
+    return obj({
+        "port": PORT, "annotations": STRINGS, "type": {"enum": ["ClusterIP", "LoadBalancer", "NodePort"]},
+        "externalTrafficPolicy": {"enum": ["", "Cluster", "Local"]}, "loadBalancerClass": text(),
+        "loadBalancerSourceRanges": listed(text(_BLOCK))},
+        **{"if": {"properties": {"type": {"const": "LoadBalancer"}}},
+           "else": {"properties": {"loadBalancerClass": {"maxLength": 0}, "loadBalancerSourceRanges": {"maxItems": 0}}}})
+
+
 def egress() -> Schema:
     """Whom pods call at which ports, by target."""
     target = obj({"ports": listed(PORT), "to": listed(KUBERNETES)})
@@ -162,7 +173,7 @@ def schema() -> Schema:
     coordinator = obj({**placement(), "replicas": whole(0), "config": ref("coordinatorConfig"), "service": service,
                        "terminationGracePeriodSeconds": whole(15, 3600)})
     gateway = obj({
-        **placement(), "enabled": BOOLEAN, "replicas": whole(1), "config": ref("gatewayConfig"), "service": service,
+        **placement(), "enabled": BOOLEAN, "replicas": whole(1), "config": ref("gatewayConfig"), "service": exposed_service(),
         "model": {"anyOf": [ref("model"), {"type": "object", "maxProperties": 0}]},
         "autoscaling": called_autoscaling(),
         "terminationGracePeriodSeconds": whole(15, 3600), "preStopSeconds": whole(1, 300)})
@@ -215,7 +226,7 @@ def schema() -> Schema:
                               **{"if": {"properties": {"enabled": {"const": True}}},
                                  "then": {"properties": {"parentRefs": {"minItems": 1}}}})}),
         "networkPolicy": obj({"enabled": BOOLEAN, "clients": listed(KUBERNETES), "scrapers": listed(KUBERNETES),
-                              "egress": egress(), "credentialEndpoints": listed(text("^[0-9a-fA-F.:]+/[0-9]+$"))}),
+                              "egress": egress(), "credentialEndpoints": listed(text(_BLOCK))}),
         "monitoring": obj({
             "serviceMonitor": obj({**switch, "interval": text("^[0-9]+(ms|s|m)$")}),
             "prometheusRule": obj({**switch, "runbookBase": text(), "rabbitmqMetrics": BOOLEAN, "vhost": text("^[^\"\\\\\\s]*$")}),

@@ -1,5 +1,6 @@
-{{/* A service of a component. Takes root, who, name and of (port, annotations). */}}
+{{/* A service of a component. Takes root, who, name and of (port, annotations; type and what belongs to it). */}}
 {{- define "sightline.service" -}}
+{{- $outside := ne (.of.type | default "ClusterIP") "ClusterIP" -}}
 apiVersion: v1
 kind: Service
 metadata:
@@ -12,10 +13,35 @@ spec:
   {{- if .headless }}
   clusterIP: None
   {{- end }}
+  {{- if $outside }}
+  type: {{ .of.type }}
+  {{- with .of.externalTrafficPolicy }}
+  externalTrafficPolicy: {{ . }}
+  {{- end }}
+  {{- with .of.loadBalancerClass }}
+  loadBalancerClass: {{ . }}
+  {{- end }}
+  {{- with .of.loadBalancerSourceRanges }}
+  loadBalancerSourceRanges: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- end }}
   selector: {{- include "sightline.selector" .who | nindent 4 }}
   ports:
     # By this ingress controllers, gateways and meshes know what to speak to the pods.
     - {name: grpc, port: {{ .of.port }}, targetPort: grpc, appProtocol: {{ ternary "https" "kubernetes.io/h2c" (ne .root.Values.tls.existingSecret "") }}}
+    {{- if $outside }}
+---
+# Metrics are nobody's outside.
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .name }}-observe
+  labels: {{- include "sightline.labels" .who | nindent 4 }}
+spec:
+  clusterIP: None
+  selector: {{- include "sightline.selector" .who | nindent 4 }}
+  ports:
+    {{- end }}
     - {name: observe, port: 9090, targetPort: observe}
 {{- end -}}
 
