@@ -212,6 +212,21 @@ class Around(unittest.TestCase):
             some = before["app.kubernetes.io/component"] in ("run", "test") or before.get("sightline.dev/pool") == "clip"
             self.assertEqual(labels, {**before, "all": "pods", "one": "component" if some else "all"})
 
+    def test_a_component_sees_the_volumes_that_it_is_given_beside_the_charts_own(self):
+        volume, mount = {"name": "more", "emptyDir": {}}, {"name": "more", "mountPath": "/more"}
+        given = {"extraVolumes": [volume], "extraVolumeMounts": [mount]}
+        for place in ("coordinator", "gateway", "encoder", "workerDefaults"):
+            component = place.removesuffix("Defaults")
+            for pod in render.pods(render.named("all-in", above={"coordinator": {"extraVolumes": [], "extraVolumeMounts": []}, place: given})):
+                seen = pod["metadata"]["labels"]["app.kubernetes.io/component"] == component
+                self.assertEqual((volume in pod["spec"]["volumes"], mount in pod["spec"]["containers"][0]["volumeMounts"]), (seen, seen))
+
+    def test_names_are_asked_for_as_all_pods_or_a_component_are_told(self):
+        own = {"nameservers": ["10.0.0.10"]}
+        for pod in render.pods(render.named("all-in", above={"gateway": {"dnsConfig": own}})):
+            gateway = pod["metadata"]["labels"]["app.kubernetes.io/component"] == "gateway"
+            self.assertEqual(pod["spec"]["dnsConfig"], own if gateway else {"options": [{"name": "ndots", "value": "1"}]})
+
     def test_every_selector_matches_its_own_pods_and_no_others(self):
         manifests = render.named("all-in")
         labels = {item["metadata"]["name"]: item["spec"]["template"]["metadata"]["labels"]

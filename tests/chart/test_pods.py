@@ -34,7 +34,7 @@ class Pods(unittest.TestCase):
             self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
             self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
             for volume in pod["spec"]["volumes"]:
-                self.assertTrue({"emptyDir", "secret", "persistentVolumeClaim", "image", "configMap", "downwardAPI"} & set(volume), volume)
+                self.assertTrue({"emptyDir", "secret", "persistentVolumeClaim", "image", "configMap", "downwardAPI", "csi"} & set(volume), volume)
 
     def test_every_pod_goes_to_a_node_that_its_images_are_for_unless_another_is_said(self):
         for _, pod, _ in self.each():

@@ -36,7 +36,7 @@ name. The values files in `tests/chart/values` of the repository are examples th
 _TAIL = """
 ## Every component
 
-`coordinator`, `gateway`, `encoder`, `workerDefaults` and each pool take these, too; they say nothing by default. `client` takes no others.
+`coordinator`, `gateway`, `encoder`, `workerDefaults` and each pool take these, too; they say nothing by default. `client` takes no others, and mounts nothing.
 
 | key | meaning |
 |---|---|
@@ -44,6 +44,8 @@ _TAIL = """
 | `serviceAccount.name` | Its name, or that of one that is there. Where neither is said, pods run as that of the release. |
 | `serviceAccount.annotations` | Its annotations. |
 | `podLabels` | Labels of pods. |
+| `dnsConfig` | How pods ask for names; in place of `dnsConfig` at the top. |
+| `extraVolumes`, `extraVolumeMounts` | Volumes of pods and where the service's container sees them, as Kubernetes writes them: a driver's secrets, a cache. |
 
 ## A worker pool
 
@@ -111,7 +113,7 @@ def page() -> str:
     entries = documented(text)
     said = [path for path, _ in entries]
     silent = [path for path in leaves(values) if not any(path == one or path.startswith(one + ".") for one in said)]
-    silent += [name for name in schema.silent() if f"| `{name}" not in _TAIL]
+    silent += [name for name in {**schema.silent(), **schema.extra_volumes()} if f"`{name}" not in _TAIL]
     if silent:
         raise SystemExit(f"neither values.yaml nor the README's tables say anything of {', '.join(silent)}")
     chart = yaml.safe_load((_CHART / "Chart.yaml").read_text())

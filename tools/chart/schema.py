@@ -21,6 +21,7 @@ OWNED = {
     "model.folder", "model.name", "model.device", "hub.cache",
 }
 _NAME = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_VOLUMES = ["scratch", "tls", "ca", "model"]
 _BLOCK = "^[0-9a-fA-F.:]+/[0-9]+$"
 _QUANTITY = "^[0-9]+(\\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 
@@ -102,12 +103,18 @@ def account() -> Schema:
 
 def silent() -> Dict[str, Schema]:
     """What every component takes and has no default of: the README's table has it."""
-    return {"serviceAccount": account(), "podLabels": LABELS}
+    return {"serviceAccount": account(), "podLabels": LABELS, "dnsConfig": KUBERNETES}
+
+
+def extra_volumes() -> Dict[str, Schema]:
+    """Volumes and mounts as Kubernetes writes them; the chart's own names are taken."""
+    volume = {**KUBERNETES, "properties": {"name": text(_NAME, **{"not": {"enum": _VOLUMES}})}, "required": ["name"]}
+    return {"extraVolumes": listed(volume), "extraVolumeMounts": listed({**KUBERNETES, "required": ["name", "mountPath"]})}
 
 
 def placement() -> Dict[str, Schema]:
     return {
-        **silent(),
+        **silent(), **extra_volumes(),
         "podAnnotations": STRINGS, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES), "affinity": KUBERNETES,
         "priorityClassName": text(), "extraEnv": listed(obj({"name": text(minLength=1), "value": text(),
                                                             "valueFrom": KUBERNETES}, ["name"])),
@@ -203,7 +210,7 @@ def schema() -> Schema:
                           "traceRatio": {"type": "number", "minimum": 0, "maximum": 1}}),
         "serviceAccount": account(),
         "client": obj(silent()),
-        "nodeSelector": STRINGS,
+        "nodeSelector": STRINGS, "dnsConfig": KUBERNETES,
         "podSecurity": obj({"runAsUser": {"anyOf": [whole(1), {"type": "null"}]},
                             "fsGroup": {"anyOf": [whole(1), {"type": "null"}]}}),
         "coordinator": coordinator, "gateway": gateway, "encoder": encoder,

@@ -195,6 +195,9 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- with .of.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .of.dnsConfig | default .root.Values.dnsConfig }}
+dnsConfig: {{- toYaml . | nindent 2 }}
+{{- end }}
 topologySpreadConstraints:
   {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
   - maxSkew: 1
@@ -212,15 +215,19 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
 {{- end }}
 {{- end -}}
 
+{{/* Takes root and of (the block of values). */}}
 {{- define "sightline.commonMounts" -}}
 - {name: scratch, mountPath: /tmp}
-{{- if .Values.tls.existingSecret }}
+{{- if .root.Values.tls.existingSecret }}
 - {name: tls, mountPath: /etc/sightline/tls, readOnly: true}
 {{- end }}
-{{- include "sightline.caMount" . }}
+{{- include "sightline.caMount" .root }}
+{{- with .of.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
-{{/* Takes root and size. */}}
+{{/* Takes root, of and size. */}}
 {{- define "sightline.commonVolumes" -}}
 - name: scratch
   emptyDir: {sizeLimit: {{ .size }}}
@@ -229,6 +236,9 @@ securityContext: {{- include "sightline.podSecurityContext" .root | nindent 2 }}
   secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- include "sightline.caVolume" .root }}
+{{- with .of.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "sightline.caVolume" -}}
