@@ -20,8 +20,10 @@ _HEAD = """# sightline
 
 {description}
 
+The [quick start](../../docs/kubernetes.md#quick-start) has all commands in their order: images, secrets, values, and
+
 ```
-helm install sightline helm/sightline --namespace search --create-namespace --values mine.yaml
+helm install sightline helm/sightline --namespace search --values mine.yaml
 helm test sightline --namespace search
 ```
 

@@ -16,7 +16,7 @@ _CARGO_PLACE = r'(\[workspace\.package\]\nversion = ")'
 _PLACES: Dict[str, List[str]] = {
     "helm/sightline/Chart.yaml": [r"(\nversion: )", r"(\nappVersion: )"],
     "deploy/docker/*.Dockerfile": [r"(\nARG VERSION=)"],
-    "docs/kubernetes.md": [r"(/sightline-coordinator:)"],
+    "docs/kubernetes.md": [r"( TAG=)"],
     "tests/chart/values/all-in.yaml": [r"(tag: )"],
 }
 _VERSION = r"(\d+\.\d+\.\d+(?:-[0-9a-z.]+)?)"
