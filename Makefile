@@ -50,7 +50,7 @@ demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
 test: lint test-setup test-rust bad-input e2e-small operations generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, what users do with runs, a few faults
 
 .PHONY: test-all
-test-all: test doc deny e2e coverage ## What `make test` runs, and all that is slow
+test-all: test doc deny helm-test e2e coverage ## What `make test` runs, and all that is slow
 
 .PHONY: lint
 lint: setup ## rustfmt and clippy, warnings denied
