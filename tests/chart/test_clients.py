@@ -32,5 +32,18 @@ class Certificates(unittest.TestCase):
         self.assertEqual((found["run"], found["test"]), ([], []))
 
 
+class Placement(unittest.TestCase):
+    def test_pods_of_the_client_go_where_is_said_and_a_run_where_it_says_itself(self):
+        taint = [{"key": "batch", "operator": "Exists"}]
+        above = {"client": {"nodeSelector": {"pool": "batch"}, "tolerations": taint, "priorityClassName": "low"},
+                 "runs": {"once": {"nodeSelector": {"pool": "night"}}}}
+        found = [pod["spec"] for pod in render.pods(render.named("all-in", above=above))
+                 if pod["metadata"]["labels"]["app.kubernetes.io/component"] in ("run", "test")]
+        self.assertEqual([spec["nodeSelector"]["pool"] for spec in found].count("night"), 1)
+        self.assertEqual({spec["nodeSelector"]["pool"] for spec in found}, {"batch", "night"})
+        for spec in found:
+            self.assertEqual((spec["tolerations"], spec["priorityClassName"]), (taint, "low"))
+
+
 if __name__ == "__main__":
     unittest.main()

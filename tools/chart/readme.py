@@ -38,7 +38,8 @@ name. The values files in `tests/chart/values` of the repository are examples th
 _TAIL = """
 ## Every component
 
-`coordinator`, `gateway`, `encoder`, `workerDefaults` and each pool take these, too; they say nothing by default. `client` takes no others, and mounts nothing.
+`coordinator`, `gateway`, `encoder`, `workerDefaults` and each pool take these, too; they say nothing by default. `client` takes these alone,
+without the last two lines.
 
 | key | meaning |
 |---|---|
@@ -46,7 +47,12 @@ _TAIL = """
 | `serviceAccount.name` | Its name, or that of one that is there. Where neither is said, pods run as that of the release. |
 | `serviceAccount.annotations` | Its annotations. |
 | `podLabels` | Labels of pods. |
+| `nodeSelector` | Labels that nodes must have, beside those of `nodeSelector` at the top. |
+| `tolerations` | Taints that are tolerated. |
+| `affinity` | Affinity; topology spread over nodes and zones is there anyway. |
+| `priorityClassName` | Priority class. |
 | `dnsConfig` | How pods ask for names; in place of `dnsConfig` at the top. |
+| `extraEnv` | More environment of the container, as Kubernetes writes it. |
 | `extraVolumes`, `extraVolumeMounts` | Volumes of pods and where the service's container sees them, as Kubernetes writes them: a driver's secrets, a cache. |
 
 ## A worker pool
@@ -115,7 +121,7 @@ def page() -> str:
     entries = documented(text)
     said = [path for path, _ in entries]
     silent = [path for path in leaves(values) if not any(path == one or path.startswith(one + ".") for one in said)]
-    silent += [name for name in {**schema.silent(), **schema.extra_volumes()} if f"`{name}" not in _TAIL]
+    silent += [name for name in {**schema.silent(), **schema.extra()} if f"`{name}" not in _TAIL]
     if silent:
         raise SystemExit(f"neither values.yaml nor the README's tables say anything of {', '.join(silent)}")
     chart = yaml.safe_load((_CHART / "Chart.yaml").read_text())

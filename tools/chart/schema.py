@@ -102,22 +102,22 @@ def account() -> Schema:
 
 
 def silent() -> Dict[str, Schema]:
-    """What every component takes and has no default of: the README's table has it."""
-    return {"serviceAccount": account(), "podLabels": LABELS, "dnsConfig": KUBERNETES}
+    """What every component takes, the client too, and has no default of: the README's table has it."""
+    return {"serviceAccount": account(), "podLabels": LABELS, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES),
+            "affinity": KUBERNETES, "priorityClassName": text(), "dnsConfig": KUBERNETES}
 
 
-def extra_volumes() -> Dict[str, Schema]:
-    """Volumes and mounts as Kubernetes writes them; the chart's own names are taken."""
+def extra() -> Dict[str, Schema]:
+    """What services alone take of that: variables, volumes and mounts as Kubernetes writes them; names of the chart's own volumes are taken."""
+    variable = obj({"name": text(minLength=1), "value": text(), "valueFrom": KUBERNETES}, ["name"])
     volume = {**KUBERNETES, "properties": {"name": text(_NAME, **{"not": {"enum": _VOLUMES}})}, "required": ["name"]}
-    return {"extraVolumes": listed(volume), "extraVolumeMounts": listed({**KUBERNETES, "required": ["name", "mountPath"]})}
+    mount = {**KUBERNETES, "required": ["name", "mountPath"]}
+    return {"extraEnv": listed(variable), "extraVolumes": listed(volume), "extraVolumeMounts": listed(mount)}
 
 
 def placement() -> Dict[str, Schema]:
     return {
-        **silent(), **extra_volumes(),
-        "podAnnotations": STRINGS, "nodeSelector": STRINGS, "tolerations": listed(KUBERNETES), "affinity": KUBERNETES,
-        "priorityClassName": text(), "extraEnv": listed(obj({"name": text(minLength=1), "value": text(),
-                                                            "valueFrom": KUBERNETES}, ["name"])),
+        **silent(), **extra(), "podAnnotations": STRINGS,
         "resources": obj({"requests": ref("quantities"), "limits": ref("quantities")}),
         # A budget of none would keep every node from being drained.
         "maxUnavailable": {"anyOf": [whole(1), text("^([1-9][0-9]?|100)%$"), {"type": "null"}]},
