@@ -34,8 +34,8 @@ pub(crate) struct LostLinks {
 /// What was seen of a run.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    /// Its planning has ended.
-    Planned,
+    /// Its planning has ended, and perhaps the run itself.
+    Planned { ended: bool },
     /// These links are without node.
     Open {
         links: Vec<LinkId>,
@@ -76,17 +76,27 @@ impl LostLinks {
         }
     }
 
+    /// A run whose planning has ended is read until its own end, so that metrics tell how far it is though nobody asks.
+    async fn planned(&self, run: &RunId) -> Result<Seen, PlanError> {
+        let snapshot = self.tracker.snapshot(run).await?;
+        Ok(Seen::Planned {
+            ended: snapshot.is_none_or(|snapshot| snapshot.state.is_final()),
+        })
+    }
+
     /// Publishes a run's links where they are the same as before for too long. Gives what is seen of it now; nothing
     /// where its planning has a reason to wait.
     async fn look_at(&self, run: &RunId, before: Option<&Seen>, now: Instant) -> Result<Option<Seen>, PlanError> {
-        if let Some(Seen::Planned) = before {
-            return Ok(Some(Seen::Planned));
+        match before {
+            Some(Seen::Planned { ended: true }) => return Ok(Some(Seen::Planned { ended: true })),
+            Some(Seen::Planned { ended: false }) => return Ok(Some(self.planned(run).await?)),
+            _ => {}
         }
         let Some(document) = self.tracker.document(run).await? else {
             return Ok(None);
         };
         let Some((open, outstanding)) = self.tracker.open_links(run).await? else {
-            return Ok(Some(Seen::Planned));
+            return Ok(Some(self.planned(run).await?));
         };
         let waits = self.waiting.planning_waits_for(run, now).is_some();
         if waits || self.window.is_full(&document, outstanding, now).await? {

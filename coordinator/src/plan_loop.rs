@@ -223,13 +223,22 @@ async fn take(plan: &PlanLoop, delivery: Delivery) -> Result<(), QueueError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sightline_core::DocumentError;
     use sightline_queue::QueueOptions;
+    use sightline_state::StateError;
 
     #[test]
     fn an_error_that_passes_is_told_from_one_that_stays() {
         let cursor = String::new();
         assert_eq!(error_type(&PlanError::NoIndex), "unavailable");
-        assert_eq!(error_type(&PlanError::Cursor { cursor }), "unusable");
+        assert_eq!(error_type(&PlanError::Cursor { cursor }), "unavailable");
+        let source = DocumentError::Malformed {
+            format: "run",
+            message: String::new(),
+        };
+        let key = String::new();
+        let damaged = PlanError::State(StateError::Document { key, source });
+        assert_eq!(error_type(&damaged), "unusable");
     }
 
     #[test]

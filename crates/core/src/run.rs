@@ -432,6 +432,7 @@ mod tests {
             "too_many_failures",
             "dataset_unreadable",
             "mirror_refused",
+            "previews_unwritable",
         ] {
             let reason: StopReason = serde_json::from_value(name.into()).unwrap();
             assert_eq!(reason.as_str(), name);

@@ -22,6 +22,14 @@ pub enum PairsError {
 /// # Errors
 /// Where an entry is no pair or is encoded wrongly.
 pub fn resource_attributes(text: &str) -> Result<Vec<(String, String)>, PairsError> {
+    pairs(text, |_, _, _| Ok(()))
+}
+
+/// The pairs of a list, of which each passes this check of its number, name and value.
+fn pairs(
+    text: &str,
+    check: impl Fn(usize, &str, &str) -> Result<(), PairsError>,
+) -> Result<Vec<(String, String)>, PairsError> {
     let entries = text.split(',').map(str::trim).enumerate();
     let entries = entries.filter(|(_, entry)| !entry.is_empty());
     let pair = |(at, entry): (usize, &str)| {
@@ -32,6 +40,7 @@ pub fn resource_attributes(text: &str) -> Result<Vec<(String, String)>, PairsErr
         if name.is_empty() {
             return Err(PairsError::NoPair(number));
         }
+        check(number, &name, &value)?;
         Ok((name, value))
     };
     entries.map(pair).collect()
@@ -47,11 +56,8 @@ impl OtlpHeaders {
     /// # Errors
     /// Where an entry is no pair, is encoded wrongly, or is none that a header may be.
     pub fn parse(text: &str) -> Result<Self, PairsError> {
-        let pairs = resource_attributes(text)?;
-        for (at, (name, value)) in pairs.iter().enumerate() {
-            header(name, value).ok_or(PairsError::Header(at + 1))?;
-        }
-        Ok(Self(pairs))
+        let check = |number, name: &str, value: &str| header(name, value).map(drop).ok_or(PairsError::Header(number));
+        pairs(text, check).map(Self)
     }
 
     /// The headers as gRPC has them.
@@ -126,6 +132,7 @@ mod tests {
         for text in ["na me=hunter2", "a=b%0A", "token-bin=hunter2", "ä=b"] {
             assert_eq!(OtlpHeaders::parse(text), Err(PairsError::Header(1)), "{text}");
         }
+        assert_eq!(OtlpHeaders::parse("a=b,,na me=x"), Err(PairsError::Header(3)));
     }
 
     #[test]

@@ -26,9 +26,9 @@
     "for" "10m" "severity" "warning"
     "summary" "More than 10 % of items fail: {{ $value | humanizePercentage }}.")
   (dict "alert" "SightlineWorkersStalled"
-    "expr" (printf "sum by (pool, pod) (sightline_worker_shards{%s}) > 0 unless sum by (pool, pod) (rate(sightline_worker_items_total{%s}[7m])) > 0" $where $where)
+    "expr" (printf "sum by (pool, pod) (sightline_worker_shards{%s}) > 0 unless (sum by (pool, pod) (rate(sightline_worker_items_total{%s}[7m])) > 0 or sum by (pool, pod) (rate(sightline_worker_batch_items_count{%s}[7m])) > 0)" $where $where $where)
     "for" "7m" "severity" "critical"
-    "summary" "{{ $labels.pod }} of pool {{ $labels.pool }} holds {{ $value }} shards and ends no item.")
+    "summary" "{{ $labels.pod }} of pool {{ $labels.pool }} holds {{ $value }} shards, and neither computes a batch nor ends an item.")
   (dict "alert" "SightlineEngineRestarts"
     "expr" (printf "sum by (pool, pod) (increase(sightline_worker_engine_restarts_total{%s}[15m])) > 3" $where)
     "for" "0m" "severity" "warning"
@@ -40,7 +40,7 @@
   (dict "alert" "SightlinePlanningWaits"
     "expr" (printf "sum(rate(sightline_coordinator_links_total{%s,outcome=~\"waiting|dataset_unreadable\"}[10m])) > 0 unless sum(rate(sightline_coordinator_links_total{%s,outcome=\"followed\"}[10m])) > 0" $where $where)
     "for" "15m" "severity" "warning"
-    "summary" "Runs are not planned: the dataset or the state root cannot be read.")
+    "summary" "Runs are not planned: the dataset or the state root cannot be read, or a newer version wrote what is there.")
   (dict "alert" "SightlineCallsRefused"
     "expr" (printf "sum by (job) (rate(rpc_server_call_duration_seconds_count{%s,rpc_response_status_code=\"RESOURCE_EXHAUSTED\"}[5m])) > 0" $where)
     "for" "10m" "severity" "warning"

@@ -26,7 +26,7 @@ use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputErro
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -235,11 +235,7 @@ impl ObjectStore for RecordedStore {
     }
 
     async fn get(&self, key: &str, etag: Option<&str>) -> Result<Bytes, ObjectError> {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("fetches.log"));
-        writeln!(log.expect("the folder is writable"), "{key}").expect("the folder is writable");
+        note(&self.folder, "fetches.log", key);
         let body = self.inner.get(key, etag).await?;
         // The first answer is short, and says that it is whole.
         if body.starts_with(b"SHORT") && std::fs::File::create_new(self.folder.join("shortened")).is_ok() {
@@ -249,12 +245,11 @@ impl ObjectStore for RecordedStore {
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>, etag: Option<&str>) -> Result<Bytes, ObjectError> {
-        let log = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("ranges.log"));
-        let line = format!("{key} {}-{}", range.start, range.end);
-        writeln!(log.expect("the folder is writable"), "{line}").expect("the folder is writable");
+        note(
+            &self.folder,
+            "ranges.log",
+            &format!("{key} {}-{}", range.start, range.end),
+        );
         self.inner.get_range(key, range, etag).await
     }
 
@@ -273,6 +268,15 @@ impl ObjectStore for RecordedStore {
     async fn list(&self, request: &ListRequest) -> Result<ListPage, ObjectError> {
         self.inner.list(request).await
     }
+}
+
+/// Adds a line to a file that the test reads.
+fn note(folder: &Path, file: &str, line: &str) {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join(file));
+    writeln!(log.expect("the folder is writable"), "{line}").expect("the folder is writable");
 }
 
 /// An index that is away while the file `index-away` is there, and refuses rows whose text is `refuse me`.
@@ -336,7 +340,9 @@ impl VectorIndex for FaultyIndex {
         projection: Projection,
     ) -> Result<Vec<Row>, IndexError> {
         self.check("get")?;
-        self.inner.get(collection, ids, projection).await
+        let found = self.inner.get(collection, ids, projection).await;
+        note(&self.folder, "lookups.log", &ids.len().to_string());
+        found
     }
 
     async fn scan(

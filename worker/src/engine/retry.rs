@@ -9,6 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// After so long it is told what is waited for, though few attempts were made.
+const LONG: Duration = Duration::from_secs(10);
+
 /// How often and how patiently.
 #[derive(Debug, Clone)]
 pub(crate) struct RetryPolicy {
@@ -44,21 +47,7 @@ impl RetryPolicy {
     }
 
     /// Calls until it succeeds, fails for good, or was tried often and long enough.
-    pub(crate) async fn run<T, E, F>(&self, retryable: impl Fn(&E) -> bool, call: impl FnMut() -> F) -> Result<T, E>
-    where
-        E: Display,
-        F: Future<Output = Result<T, E>>,
-    {
-        self.run_until(std::future::pending(), retryable, call).await
-    }
-
-    /// The same, as long as somebody wants it: a wait for the next attempt ends when `unwanted` does.
-    pub(crate) async fn run_until<T, E, F>(
-        &self,
-        unwanted: impl Future<Output = ()>,
-        retryable: impl Fn(&E) -> bool,
-        mut call: impl FnMut() -> F,
-    ) -> Result<T, E>
+    pub(crate) async fn run<T, E, F>(&self, retryable: impl Fn(&E) -> bool, mut call: impl FnMut() -> F) -> Result<T, E>
     where
         E: Display,
         F: Future<Output = Result<T, E>>,
@@ -66,27 +55,24 @@ impl RetryPolicy {
         let began = Instant::now();
         let mut attempt = 1_u32;
         let mut _waits = None;
-        tokio::pin!(unwanted);
         loop {
             let error = match call().await {
                 Err(error) if self.goes_on(attempt, began.elapsed()) && retryable(&error) => error,
                 result => return result,
             };
-            if attempt >= self.attempts {
+            if attempt >= self.attempts || began.elapsed() >= LONG {
                 // The one of before is dropped behind this one, so that it is told without a gap.
                 _waits = Some(self.awaited.waits_for(error.to_string()));
             }
-            let delay = self.delay(attempt, self.chance.next());
-            tokio::select! {
-                biased;
-                () = &mut unwanted => return Err(error),
-                () = tokio::time::sleep(delay) => attempt = attempt.saturating_add(1),
-            }
+            tokio::time::sleep(self.delay(attempt, self.chance.next())).await;
+            attempt = attempt.saturating_add(1);
         }
     }
 
+    /// Calls that are not answered take minutes each: where there is patience, attempts are no reason to have twice as much.
     fn goes_on(&self, attempt: u32, elapsed: Duration) -> bool {
-        attempt < self.attempts || elapsed < self.patience
+        let has_time = self.patience.is_zero() || elapsed < self.patience.saturating_mul(2);
+        elapsed < self.patience || (attempt < self.attempts && has_time)
     }
 
     /// The delay after an attempt: it doubles, and lies between half and all of that, by `jitter` in [0, 1).
@@ -184,17 +170,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_that_nobody_wants_any_more_ends_at_once() {
-        let config = PipelineConfig {
-            retry_ms: 5000,
-            max_retry_ms: 5000,
-            ..config()
-        };
-        let policy = RetryPolicy::new(&config, Chance::new(1)).of_the_index(&config, &Arc::default());
-        let began = Instant::now();
-        let unwanted = tokio::time::sleep(Duration::from_secs(1));
-        let result: Result<(), &str> = policy.run_until(unwanted, |_| true, || async { Err("away") }).await;
-        assert_eq!((result, began.elapsed().as_secs()), (Err("away"), 1));
+    async fn an_index_that_does_not_answer_is_given_up_after_twice_the_patience_and_told_of_before() {
+        let (policy, awaited) = of_the_index();
+        let (began, mut told) = (Instant::now(), None);
+        let result: Result<(), &str> = policy
+            .run(
+                |_| true,
+                || {
+                    told = awaited.what();
+                    async {
+                        tokio::time::sleep(Duration::from_secs(60)).await;
+                        Err("no answer")
+                    }
+                },
+            )
+            .await;
+        assert_eq!((result, told.as_deref()), (Err("no answer"), Some("no answer")));
+        assert!((120..122).contains(&began.elapsed().as_secs()));
     }
 
     #[test]

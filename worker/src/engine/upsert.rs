@@ -183,12 +183,12 @@ impl Writer {
             let stage = self.stages.enter(JournalStage::Upsert, batch.len());
             let (rows, mut jobs): (Vec<Row>, Vec<UpsertJob>) = batch.into_iter().unzip();
             let call = || self.upsert(&collection, &rows);
-            let result = self
-                .options
-                .retry
-                .run_until(nobody_waits(&mut jobs), IndexError::is_retryable, call)
-                .instrument(span)
-                .await;
+            // What a call holds (its place, its share of the pace) is given back where it is dropped.
+            let result = tokio::select! {
+                biased;
+                result = self.options.retry.run(IndexError::is_retryable, call).instrument(span) => result,
+                () = nobody_waits(&mut jobs) => continue,
+            };
             let share_us = stage.share_us();
             drop(stage);
             match result {

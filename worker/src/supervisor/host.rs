@@ -162,7 +162,8 @@ impl Host {
         let (model, loaded) = watch::channel(None);
         let host = Self {
             state: HostState::default(),
-            watchdog: Watchdog::new(config.stall, config.engine.pipeline.index_patience()),
+            // Calls that are not answered may take twice the patience (engine/retry.rs).
+            watchdog: Watchdog::new(config.stall, config.engine.pipeline.index_patience() * 2),
             config,
             engines,
             folder,

@@ -65,6 +65,9 @@ struct StageLabels {
     stage: &'static str,
 }
 
+/// How items end.
+const OUTCOMES: [&str; 4] = ["indexed", "unchanged", "skipped", "failed"];
+
 struct Meters {
     items: Family<ItemLabels, Counter>,
     failures: Family<FailureLabels, Counter>,
@@ -107,20 +110,25 @@ impl Status {
         let started_at = clock.now();
         let runs_stopped = metrics.counters(
             "worker_runs_stopped",
-            "Runs that workers ended, since they cannot fill their collection, by why",
+            "Runs that workers ended, since they can come to no good end, by why",
         )?;
         // Prometheus sees no increase where a series begins with 1.
         for reason in [
             StopReason::ModelMismatch,
             StopReason::CollectionMismatch,
+            StopReason::DatasetUnreadable,
             StopReason::PreviewsUnwritable,
         ]
         .map(StopReason::as_str)
         {
             let _at_zero = runs_stopped.get_or_create(&FailureLabels { reason });
         }
+        let items = metrics.counters("worker_items", "Items that ended, by outcome")?;
+        for outcome in OUTCOMES {
+            let _at_zero = items.get_or_create(&ItemLabels { outcome });
+        }
         let meters = Meters {
-            items: metrics.counters("worker_items", "Items that ended, by outcome")?,
+            items,
             failures: metrics.counters("worker_failures", "Items that failed, by reason")?,
             runs_stopped,
             busy: metrics.counters(

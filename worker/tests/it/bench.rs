@@ -160,7 +160,16 @@ impl Bench {
 
     /// Parts of objects that the engine has read so far.
     pub(crate) fn ranges(&self) -> usize {
-        let log = std::fs::read_to_string(self.folder.path().join("model/ranges.log"));
+        self.lines("ranges.log")
+    }
+
+    /// Answers of the index to lookups of the engine so far.
+    pub(crate) fn lookups(&self) -> usize {
+        self.lines("lookups.log")
+    }
+
+    fn lines(&self, log: &str) -> usize {
+        let log = std::fs::read_to_string(self.folder.path().join("model").join(log));
         log.map_or(0, |log| log.lines().count())
     }
 

@@ -113,9 +113,9 @@ impl S3Store {
                 return Err(ObjectError::changed(key, expected));
             }
             let is_told = answer.e_tag().is_some();
-            let wanted = range.as_ref().map_or(0, |range| range.end - range.start);
+            let wanted = range.as_ref().map(|range| range.end - range.start);
             let body = read_body(key, answer, range).await?;
-            if is_told || body.len() as u64 >= wanted {
+            if is_told || wanted.is_some_and(|wanted| body.len() as u64 >= wanted) {
                 return Ok(body);
             }
             self.of_version(key, etag, body).await
@@ -145,7 +145,7 @@ impl S3Store {
     }
 
     /// What was read of an object up to its end, where the answer did not tell of which version: a server that does not know
-    /// If-Match gives the end of what is there, and of another version that would be too short for ever.
+    /// If-Match gives what is there, and another version would be of another length for ever.
     async fn of_version(&self, key: &str, etag: Option<&str>, body: Bytes) -> Result<Bytes, ObjectError> {
         if let Some(expected) = etag
             && self.head(key).await?.etag != expected

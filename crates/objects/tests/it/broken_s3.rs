@@ -277,6 +277,19 @@ async fn an_object_that_was_replaced_by_a_shorter_one_has_changed_though_the_ser
 }
 
 #[tokio::test]
+async fn a_whole_object_is_of_the_asked_version_though_the_server_tells_none_in_its_answer() {
+    let read = async |tag: &str| {
+        let whole = http("200 OK", "", "abc");
+        let head = http("200 OK", &format!("ETag: \"{tag}\"\r\n"), "");
+        let server = Server::start(vec![whole, head]).await;
+        server.store.get("k", Some("planned")).await
+    };
+    let error = read("other").await.unwrap_err();
+    assert!(matches!(error, ObjectError::Changed { .. }), "{error}");
+    assert_eq!(read("planned").await.unwrap(), "abc");
+}
+
+#[tokio::test]
 async fn each_refusal_is_told_apart() {
     let error =
         |code: &str| format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>said</Message></Error>");

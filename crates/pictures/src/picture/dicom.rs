@@ -97,11 +97,15 @@ pub(super) fn estimated_bytes(bytes: &[u8], limits: &DecodeLimits) -> u64 {
     let Ok(shape) = Shape::read(&file, &syntax) else {
         return 0;
     };
-    if limits.check_size(shape.width, shape.height).is_err() {
+    if limits.check_size(shape.width, shape.height).is_err() || limits.check_alloc(shape.bytes()).is_err() {
         return 0;
     }
-    let numbers = choices.iter().filter_map(|choice| choice.of(shape.frames));
-    let taken = numbers.filter_map(|number| frame::bytes(&file, &syntax, &shape, number, limits).ok());
+    let mut numbers: Vec<u32> = choices.iter().filter_map(|choice| choice.of(shape.frames)).collect();
+    // Of one frame both are the same.
+    numbers.dedup();
+    let taken = numbers
+        .into_iter()
+        .filter_map(|number| frame::bytes(&file, &syntax, &shape, number, limits).ok());
     taken.max().unwrap_or(0)
 }
 
