@@ -23,6 +23,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -149,10 +150,13 @@ def measure(options: argparse.Namespace, arguments: List[str]) -> Dict[str, floa
     command = [sys.executable, __file__, *arguments]
     parts = [subprocess.Popen([*command, "--part", str(part)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
              for part in range(options.processes)]
+    late = threading.Timer(options.ready_within, lambda: [part.kill() for part in parts])
+    late.start()
     try:
         for part in parts:
             if part.stdout.readline() != "ready\n":
-                raise SystemExit("pipeline: a process did not become ready")
+                raise SystemExit(f"pipeline: a process did not become ready within {options.ready_within:.0f} s")
+        late.cancel()
         started = time.monotonic()
         for part in parts:
             part.stdin.write("go\n")
@@ -160,6 +164,7 @@ def measure(options: argparse.Namespace, arguments: List[str]) -> Dict[str, floa
         answers = [json.loads(part.stdout.readline()) for part in parts]
         seconds = time.monotonic() - started
     finally:
+        late.cancel()
         for part in parts:
             part.kill()
             part.wait()
@@ -182,6 +187,7 @@ def main(arguments: List[str]) -> int:
     parser.add_argument("--threads", type=int, default=2, help="of all processes together")
     parser.add_argument("--model", choices=MODELS, default="eager")
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--ready-within", type=float, default=600, help="seconds for loading and compiling; a process that takes longer is given up")
     parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.part is not None:
