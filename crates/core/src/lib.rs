@@ -19,6 +19,7 @@ pub mod manifest;
 pub mod message;
 pub mod mirror;
 pub mod outcome;
+pub mod percent;
 pub mod plan;
 pub mod preview;
 pub mod result;

@@ -1,5 +1,6 @@
 //! Lists of `name=value,name=value`, as OpenTelemetry's variables have them.
 
+use sightline_core::percent;
 use std::fmt;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
 
@@ -35,7 +36,7 @@ fn pairs(
     let pair = |(at, entry): (usize, &str)| {
         let number = at + 1;
         let (name, value) = entry.split_once('=').ok_or(PairsError::NoPair(number))?;
-        let decode = |text: &str| percent_decode(text.trim()).ok_or(PairsError::Escape(number));
+        let decode = |text: &str| percent::decode(text.trim()).ok_or(PairsError::Escape(number));
         let (name, value) = (decode(name)?, decode(value)?);
         if name.is_empty() {
             return Err(PairsError::NoPair(number));
@@ -84,21 +85,6 @@ fn header(name: &str, value: &str) -> Option<(AsciiMetadataKey, AsciiMetadataVal
     let mut value = AsciiMetadataValue::try_from(value).ok()?;
     value.set_sensitive(true);
     Some((name, value))
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let value = digit(rest.next())? * 16 + digit(rest.next())?;
-        bytes.push(u8::try_from(value).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Where a Milvus server is, and as whom to speak to it.
 
 use crate::IndexError;
+use sightline_core::percent;
 use std::fmt;
 use url::Url;
 
@@ -41,7 +42,7 @@ impl MilvusAddress {
         if database.contains('/') {
             return Err(bad("names a database with a slash"));
         }
-        let decode = |text: &str| percent_decode(text).ok_or_else(|| bad("has a broken percent escape"));
+        let decode = |text: &str| percent::decode(text).ok_or_else(|| bad("has a broken percent escape"));
         let token = match (url.username(), url.password()) {
             ("", None) => None,
             (token, None) => Some(decode(token)?),
@@ -79,19 +80,4 @@ impl fmt::Debug for MilvusAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MilvusAddress({self})")
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let value = digit(rest.next())? * 16 + digit(rest.next())?;
-        bytes.push(u8::try_from(value).ok()?);
-    }
-    String::from_utf8(bytes).ok()
 }
