@@ -2,10 +2,8 @@
 
 use sightline_core::StopReason;
 use sightline_core::message::queues;
-use sightline_index::CallRecorder;
-use sightline_queue::{Traffic, TrafficRecorder};
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Family};
-use sightline_telemetry::{DbCall, DbClientMetrics, MessagingMetrics, Metrics, MetricsError, Processing};
+use sightline_telemetry::{MessagingMetrics, Metrics, MetricsError, Processing};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct LinkLabels {
@@ -81,38 +79,4 @@ impl CoordinatorMetrics {
     pub(crate) fn letter(&self, outcome: &'static str) {
         self.letters.get_or_create(&LinkLabels { outcome }).inc();
     }
-}
-
-/// Who counts messages.
-///
-/// # Errors
-/// Where the name of one of their metrics is taken by another type.
-pub(crate) fn traffic(metrics: &Metrics) -> Result<TrafficRecorder, MetricsError> {
-    let messages = MessagingMetrics::new(metrics)?;
-    Ok(TrafficRecorder::new(move |traffic| match *traffic {
-        Traffic::Published {
-            system,
-            queue,
-            error,
-            took,
-        } => messages.published(system, queue, took, error),
-        Traffic::Delivered { system, queue } => messages.delivered(system, queue),
-    }))
-}
-
-/// Who counts calls to the index.
-///
-/// # Errors
-/// Where the name of their metric is taken by another type.
-pub(crate) fn index_calls(metrics: &Metrics) -> Result<CallRecorder, MetricsError> {
-    let calls = DbClientMetrics::new(metrics)?;
-    Ok(CallRecorder::new(move |call| {
-        calls.called(&DbCall {
-            system: call.system,
-            operation: call.operation,
-            collection: call.collection.as_str(),
-            error: call.error,
-            took: call.took,
-        });
-    }))
 }

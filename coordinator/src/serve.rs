@@ -2,15 +2,14 @@
 
 use crate::config::CoordinatorConfig;
 use crate::coordinator::{Coordinator, Seams};
-use crate::metrics::{index_calls, traffic};
 use crate::planner::PlannerOptions;
 use anyhow::Context as _;
 use sightline_core::SystemClock;
 use sightline_index::LazyIndex;
 use sightline_objects::{FileAccess, OpenOptions, S3Options, Stores};
 use sightline_queue::QueueOptions;
-use sightline_service::Context;
 use sightline_service::grpc::GrpcServer;
+use sightline_service::{Context, counted};
 use sightline_state::State;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -56,11 +55,11 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
         .to_string();
     let options = QueueOptions {
         connection_name: "sightline-coordinator".into(),
-        traffic: traffic(&context.metrics)?,
+        traffic: counted::traffic(&context.metrics)?,
         ..QueueOptions::default()
     };
     let index_options = sightline_index::OpenOptions {
-        calls: index_calls(&context.metrics)?,
+        calls: counted::index_calls(&context.metrics)?,
         ..sightline_index::OpenOptions::default()
     };
     let seams = Seams {

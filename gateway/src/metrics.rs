@@ -1,8 +1,7 @@
 //! What the gateway counts.
 
-use sightline_index::CallRecorder;
 use sightline_telemetry::metric::{Counter, EncodeLabelSet, Histogram, exponential_buckets};
-use sightline_telemetry::{DbCall, DbClientMetrics, HistogramFamily, Metrics, MetricsError};
+use sightline_telemetry::{HistogramFamily, Metrics, MetricsError};
 use std::fmt;
 use tokio::time::Instant;
 
@@ -108,21 +107,4 @@ impl Drop for SearchClock {
             .search_seconds
             .observe(&self.labels, self.start.elapsed().as_secs_f64());
     }
-}
-
-/// Who counts calls to the index.
-///
-/// # Errors
-/// Where the name of their metric is taken by another type.
-pub(crate) fn index_calls(metrics: &Metrics) -> Result<CallRecorder, MetricsError> {
-    let calls = DbClientMetrics::new(metrics)?;
-    Ok(CallRecorder::new(move |call| {
-        calls.called(&DbCall {
-            system: call.system,
-            operation: call.operation,
-            collection: call.collection.as_str(),
-            error: call.error,
-            took: call.took,
-        });
-    }))
 }

@@ -2,7 +2,6 @@
 
 use crate::config::GatewayConfig;
 use crate::gateway::{Gateway, Parts};
-use crate::metrics::index_calls;
 use sightline_core::IdError;
 use sightline_encoding::{
     BatchingEncoder, EncodeError, Encoder, EncodingMetrics, ModelOpenError, RemoteConfigError, RemoteEncoder,
@@ -12,8 +11,8 @@ use sightline_hub::HubError;
 use sightline_index::{CallRecorder, IndexError, OpenOptions, VectorIndex};
 use sightline_objects::Stores;
 use sightline_proto::FILE_DESCRIPTOR_SET;
-use sightline_service::Context;
 use sightline_service::grpc::{GrpcServer, GrpcServerError};
+use sightline_service::{Context, counted};
 use sightline_telemetry::{Condition, Metrics, MetricsError};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -82,7 +81,7 @@ pub async fn run(config: GatewayConfig, context: Context) -> Result<(), GatewayS
         .as_ref()
         .map(|url| url.expose().to_string())
         .unwrap_or_default();
-    let calls = index_calls(&context.metrics)?;
+    let calls = counted::index_calls(&context.metrics)?;
     let opening = async {
         let index = open_index(&address, calls, &waiting).await?;
         let encoder = open_encoder(&config, &context).await?;

@@ -1,26 +1,12 @@
-//! Calls to the index: counted where metrics are scraped, or, in an engine, kept until the supervisor is told of them,
-//! which counts for its engine, too.
+//! An engine's calls to the index, kept until the supervisor is told of them, which counts for its engine, too: nobody
+//! scrapes an engine.
 
 use crate::ipc::IndexCallReport;
 use sightline_index::{CallRecorder, IndexCall};
-use sightline_telemetry::{DbCall, DbClientMetrics};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most calls of one report; of those beyond nobody is told. A second has some hundreds.
 const MOST_CALLS: usize = 10_000;
-
-/// Who counts calls in this process.
-pub(crate) fn counted(metrics: DbClientMetrics) -> CallRecorder {
-    CallRecorder::new(move |call| {
-        metrics.called(&DbCall {
-            system: call.system,
-            operation: call.operation,
-            collection: call.collection.as_str(),
-            error: call.error,
-            took: call.took,
-        });
-    })
-}
 
 /// Calls that the supervisor was not told of yet.
 #[derive(Debug, Clone, Default)]

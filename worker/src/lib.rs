@@ -23,7 +23,6 @@ mod settings;
 pub mod supervisor;
 #[cfg(test)]
 mod test_index;
-mod traffic;
 
 pub use production::run_engine;
 pub use serve::{ENGINE_COMMAND, serve};

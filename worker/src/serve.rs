@@ -1,19 +1,16 @@
 //! The worker as a service of its own.
 
 use crate::embedding::{SocketConfig, open_proxy};
-use crate::index_calls::counted;
 use crate::production::{object_options, open_index};
 use crate::settings::WorkerConfig;
 use crate::supervisor::{EngineCommand, Seams, Worker};
-use crate::traffic::counted_traffic;
 use anyhow::Context as _;
 use sightline_core::SystemClock;
 use sightline_objects::{FileAccess, OpenOptions, Stores};
 use sightline_proto::v1::worker_server::WorkerServer;
 use sightline_queue::QueueOptions;
-use sightline_service::Context;
 use sightline_service::grpc::GrpcServer;
-use sightline_telemetry::{DbClientMetrics, MessagingMetrics};
+use sightline_service::{Context, counted};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -77,10 +74,10 @@ pub async fn serve(mut config: WorkerConfig, context: Context) -> anyhow::Result
         .to_string();
     let queue_options = QueueOptions {
         connection_name: supervisor.worker.clone(),
-        traffic: counted_traffic(MessagingMetrics::new(&context.metrics)?),
+        traffic: counted::traffic(&context.metrics)?,
         ..QueueOptions::default()
     };
-    let calls = counted(DbClientMetrics::new(&context.metrics)?);
+    let calls = counted::index_calls(&context.metrics)?;
     let index = tokio::select! {
         biased;
         index = open_index(&supervisor.engine.index, calls) => index.context("index.url")?,

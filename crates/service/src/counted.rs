@@ -1,11 +1,33 @@
-//! Messages that go through the worker's queues, counted.
+//! What goes through the seams, counted. Index and queue tell of it, and know nothing of metrics.
 
+use sightline_index::CallRecorder;
 use sightline_queue::{Traffic, TrafficRecorder};
-use sightline_telemetry::MessagingMetrics;
+use sightline_telemetry::{DbCall, DbClientMetrics, MessagingMetrics, Metrics, MetricsError};
 
-/// Who counts them.
-pub(crate) fn counted_traffic(messages: MessagingMetrics) -> TrafficRecorder {
-    TrafficRecorder::new(move |traffic| match *traffic {
+/// Who counts calls to the index.
+///
+/// # Errors
+/// Where the name of their metric is taken by another type.
+pub fn index_calls(metrics: &Metrics) -> Result<CallRecorder, MetricsError> {
+    let calls = DbClientMetrics::new(metrics)?;
+    Ok(CallRecorder::new(move |call| {
+        calls.called(&DbCall {
+            system: call.system,
+            operation: call.operation,
+            collection: call.collection.as_str(),
+            error: call.error,
+            took: call.took,
+        });
+    }))
+}
+
+/// Who counts messages.
+///
+/// # Errors
+/// Where the name of one of their metrics is taken by another type.
+pub fn traffic(metrics: &Metrics) -> Result<TrafficRecorder, MetricsError> {
+    let messages = MessagingMetrics::new(metrics)?;
+    Ok(TrafficRecorder::new(move |traffic| match *traffic {
         Traffic::Published {
             system,
             queue,
@@ -13,7 +35,7 @@ pub(crate) fn counted_traffic(messages: MessagingMetrics) -> TrafficRecorder {
             took,
         } => messages.published(system, queue, took, error),
         Traffic::Delivered { system, queue } => messages.delivered(system, queue),
-    })
+    }))
 }
 
 #[cfg(test)]
@@ -21,13 +43,12 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use sightline_queue::{JobQueue, MemoryQueue, Message, QueueOptions};
-    use sightline_telemetry::Metrics;
 
     #[tokio::test]
     async fn what_goes_through_a_queue_is_counted() {
         let metrics = Metrics::new("test", "1");
         let broker = MemoryQueue::new(QueueOptions {
-            traffic: counted_traffic(MessagingMetrics::new(&metrics).unwrap()),
+            traffic: traffic(&metrics).unwrap(),
             ..QueueOptions::default()
         });
         let broker = broker.unwrap();
