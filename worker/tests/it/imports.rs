@@ -1,12 +1,13 @@
 //! Vectors that were made elsewhere.
 
 use crate::bench::{Bench, collection, ends, entries, eventually};
+use crate::room::waits_for_room;
 use bytes::Bytes;
 use sightline_core::run::Columns;
 use sightline_core::{
     CollectionDescription, CollectionName, FailureReason, FieldDescription, Fingerprint, IndexKind, Item, ItemKey,
-    ItemOutcome, JobKind, ManifestEntry, ManifestFormat, ModelName, NumberType, ObjectRef, Outcome, PreviewFormat,
-    PreviewSpec, RunSpec, Source, StopReason, StoredVector, VectorField,
+    ItemOutcome, JobKind, ManifestEntry, ManifestFormat, ModelName, NumberType, ObjectRef, Outcome, RunSpec, Source,
+    StopReason, StoredVector, VectorField,
 };
 use sightline_objects::ObjectStore;
 use std::collections::BTreeMap;
@@ -104,46 +105,14 @@ async fn vectors_are_loaded_as_they_are_and_the_bad_ones_fail_alone() {
 async fn a_block_of_an_array_is_read_when_there_is_room_in_the_budget() {
     let mut bench = Bench::new().await;
     let vectors = array(&bench, "i.npy", &[[0.6, 0.8]]).await;
-    let picture = vec![bench.picture("p", "BLOCK").await];
-    // Its preview may be larger than all that may be read at once, which it therefore has until it is decoded.
-    let previewed = |spec: &mut RunSpec| {
-        spec.previews = Some(PreviewSpec {
-            width: 4096,
-            height: 4096,
-            format: PreviewFormat::Png,
-            root: None,
-        });
-    };
-    let embedding = bench.plan_as("embedding", entries(picture), previewed).await;
     let imported = |spec: &mut RunSpec| {
         import(false)(spec);
         spec.collection = CollectionName::new("imported").unwrap();
     };
     let row = item("row", [(VectorField::Image, vectors[0].clone())]);
-    let importing = bench.plan_as("importing", entries(vec![row]), imported).await;
-    let mut config = bench.config();
-    config.engine.pipeline.memory_bytes = 336 << 20;
-    let worker = bench.start_with(config);
-    bench.publish(&embedding).await;
-    eventually("the engine decodes", async || bench.is_on("blocked").then_some(())).await;
-
-    bench.publish(&importing).await;
-    eventually("the import waits for room", async || {
-        let stages = worker.service.status().stages;
-        let waits = stages.iter().any(|stage| stage.name == "fetch" && stage.waiting == 1);
-        waits.then_some(())
-    })
-    .await;
-    assert_eq!(bench.ranges(), 0);
-    bench.switch_on("released");
-    for _ in 0..2 {
-        bench.done().await;
-    }
-    for message in [&embedding, &importing] {
-        assert_eq!(bench.result(message).await.counts.indexed, 1);
-    }
-    assert_eq!(bench.ranges(), 1);
-    worker.end().await.unwrap();
+    let message = bench.plan_as("importing", entries(vec![row]), imported).await;
+    waits_for_room(&mut bench, &message).await;
+    assert_eq!(bench.result(&message).await.counts.indexed, 1);
 }
 
 #[tokio::test]

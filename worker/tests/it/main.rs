@@ -16,5 +16,6 @@ mod items;
 mod opening;
 mod previews;
 mod production;
+mod room;
 mod side_by_side;
 mod tars;

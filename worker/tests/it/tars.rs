@@ -1,6 +1,7 @@
 //! Pictures that lie in tars.
 
-use crate::bench::{Bench, ends, entries, eventually};
+use crate::bench::{Bench, ends, entries};
+use crate::room::waits_for_room;
 use bytes::Bytes;
 use sightline_core::{Item, ItemKey, ObjectRef, PreviewFormat, PreviewSpec, RunSpec, TarMember};
 use sightline_objects::ObjectStore;
@@ -106,39 +107,10 @@ async fn a_tar_that_is_gone_or_replaced_is_asked_for_once_a_span_and_touches_no_
 #[tokio::test]
 async fn a_part_of_a_tar_that_waits_for_room_in_the_budget_counts_as_waiting() {
     let mut bench = Bench::new().await;
-    let picture = vec![bench.picture("p", "BLOCK").await];
-    // Its preview may be larger than all that may be read at once, which it therefore has until it is decoded.
-    let previewed = |spec: &mut RunSpec| {
-        spec.previews = Some(PreviewSpec {
-            width: 4096,
-            height: 4096,
-            format: PreviewFormat::Png,
-            root: None,
-        });
-    };
-    let first = bench.plan_as("first", entries(picture), previewed).await;
     let items = tar(&bench, "t.tar", &pictures(2)).await;
-    let second = bench.plan("second", entries(items)).await;
-    let mut config = bench.config();
-    config.engine.pipeline.memory_bytes = 336 << 20;
-    let worker = bench.start_with(config);
-    bench.publish(&first).await;
-    eventually("the engine decodes", async || bench.is_on("blocked").then_some(())).await;
-
-    bench.publish(&second).await;
-    eventually("the part of the tar waits for room", async || {
-        let stages = worker.service.status().stages;
-        let waits = stages.iter().any(|stage| stage.name == "fetch" && stage.waiting == 1);
-        waits.then_some(())
-    })
-    .await;
-    assert_eq!(bench.ranges(), 0);
-    bench.switch_on("released");
-    for _ in 0..2 {
-        bench.done().await;
-    }
-    assert_eq!((bench.ranges(), bench.result(&second).await.counts.indexed), (1, 2));
-    worker.end().await.unwrap();
+    let message = bench.plan("tar", entries(items)).await;
+    waits_for_room(&mut bench, &message).await;
+    assert_eq!(bench.result(&message).await.counts.indexed, 2);
 }
 
 #[tokio::test]
