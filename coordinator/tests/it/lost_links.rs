@@ -2,6 +2,7 @@
 
 use crate::between::{Between, Fault};
 use crate::fixture::{Fixture, work};
+use sightline_coordinator::PlanError;
 use sightline_core::message::queues;
 use sightline_proto::v1;
 use sightline_proto::v1::coordinator_server::Coordinator as Api;
@@ -38,6 +39,16 @@ async fn forgetting(forgets: Range<u32>) -> (Fixture, Arc<AtomicU32>) {
     (fixture, links)
 }
 
+/// What came of so many looks for lost links, each late enough after the one before to publish a link again.
+async fn looks(fixture: &Fixture, count: u32) -> Vec<Result<(), PlanError>> {
+    let start = Instant::now();
+    let mut looks = Vec::new();
+    for at in 0..count {
+        looks.push(fixture.coordinator.look_for_lost_links(start + LATER * at).await);
+    }
+    looks
+}
+
 #[tokio::test]
 async fn a_link_that_the_broker_lost_is_published_again_when_planning_stood_still() {
     let (fixture, links) = forgetting(0..2).await;
@@ -66,10 +77,8 @@ async fn a_run_whose_creator_died_before_its_first_message_is_watched_too() {
         ..fixture.spec()
     };
     let run = fixture.create("r", spec).await.unwrap();
-    let start = Instant::now();
-    for at in 0..2 {
-        let looked = fixture.coordinator.look_for_lost_links(start + LATER * at).await;
-        looked.unwrap();
+    for look in looks(&fixture, 2).await {
+        look.unwrap();
     }
     let mut consumer = fixture.consumer().await;
     for _ in 0..2 {
@@ -122,13 +131,8 @@ async fn a_run_that_cannot_be_read_keeps_no_other_waiting() {
     let (fixture, links) = forgetting(0..1).await;
     let run = fixture.create("r", fixture.spec()).await.unwrap();
     break_a_run(&fixture);
-    let start = Instant::now();
-    for at in 0..2 {
-        fixture
-            .coordinator
-            .look_for_lost_links(start + LATER * at)
-            .await
-            .unwrap_err();
+    for look in looks(&fixture, 2).await {
+        look.unwrap_err();
     }
     assert_eq!(links.load(Ordering::SeqCst), 2, "the link is published again");
     let planned = fixture.until(&run.name, |run| run.planned_items == 15).await;
@@ -147,13 +151,8 @@ async fn links_that_wait_for_room_or_are_followed_are_not_published_again() {
     let full = fixture.until(&run.name, |run| run.planned_shards > 0).await;
     assert!(full.planned_items < 15, "the window is full");
     let published = links.load(Ordering::SeqCst);
-    let start = Instant::now();
-    for at in 0..4 {
-        fixture
-            .coordinator
-            .look_for_lost_links(start + LATER * at)
-            .await
-            .unwrap();
+    for look in looks(&fixture, 4).await {
+        look.unwrap();
     }
     assert_eq!(links.load(Ordering::SeqCst), published);
 }
@@ -169,13 +168,8 @@ async fn a_lost_link_is_found_also_while_a_fleet_has_more_than_the_window_outsta
     };
     let run = fixture.create("r", spec).await.unwrap();
     fixture.until(&run.name, |run| run.planned_shards == 1).await;
-    let start = Instant::now();
-    for at in 0..2 {
-        fixture
-            .coordinator
-            .look_for_lost_links(start + LATER * at)
-            .await
-            .unwrap();
+    for look in looks(&fixture, 2).await {
+        look.unwrap();
     }
     // One worker has room for four.
     fixture.until(&run.name, |run| run.planned_shards >= 4).await;
