@@ -144,6 +144,17 @@ impl Fixture {
         }
     }
 
+    /// The same of a table, at a path from the dataset's root on.
+    pub(crate) fn spec_of_table(&self, path: &str) -> v1::RunSpec {
+        let mut spec = self.spec();
+        let table = v1::ManifestSource {
+            path: path.into(),
+            ..v1::ManifestSource::default()
+        };
+        spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Manifest(table));
+        spec
+    }
+
     pub(crate) async fn create(&self, request_id: &str, spec: v1::RunSpec) -> Result<v1::Run, tonic::Status> {
         let request = v1::CreateRunRequest {
             spec: Some(spec),

@@ -245,13 +245,7 @@ async fn a_run_without_a_worker_for_its_model_says_that_it_waits() {
 #[tokio::test]
 async fn a_dataset_that_cannot_be_read_fails_its_run_with_the_reason() {
     let fixture = Fixture::new(3).await;
-    let mut spec = fixture.spec();
-    let manifest = v1::ManifestSource {
-        path: "missing.csv".into(),
-        ..v1::ManifestSource::default()
-    };
-    spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Manifest(manifest));
-    let run = fixture.create("r", spec).await.unwrap();
+    let run = fixture.create("r", fixture.spec_of_table("missing.csv")).await.unwrap();
     let failed = fixture.until(&run.name, |run| run.end_time.is_some()).await;
     assert_eq!(failed.state(), v1::run::State::Failed);
     assert!(failed.state_message.contains("missing.csv"), "{}", failed.state_message);
@@ -316,12 +310,7 @@ async fn a_shard_that_ends_after_the_run_was_cancelled_still_counts() {
 async fn paths_that_leave_the_root_and_indexes_that_no_engine_takes_are_refused() {
     use tonic_types::StatusExt;
     let fixture = Fixture::new(0).await;
-    let mut spec = fixture.spec();
-    let manifest = v1::ManifestSource {
-        path: "../other.csv".into(),
-        ..v1::ManifestSource::default()
-    };
-    spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Manifest(manifest));
+    let mut spec = fixture.spec_of_table("../other.csv");
     spec.index = Some(v1::IndexSpec {
         r#type: "HNSW".into(),
         m: Some(1_000_000),

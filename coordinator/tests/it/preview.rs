@@ -49,14 +49,7 @@ async fn a_preview_of_what_cannot_be_is_refused_like_the_run() {
     };
     let refused = preview(&fixture, wrong).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
-    let mut absent = fixture.spec();
-    let source = v1::ManifestSource {
-        path: "absent.csv".into(),
-        ..v1::ManifestSource::default()
-    };
-    if let Some(dataset) = &mut absent.dataset {
-        dataset.source = Some(v1::dataset::Source::Manifest(source));
-    }
+    let absent = fixture.spec_of_table("absent.csv");
     let refused = preview(&fixture, absent).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("absent.csv"), "{refused}");

@@ -16,13 +16,7 @@ fn stopped(fixture: &Fixture, reason: &str) -> u64 {
 async fn a_run_that_fails_is_counted_once_by_its_reason_and_was_zero_before() {
     let fixture = Fixture::new(3).await;
     assert_eq!(stopped(&fixture, "dataset_unreadable"), 0);
-    let mut spec = fixture.spec();
-    let manifest = v1::ManifestSource {
-        path: "missing.csv".into(),
-        ..v1::ManifestSource::default()
-    };
-    spec.dataset.as_mut().unwrap().source = Some(v1::dataset::Source::Manifest(manifest));
-    let run = fixture.create("r", spec).await.unwrap();
+    let run = fixture.create("r", fixture.spec_of_table("missing.csv")).await.unwrap();
     let failed = fixture.until(&run.name, |run| run.end_time.is_some()).await;
     assert_eq!(failed.state(), v1::run::State::Failed);
     // Who watches may see the end before whoever wrote it goes on.
