@@ -26,11 +26,25 @@ fn row(number: usize, run: &str, digest: &str, indexed_at: u64) -> Row {
     row
 }
 
-/// A run whose items are all indexed, and their rows.
-async fn indexed(fixture: &Fixture) -> v1::Run {
+/// A run into a collection that is there.
+async fn created(fixture: &Fixture) -> v1::Run {
     let description = description(&collection(), &[VectorField::Image], 4, IndexKind::Flat);
     fixture.index.create(&description).await.unwrap();
-    let run = fixture.create("r", fixture.spec()).await.unwrap();
+    fixture.create("r", fixture.spec()).await.unwrap()
+}
+
+/// A run that was cancelled when all of it was planned and none of it worked on.
+async fn cancelled(fixture: &Fixture) -> v1::Run {
+    let run = created(fixture).await;
+    fixture.until(&run.name, |run| run.plan_complete).await;
+    let cancel = v1::CancelRunRequest { name: run.name.clone() };
+    fixture.api().cancel_run(Request::new(cancel)).await.unwrap();
+    run
+}
+
+/// A run whose items are all indexed, and their rows.
+async fn indexed(fixture: &Fixture) -> v1::Run {
+    let run = created(fixture).await;
     let rows: Vec<_> = (0..ITEMS).map(|number| row(number, &run.name, "d", 1)).collect();
     fixture.index.upsert(&collection(), &rows).await.unwrap();
     let mut consumer = fixture.consumer().await;
@@ -197,12 +211,7 @@ async fn rows_of_a_node_that_does_not_count_are_no_problem() {
 #[tokio::test]
 async fn rows_that_a_killed_worker_left_of_a_cancelled_run_are_no_problem() {
     let fixture = Fixture::new(ITEMS).await;
-    let description = description(&collection(), &[VectorField::Image], 4, IndexKind::Flat);
-    fixture.index.create(&description).await.unwrap();
-    let run = fixture.create("r", fixture.spec()).await.unwrap();
-    fixture.until(&run.name, |run| run.plan_complete).await;
-    let cancel = v1::CancelRunRequest { name: run.name.clone() };
-    fixture.api().cancel_run(Request::new(cancel)).await.unwrap();
+    let run = cancelled(&fixture).await;
     let left = [row(0, &run.name, "d", 1), row(24, &run.name, "d", 1)];
     fixture.index.upsert(&collection(), &left).await.unwrap();
     let audit = verify(&fixture, &run.name).await;
@@ -213,12 +222,7 @@ async fn rows_that_a_killed_worker_left_of_a_cancelled_run_are_no_problem() {
 #[tokio::test]
 async fn what_a_cancelled_run_did_not_process_is_told_and_a_repair_does_it() {
     let fixture = Fixture::new(ITEMS).await;
-    let description = description(&collection(), &[VectorField::Image], 4, IndexKind::Flat);
-    fixture.index.create(&description).await.unwrap();
-    let run = fixture.create("r", fixture.spec()).await.unwrap();
-    fixture.until(&run.name, |run| run.plan_complete).await;
-    let cancel = v1::CancelRunRequest { name: run.name.clone() };
-    fixture.api().cancel_run(Request::new(cancel)).await.unwrap();
+    let run = cancelled(&fixture).await;
     let audit = verify(&fixture, &run.name).await;
     assert!(audit.verified, "{audit:?}");
     assert_eq!(audit.unprocessed_items, 25);
