@@ -25,19 +25,13 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
         region: config.s3.region.clone(),
         ..S3Options::default()
     };
-    let state_url = config
-        .state
-        .url
-        .as_ref()
-        .context("state.url is needed")?
-        .expose()
-        .to_string();
+    let state_url = config.state.url.as_ref().context("state.url is needed")?;
     let own = Stores::new(OpenOptions {
         files: FileAccess::Allowed,
         s3: s3.clone(),
     });
     let state = State::new(
-        own.open_or_create(&state_url)
+        own.open_or_create(state_url.expose().as_str())
             .await
             .context("cannot open the state root")?,
     );
@@ -46,13 +40,7 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
     } else {
         FileAccess::Refused
     };
-    let queue_url = config
-        .queue
-        .url
-        .as_ref()
-        .context("queue.url is needed")?
-        .expose()
-        .to_string();
+    let queue_url = config.queue.url.as_ref().context("queue.url is needed")?;
     let options = QueueOptions {
         connection_name: "sightline-coordinator".into(),
         traffic: counted::traffic(&context.metrics)?,
@@ -65,7 +53,7 @@ pub async fn serve(config: CoordinatorConfig, context: Context) -> anyhow::Resul
     let seams = Seams {
         state,
         datasets: Arc::new(Stores::new(OpenOptions { files, s3 })),
-        queue: sightline_queue::open(&queue_url, options)?,
+        queue: sightline_queue::open(queue_url.expose().as_str(), options)?,
         index: config.index.url.as_ref().map(|url| {
             let address = url.expose().to_string();
             Arc::new(LazyIndex::at(address, index_options))

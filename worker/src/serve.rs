@@ -49,29 +49,17 @@ pub async fn serve(mut config: WorkerConfig, context: Context) -> anyhow::Result
         });
     }
     let socket = supervisor.engine.embedding.as_ref().map(|socket| socket.path.clone());
-    let state_url = config
-        .state
-        .url
-        .as_ref()
-        .context("state.url is needed")?
-        .expose()
-        .to_string();
+    let state_url = config.state.url.as_ref().context("state.url is needed")?;
     // The state root is the operator's choice, so it may lie on this disk whatever datasets may.
     let own = OpenOptions {
         files: FileAccess::Allowed,
         ..object_options(&supervisor.engine.datasets)
     };
     let state = Stores::new(own)
-        .open_or_create(&state_url)
+        .open_or_create(state_url.expose().as_str())
         .await
         .context("cannot open the state root")?;
-    let queue_url = config
-        .queue
-        .url
-        .as_ref()
-        .context("queue.url is needed")?
-        .expose()
-        .to_string();
+    let queue_url = config.queue.url.as_ref().context("queue.url is needed")?;
     let queue_options = QueueOptions {
         connection_name: supervisor.worker.clone(),
         traffic: counted::traffic(&context.metrics)?,
@@ -85,7 +73,7 @@ pub async fn serve(mut config: WorkerConfig, context: Context) -> anyhow::Result
     };
     let seams = Seams {
         state,
-        queue: sightline_queue::open(&queue_url, queue_options)?,
+        queue: sightline_queue::open(queue_url.expose().as_str(), queue_options)?,
         index,
         clock: Arc::new(SystemClock),
     };
