@@ -47,7 +47,7 @@ demo: setup ## Embed pictures and search them; IMAGES=DIR takes your own
 ## Tests
 
 .PHONY: test
-test: lint test-setup test-rust bad-input e2e-small operations generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, what users do with runs, a few faults
+test: lint test-setup test-bench test-rust bad-input e2e-small operations generated faults-small ## All that CI runs: lints, unit and conformance tests on real servers, a small end-to-end, what users do with runs, a few faults
 
 .PHONY: test-all
 test-all: test doc deny helm-test e2e coverage ## What `make test` runs, and all that is slow
@@ -60,6 +60,10 @@ lint: setup ## rustfmt and clippy, warnings denied
 .PHONY: test-setup
 test-setup: setup-test ## Tests of the set-up programs
 	cd deploy/setup && python3 -m unittest -q test_setup model_weights_test
+
+.PHONY: test-bench
+test-bench: ## Tests of what the benchmarks count
+	python3 bench/common/test_usage.py
 
 .PHONY: test-rust
 test-rust: setup-test ## Unit, conformance and integration tests, on real servers

@@ -20,8 +20,14 @@ def processor_seconds(pid: int) -> float:
 
 
 def peak_mib(pid: int) -> float:
-    """The largest resident set that a process ever had."""
+    """The largest resident set that a process had since it began, or since `forget_peak`."""
     return _status(pid, "VmHWM")
+
+
+def forget_peak(pid: int) -> None:
+    """Has the kernel count the largest resident set from now on. An OSError where it does not: the peak stays that of all the
+    process's life."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def resident_mib(pid: int) -> float:

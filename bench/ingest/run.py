@@ -11,7 +11,8 @@ pictures that cost more to decode, with a model that costs nothing, against Pill
 
 Writes target/bench/ingest.json: the headline case at the top (`of_limit`: processor seconds an image of the model alone over
 those of supervisor and engine; `limited_by`: the stage that the others waited for; `within_budget`: whether the worker's peak
-stayed below what it had after its start and its limits of bytes; `times_python_worst_round`: the least of any round), other cases, variants and costs as objects of their own.
+in the run stayed below what it had in memory when it was ready and its limits of bytes; `times_python_worst_round`: the least
+of any round), other cases, variants and costs as objects of their own.
 """
 
 import argparse
@@ -198,9 +199,11 @@ def processor(found: Any) -> float:
 
 
 def held(costs: List[Cost]) -> Dict[str, Any]:
-    """What limited a case, by the medians of its rounds, and whether none of them had more memory than it may."""
+    """What limited a case, by the medians of its rounds, and whether none of them had more memory than it may; none where that
+    is not known."""
+    within = [cost.within_budget for cost in costs]
     taken = {name: statistics.median(cost.stages[name] for cost in costs) for name in costs[0].stages}
-    return {"limited_by": stages.limiting(taken), "within_budget": all(cost.within_budget for cost in costs)}
+    return {"limited_by": stages.limiting(taken), "within_budget": None if None in within else all(within)}
 
 
 def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str) -> Dict[str, Any]:
@@ -212,6 +215,7 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
 
     worker, middle = median(rate, "worker"), rounds[len(rounds) // 2]["worker"]
     python = {kind: median(rate, f"python_{kind}") for kind in ("f32", "bf16")}
+    peaks = [turn["worker"].most_mib for turn in rounds]
     return {
         "bf16_native": native,
         "limit_images_per_s": round(median(rate, "limit"), 2),
@@ -223,7 +227,7 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
         "times_python_default": round(worker / python["f32"], 2),
         "times_python_equal": round(worker / python[default], 2),
         "times_python_worst_round": {"default": worst("worker", "python_f32"), "equal": worst("worker", f"python_{default}")},
-        "peak_rss_mib": round(max(sum(turn["worker"].peak_mib.values()) for turn in rounds), 1),
+        "peak_rss_mib": None if None in peaks else round(max(peaks), 1),
         **held([turn["worker"] for turn in rounds]),
         "worker": middle.report(),
         f"{other}": {
