@@ -64,6 +64,7 @@ test-setup: setup-test ## Tests of the set-up programs
 .PHONY: test-bench
 test-bench: ## Tests of what the benchmarks count
 	python3 bench/common/test_usage.py
+	python3 bench/scale/test_paper.py
 
 .PHONY: test-rust
 test-rust: setup-test ## Unit, conformance and integration tests, on real servers

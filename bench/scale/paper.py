@@ -10,11 +10,19 @@ SHARDS = (256, 4096)
 # `shards_per_link` of coordinator/src/planner.rs.
 WINDOW = 16
 MOST_OF_A_LINK = 32
+# A worker says so often what it does, with work or without: `report_every` of worker/src/config.rs.
+REPORT_SECONDS = 5
 
 
 def messages_a_shard(window: int = WINDOW) -> float:
     """Confirmed and consumed: the shard, its word that it is done, and its part of a link."""
     return 2 + 1 / min(MOST_OF_A_LINK, max(1, window // 4))
+
+
+def messages_a_second(images: float, shard: int) -> float:
+    """Confirmed and consumed, for so many images a second: those of the shards, and each worker's reports. A worker for each
+    device, and one coordinator: each further one consumes what workers broadcast once more."""
+    return images / shard * messages_a_shard() + DEVICES / REPORT_SECONDS
 
 
 def table(report: Dict[str, Any]) -> str:
@@ -27,7 +35,7 @@ def table(report: Dict[str, Any]) -> str:
     for speed in SPEEDS:
         for shard in SHARDS:
             images = speed * DEVICES
-            messages = images / shard * messages_a_shard()
+            messages = messages_a_second(images, shard)
             lines.append(f"| {speed:,} | {images:,} | {shard:,} | {messages:,.0f} | {messages / broker:,.2f} | {images / index:,.0f} |")
     grew = [f"What this {server} takes is more than was measured: its rate still grew in the last step."
             for server in ("broker", "index") if report[server]["still_grew"]]
