@@ -77,8 +77,8 @@ impl Load {
         }
     }
 
-    /// For programs.
-    pub(super) fn json(&self) -> serde_json::Value {
+    /// For programs, with the address that the worker was asked at.
+    pub(super) fn json(&self, url: &str) -> serde_json::Value {
         let stages: Vec<serde_json::Value> = self
             .stages
             .iter()
@@ -95,7 +95,7 @@ impl Load {
             .map(|(name, busy)| serde_json::json!({"name": name, "busy": busy}))
             .collect();
         serde_json::json!({
-            "worker": self.status.worker, "state": self.status.state().as_str_name(), "rate": self.rate,
+            "url": url, "worker": self.status.worker, "state": self.status.state().as_str_name(), "rate": self.rate,
             "limited_by": self.limited_by, "devices": devices, "stages": stages,
             "bytes_in_flight": self.status.bytes_in_flight, "bytes_limit": self.status.bytes_limit,
             "shards": self.status.shards.len(),

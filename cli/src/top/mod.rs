@@ -65,10 +65,13 @@ async fn watch(args: &TopArgs, servers: &Servers, console: Console) -> Outcome {
         let mut parts = Vec::new();
         for worker in &mut watched {
             match worker.read(servers).await {
-                Ok(load) if console.is_json() => console.json(&load.json())?,
+                Ok(load) if console.is_json() => console.json(&load.json(&worker.url))?,
                 Ok(load) => parts.push(screen::text(&load, console)),
                 // A worker that never was there is a mistake in the command; one that went away may come back.
                 Err(error) if reading == 0 => return Err(error),
+                Err(error) if console.is_json() => {
+                    console.json(&serde_json::json!({"url": worker.url, "error": error.to_string()}))?;
+                }
                 Err(error) => parts.push(error.to_string()),
             }
         }

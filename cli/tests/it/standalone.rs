@@ -109,6 +109,31 @@ fn pictures_are_indexed_searched_listed_and_deleted() {
 }
 
 #[test]
+fn a_worker_that_goes_away_while_programs_watch_it_is_a_line_of_json_too() {
+    let data = tempfile::tempdir().unwrap();
+    // A worker without a model answers, too.
+    let server = Server::start(data.path(), None);
+    let url = server.url.clone();
+    // So many that it ends where no line ever says so.
+    let mut watching = server
+        .command(&["top", "--json", "--interval", "1", "--readings", "100"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let mut readings = lines.map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
+    let first = readings.next().unwrap();
+    assert!(first["state"].is_string() && first.get("error").is_none(), "{first}");
+    assert_eq!(first["url"], *url, "{first}");
+    assert_eq!(server.end(), 0);
+    let gone = readings.find(|reading| reading.get("error").is_some()).unwrap();
+    assert_eq!(gone["url"], *url, "{gone}");
+    assert!(!gone["error"].as_str().unwrap().is_empty(), "{gone}");
+    watching.kill().unwrap();
+    watching.wait().unwrap();
+}
+
+#[test]
 fn a_run_that_had_not_ended_goes_on_after_a_restart_and_a_cancelled_one_does_not() {
     let (data, pictures) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     dataset(pictures.path());
