@@ -35,6 +35,19 @@ pub(super) struct Load {
 }
 
 impl Load {
+    /// Of a reading and the load that was shown before it. Engines report about once a second: where no report came between the
+    /// two, the load is still what it was, and what the worker itself knows is new.
+    pub(super) fn after(before: Option<&Self>, now: &v1::WorkerStatus) -> Self {
+        match before {
+            Some(before) if is_same_report(&before.status, now) => Self {
+                limited_by: limited_by(now, &before.stages),
+                status: now.clone(),
+                ..before.clone()
+            },
+            _ => Self::between(before.map(|before| &before.status), now),
+        }
+    }
+
     /// Before the first reading, and after an engine was started anew, nothing is before: the means since it began.
     pub(super) fn between(before: Option<&v1::WorkerStatus>, now: &v1::WorkerStatus) -> Self {
         let before = before.filter(|before| {
@@ -103,6 +116,11 @@ impl Load {
     }
 }
 
+/// An engine's seconds grow with each report, and begin anew with an engine.
+fn is_same_report(before: &v1::WorkerStatus, now: &v1::WorkerStatus) -> bool {
+    before.engine_restarts == now.engine_restarts && before.engine_seconds.total_cmp(&now.engine_seconds).is_eq()
+}
+
 /// Stages hold their items back for the one after them, so that the last full one is what the others wait for.
 fn limited_by(status: &v1::WorkerStatus, stages: &[StageLoad]) -> String {
     if !status.waiting_for.is_empty() {
@@ -168,6 +186,26 @@ mod tests {
         assert!((load.devices[0].1 - 0.75).abs() < 1e-9);
         assert!((load.rate - 20.0).abs() < 1e-9);
         assert_eq!(load.limited_by, "no stage alone");
+    }
+
+    #[test]
+    fn a_reading_before_the_next_report_shows_the_load_of_before_and_what_the_worker_itself_knows() {
+        let first = Load::after(None, &status(10.0, 100, 3.0, 8.0));
+        let mut now = status(12.0, 140, 4.0, 11.9);
+        let load = Load::after(Some(&first), &now);
+        assert_eq!(load.limited_by, "forward");
+        assert_eq!(Load::after(Some(&load), &now), load);
+
+        now.waiting_for = "the index is not available".into();
+        now.shards.clear();
+        let waits = Load::after(Some(&load), &now);
+        assert_eq!(waits.limited_by, "waiting for the index is not available");
+        assert_eq!(
+            (&waits.stages, &waits.devices, &waits.status),
+            (&load.stages, &load.devices, &now)
+        );
+        let next = Load::after(Some(&waits), &status(13.0, 160, 4.5, 12.9));
+        assert!((next.rate - 20.0).abs() < 1e-9 && (next.stages[0].utilisation - 0.25).abs() < 1e-9);
     }
 
     #[test]

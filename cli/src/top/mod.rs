@@ -23,7 +23,7 @@ pub(crate) struct TopArgs {
     /// Workers; by default the one of --worker.
     #[arg(value_name = "URL")]
     workers: Vec<String>,
-    /// Seconds between two readings. Workers count anew about once a second.
+    /// Seconds between two readings. Engines report about once a second: until the next report the last one is shown.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
     interval: u64,
     /// End after so many readings; until Ctrl-C by default.
@@ -35,7 +35,7 @@ pub(crate) struct TopArgs {
 struct Watched {
     url: String,
     client: Option<WorkerClient<TracedChannel>>,
-    before: Option<v1::WorkerStatus>,
+    before: Option<Load>,
 }
 
 /// Does it. Ctrl-C ends it in order.
@@ -97,8 +97,8 @@ impl Watched {
             .map_err(|status| CliError::call(&format!("read the status of {}", self.url), &status))?
             .into_inner();
         self.client = Some(client);
-        let load = Load::between(self.before.as_ref(), &status);
-        self.before = Some(status);
+        let load = Load::after(self.before.as_ref(), &status);
+        self.before = Some(load.clone());
         Ok(load)
     }
 }
