@@ -62,8 +62,9 @@ test-setup: setup-test ## Tests of the set-up programs
 	cd deploy/setup && python3 -m unittest -q test_setup model_weights_test
 
 .PHONY: test-bench
-test-bench: ## Tests of what the benchmarks count
+test-bench: ## Tests of what the benchmarks count and draw
 	python3 bench/common/test_usage.py
+	python3 bench/memory/test_picture.py
 	python3 bench/scale/test_paper.py
 
 .PHONY: test-rust
@@ -283,7 +284,7 @@ bench-ingest: setup-test ## From S3 to the index: our worker, a Python pipeline,
 		--items $(or $(ITEMS),640) --rounds $(or $(ROUNDS),5)
 
 .PHONY: bench-memory
-bench-memory: setup-test ## The worker's memory with huge and with many pictures (target/bench/memory.json); ITEMS; fetches torch, 5 GB
+bench-memory: setup-test ## The worker's memory with huge and with many pictures (target/bench/memory.json, memory.svg); ITEMS; fetches torch, 5 GB
 	$(SETUP) --room $(ROOM_FOR_TORCH) python-clients python-torch s3
 	cargo build --locked --release --workspace --bin sightline-worker --bin sightline-coordinator
 	$(DEV) run rabbitmq milvus s3 -- env SIGHTLINE_BINARIES=target/release .local/venv-torch/bin/python bench/memory/run.py \

@@ -7,7 +7,7 @@ The real worker with a tiny model, so that pictures come as fast as they are dec
 of 100 megapixels among small ones, baseline JPEGs, progressive ones and PNGs by turns; the run's peak has to stay below
 what the worker had in memory when it was ready and its budget for what is in flight (`pipeline.memory_bytes`). `flat`:
 the last quarter of the time holds at most a tenth more than the second one. Writes target/bench/memory.json with the resident
-set over time.
+set over time, and draws that into target/bench/memory.svg.
 """
 
 import argparse
@@ -27,6 +27,7 @@ import clients  # noqa: E402,F401
 import boto3  # noqa: E402
 import inputs  # noqa: E402
 import objects  # noqa: E402
+import picture  # noqa: E402
 import usage  # noqa: E402
 from botocore.config import Config  # noqa: E402
 from fleet import Fleet  # noqa: E402
@@ -106,6 +107,9 @@ def main() -> int:
     report["large"]["pictures_of_100_megapixels"] = options.large
     report["large"]["kinds"] = dict(Counter(kinds))
     (REPOSITORY / "target/bench/memory.json").write_text(json.dumps(report, indent=2) + "\n")
+    titles = {"large": f"{len(mixed):,} pictures, {options.large} of them of 100 megapixels: resident set of the worker",
+              "flat": f"{options.items:,} small pictures: resident set of the worker"}
+    (REPOSITORY / "target/bench/memory.svg").write_text(picture.svg({titles[name]: case for name, case in report.items()}))
     for case in report.values():
         print(json.dumps({name: value for name, value in case.items() if name != "over_time"}))
     growing, peak = report["flat"]["growth"], report["large"]["peak_rss_mib"]
