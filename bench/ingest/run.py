@@ -6,7 +6,8 @@
 The same pictures (500 x 375 JPEG, made from a seed; as many as fill every variant's batches) on MinIO, the same ViT-B/16
 (random weights, full size), threads and Milvus. Each round: the model alone on ready pictures (`throughput`), our worker,
 Python at both precisions; medians over the rounds. Before them variants of the Python pipeline (`variants.py`) are tried on a
-quarter of the pictures; at each precision the two fastest take part in every round, and the better one is compared. Then
+quarter of the pictures; at each precision the two fastest take part in every round, and the better one is compared; one process a
+core (`python_per_core`) is told beside it. Then
 pictures that cost more to decode, with a model that costs nothing, against Pillow alone.
 
 Writes target/bench/ingest.json: the headline case at the top (`of_limit`: processor seconds an image of the model alone over
@@ -35,7 +36,7 @@ import usage
 from botocore.config import Config
 from fleet import Cost, Fleet
 from processes import BINARIES, Processes
-from variants import ENVIRONMENTS, PASSIVE, SIZES, Variant, search, whole_batches
+from variants import ENVIRONMENTS, PASSIVE, PER_CORE, SIZES, Variant, search, whole_batches
 
 OUT = clients.REPOSITORY / "target/bench"
 WORK = OUT / "ingest"
@@ -184,9 +185,10 @@ def headline(bench: Bench) -> Dict[str, Any]:
 
 
 def pythons(bench: Bench, precision: str, chosen: Dict[str, List[Variant]], items: int) -> Dict[str, Any]:
-    """What each of a precision's fastest variants makes of all pictures."""
-    return {f"python_{precision} {at}": bench.python(precision, variant, "photos", items)
-            for at, variant in enumerate(chosen[precision])}
+    """What each of a precision's fastest variants makes of all pictures, and a process a core."""
+    of_one = {f"python_{precision} {at}": bench.python(precision, variant, "photos", items)
+              for at, variant in enumerate(chosen[precision])}
+    return {**of_one, f"per_core_{precision}": bench.python(precision, PER_CORE, "photos", items)}
 
 
 def rate(found: Any) -> float:
@@ -214,7 +216,7 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
         return round(min(rate(turn[ours]) / rate(turn[theirs]) for turn in rounds), 2)
 
     worker, middle = median(rate, "worker"), rounds[len(rounds) // 2]["worker"]
-    python = {kind: median(rate, f"python_{kind}") for kind in ("f32", "bf16")}
+    python, per_core = ({kind: median(rate, f"{name}_{kind}") for kind in ("f32", "bf16")} for name in ("python", "per_core"))
     peaks = [turn["worker"].most_mib for turn in rounds]
     return {
         "bf16_native": native,
@@ -240,6 +242,13 @@ def summary(rounds: List[Dict[str, Any]], native: bool, default: str, other: str
         "python": {
             "peak_rss_mib": round(median(lambda found: found["peak_rss_mib"], f"python_{default}"), 1),
             "processor_ms_per_image": {kind: round(1000 * median(processor, f"python_{kind}"), 2) for kind in python},
+        },
+        "python_per_core": {
+            "variant": PER_CORE.name,
+            "images_per_s": {kind: round(found, 2) for kind, found in per_core.items()},
+            "times_python_default": round(worker / per_core["f32"], 2),
+            "times_python_equal": round(worker / per_core[default], 2),
+            "peak_rss_mib": round(median(lambda found: found["peak_rss_mib"], f"per_core_{default}"), 1),
         },
         "spread": {name: round(max(map(rate, found)) / min(map(rate, found)), 2)
                    for name in rounds[0] for found in [[turn[name] for turn in rounds]]},
