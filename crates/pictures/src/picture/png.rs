@@ -33,8 +33,10 @@ pub(super) struct Essential {
 
 /// Copies what matters. A missing end chunk is put there, as every reader does.
 pub(super) fn essential(bytes: &[u8]) -> Result<Essential, DecodeError> {
-    // With room for the end that may be missing: one byte too many would double the copy.
-    let mut kept = Vec::with_capacity(bytes.len() + END.len());
+    // As much as `header` counts: what does not matter may be most of the file, and a byte too few would double the copy.
+    let matters = chunks(bytes).flatten().filter(|chunk| chunk.is_essential());
+    let length: usize = matters.map(|chunk| chunk.whole.len()).sum();
+    let mut kept = Vec::with_capacity(SIGNATURE_BYTES + length + END.len());
     kept.extend_from_slice(&bytes[..SIGNATURE_BYTES.min(bytes.len())]);
     let (mut exif, mut xmp) = (None, None);
     for chunk in chunks(bytes) {

@@ -331,7 +331,10 @@ fn native(bytes: &[u8], words: bool, file: &DataSet<'_>, shape: &Shape, number: 
 fn interleaved(planes: &[u8], samples: usize, width: usize) -> Vec<u8> {
     let plane = planes.len() / samples;
     let pixels = (0..plane / width).flat_map(|pixel| (0..samples).map(move |sample| sample * plane + pixel * width));
-    pixels.flat_map(|at| planes[at..at + width].iter().copied()).collect()
+    // At once: collected, it would double until it fits, and take up to twice of what is estimated.
+    let mut interleaved = Vec::with_capacity(planes.len());
+    interleaved.extend(pixels.flat_map(|at| planes[at..at + width].iter().copied()));
+    interleaved
 }
 
 fn jpeg_2000(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
@@ -343,12 +346,12 @@ fn jpeg_2000(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
     } else {
         1
     };
-    let bytes = frame
-        .samples
-        .iter()
-        .flat_map(|value| value.to_le_bytes().into_iter().take(width));
+    let values = frame.samples.iter();
+    // At once, as in `interleaved`.
+    let mut bytes = Vec::with_capacity(frame.samples.len() * width);
+    bytes.extend(values.flat_map(|value| value.to_le_bytes().into_iter().take(width)));
     Ok(Frame {
-        bytes: bytes.collect(),
+        bytes,
         width,
         bits: u16::try_from(frame.precision.clamp(1, 32)).unwrap_or(8),
         shift: 0,
