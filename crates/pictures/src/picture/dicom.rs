@@ -7,6 +7,7 @@
 mod charset;
 mod colour;
 mod data_set;
+mod fragments;
 mod frame;
 mod jpeg2000;
 mod rle;

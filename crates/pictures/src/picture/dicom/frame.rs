@@ -1,6 +1,7 @@
 //! The stored values of one frame, whatever they are packed in.
 
 use super::data_set::{self, DataSet, FRAMES, PIXEL_DATA, Value};
+use super::fragments::Compressed;
 use super::{corrupt, jpeg2000, rle};
 use crate::picture::error::DecodeError;
 use crate::picture::jpeg::{self, Kinds, Survey};
@@ -17,8 +18,6 @@ const BITS_ALLOCATED: u32 = 0x0028_0100;
 const BITS_STORED: u32 = 0x0028_0101;
 const HIGH_BIT: u32 = 0x0028_0102;
 const REPRESENTATION: u32 = 0x0028_0103;
-/// Where each frame begins, in eight bytes: for files whose own table of four bytes is empty.
-const EXTENDED_OFFSETS: u32 = 0x7FE0_0001;
 
 /// A segment APP14 as Adobe's programs write it: the components are red, green and blue, not YCbCr.
 const ADOBE_RGB: &[u8] = b"\xFF\xEE\x00\x0EAdobe\x00\x64\x00\x00\x00\x00\x00";
@@ -167,7 +166,8 @@ fn hint(syntax: &str) -> &'static str {
     }
 }
 
-/// Bytes that are allocated at most at any moment while one frame is decoded, by its number from 0.
+/// Bytes that are allocated at most at any moment while one frame is decoded, by its number from 0: what decoding it is
+/// refused by.
 pub(super) fn bytes(
     file: &DataSet<'_>,
     syntax: &str,
@@ -178,25 +178,32 @@ pub(super) fn bytes(
     let Some(Value::Fragments(fragments)) = file.value(PIXEL_DATA) else {
         return Ok(shape.bytes());
     };
-    let data = compressed(file, fragments, shape, number)?;
-    let taken = match syntax_name(syntax) {
-        "RLE Lossless" | "uncompressed" => shape.bytes(),
-        "JPEG 2000" => shape.bytes() + jpeg2000::bytes(&data, (shape.width, shape.height), shape.samples)?,
-        _ => {
-            let survey = jpeg::survey(&data, Kinds::Medical, limits)?;
-            shape.bytes().max(jpeg_bytes(&survey, shape))
+    let frame = Compressed::read(file, fragments, shape.frames, number)?;
+    Ok(match syntax_name(syntax) {
+        "RLE Lossless" | "uncompressed" => shape.bytes() + frame.bytes(),
+        "JPEG 2000" => {
+            let size = (shape.width, shape.height);
+            shape.bytes() + frame.bytes() + jpeg2000::bytes(frame.data(), size, shape.samples)?
         }
-    };
-    let copied = match data {
-        Cow::Owned(copy) => copy.len() as u64,
-        Cow::Borrowed(_) => 0,
-    };
-    Ok(taken + copied)
+        _ => jpeg_bytes(&frame, &jpeg::survey(frame.data(), Kinds::Medical, limits)?, shape),
+    })
 }
 
-/// What decoding a JPEG's frame takes: coefficients, samples of up to 16 bits, and bytes that are made of them.
-fn jpeg_bytes(survey: &Survey<'_>, shape: &Shape) -> u64 {
-    survey.coefficient_bytes + shape.pixels() as u64 * 6
+/// What decoding a JPEG's frame takes: coefficients, samples of up to 16 bits, and bytes that are made of them; beside that
+/// the copies of the JPEG itself.
+fn jpeg_bytes(frame: &Compressed<'_>, survey: &Survey<'_>, shape: &Shape) -> u64 {
+    let decoded = survey.coefficient_bytes + shape.pixels() as u64 * 6;
+    let marked = if is_rgb_untold(survey, shape) {
+        (frame.data().len() + ADOBE_RGB.len()) as u64
+    } else {
+        0
+    };
+    shape.bytes().max(decoded) + frame.bytes() + marked
+}
+
+/// Without a word in the JPEG itself libjpeg takes three components for YCbCr, whatever the file around it says.
+fn is_rgb_untold(survey: &Survey<'_>, shape: &Shape) -> bool {
+    survey.components == 3 && shape.photometric == "RGB" && !survey.colours_told
 }
 
 /// The samples of one frame, by its number from 0.
@@ -210,67 +217,23 @@ pub(super) fn nth(
     match file.value(PIXEL_DATA) {
         Some(Value::Bytes(bytes, kind)) => native(bytes, kind == b"OW" && file.big_endian(), file, shape, number),
         Some(Value::Fragments(fragments)) => {
-            let data = compressed(file, fragments, shape, number)?;
-            let name = syntax_name(syntax);
-            match name {
-                "RLE Lossless" => {
-                    let width = usize::from(shape.bits_allocated.div_ceil(8));
-                    let bytes = rle::decode(&data, shape.pixels(), usize::from(shape.samples), width);
-                    Ok(shape.frame(bytes.ok_or_else(|| corrupt("its RLE data does not fill its size"))?))
-                }
-                "JPEG 2000" => jpeg_2000(&data, shape, limits),
+            let frame = Compressed::read(file, fragments, shape.frames, number)?;
+            match syntax_name(syntax) {
+                "RLE Lossless" => from_rle(&frame, shape, limits),
+                "JPEG 2000" => jpeg_2000(&frame, shape, limits),
                 "uncompressed" => Err(corrupt("uncompressed pixels are in fragments")),
-                _ => from_jpeg(&data, shape, limits),
+                _ => from_jpeg(&frame, shape, limits),
             }
         }
         _ => Err(corrupt("its pixels are no bytes")),
     }
 }
 
-/// A frame as it is compressed.
-fn compressed<'a>(
-    file: &DataSet<'a>,
-    fragments: &[&'a [u8]],
-    shape: &Shape,
-    number: u32,
-) -> Result<Cow<'a, [u8]>, DecodeError> {
-    let extended = file.bytes(EXTENDED_OFFSETS).unwrap_or_default();
-    let data = joined(fragments, extended, shape.frames, number);
-    data.ok_or_else(|| corrupt(format!("it does not say where frame {} lies", number + 1)))
-}
-
-/// The fragments of a frame, joined: all, one, or as many as the offset table says.
-fn joined<'a>(fragments: &[&'a [u8]], extended: &[u8], frames: u32, number: u32) -> Option<Cow<'a, [u8]>> {
-    let (basic, fragments) = fragments.split_first()?;
-    let number = usize::try_from(number).ok()?;
-    let offset = |number: usize| match basic.as_chunks::<4>().0 {
-        [] => Some(u64::from_le_bytes(*extended.as_chunks::<8>().0.get(number)?)),
-        offsets => Some(u64::from(u32::from_le_bytes(*offsets.get(number)?))),
-    };
-    let mut range = 0..u64::MAX;
-    if frames > 1 {
-        let is_one_each = u32::try_from(fragments.len()) == Ok(frames);
-        match (offset(number), offset(number + 1)) {
-            (Some(start), Some(end)) => range = start..end,
-            (Some(start), None) if number > 0 => range.start = start,
-            _ if is_one_each || number == 0 => return fragments.get(number).map(|one| Cow::Borrowed(*one)),
-            _ => return None,
-        }
-    }
-    if let [only] = fragments
-        && range.contains(&0)
-    {
-        return Some(Cow::Borrowed(only));
-    }
-    let mut joined = Vec::new();
-    let mut at = 0;
-    for fragment in fragments {
-        if range.contains(&at) {
-            joined.extend_from_slice(fragment);
-        }
-        at += fragment.len() as u64 + 8;
-    }
-    (!joined.is_empty()).then_some(Cow::Owned(joined))
+fn from_rle(frame: &Compressed<'_>, shape: &Shape, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
+    limits.check_alloc(shape.bytes() + frame.bytes())?;
+    let width = usize::from(shape.bits_allocated.div_ceil(8));
+    let bytes = rle::decode(frame.data(), shape.pixels(), usize::from(shape.samples), width);
+    Ok(shape.frame(bytes.ok_or_else(|| corrupt("its RLE data does not fill its size"))?))
 }
 
 fn native(bytes: &[u8], words: bool, file: &DataSet<'_>, shape: &Shape, number: u32) -> Result<Frame, DecodeError> {
@@ -337,8 +300,8 @@ fn interleaved(planes: &[u8], samples: usize, width: usize) -> Vec<u8> {
     interleaved
 }
 
-fn jpeg_2000(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
-    let frame = jpeg2000::decode(data, (shape.width, shape.height), shape.samples, limits)?;
+fn jpeg_2000(frame: &Compressed<'_>, shape: &Shape, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
+    let frame = jpeg2000::decode(frame.data(), (shape.width, shape.height), shape.samples, limits)?;
     let width = if frame.precision > 16 {
         4
     } else if frame.precision > 8 {
@@ -359,7 +322,8 @@ fn jpeg_2000(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
     })
 }
 
-fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
+fn from_jpeg(compressed: &Compressed<'_>, shape: &Shape, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
+    let data = compressed.data();
     let survey = jpeg::survey(data, Kinds::Medical, limits)?;
     let components = u16::from(survey.components);
     let frame = |bytes, bits, layout| Frame {
@@ -375,7 +339,7 @@ fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
             shape.samples
         )));
     }
-    limits.check_alloc(jpeg_bytes(&survey, shape))?;
+    limits.check_alloc(jpeg_bytes(compressed, &survey, shape))?;
     if components == 1 {
         let values = turbo::decode_grey(data, (shape.width, shape.height), survey.precision)?;
         let bytes = values.into_iter().flat_map(u16::to_le_bytes);
@@ -392,10 +356,8 @@ fn from_jpeg(data: &[u8], shape: &Shape, limits: &DecodeLimits) -> Result<Frame,
             survey.precision
         )));
     }
-    // Without a word in the JPEG itself libjpeg takes three components for YCbCr, whatever the file around it says.
-    let told = components == 3 && shape.photometric == "RGB" && !survey.colours_told;
     let data = match data.split_at_checked(2) {
-        Some((start, rest)) if told => Cow::Owned([start, ADOBE_RGB, rest].concat()),
+        Some((start, rest)) if is_rgb_untold(&survey, shape) => Cow::Owned([start, ADOBE_RGB, rest].concat()),
         _ => Cow::Borrowed(data),
     };
     // Before its pixels are allocated: the check above was of the file's size.
