@@ -301,7 +301,9 @@ fn interleaved(planes: &[u8], samples: usize, width: usize) -> Vec<u8> {
 }
 
 fn jpeg_2000(frame: &Compressed<'_>, shape: &Shape, limits: &DecodeLimits) -> Result<Frame, DecodeError> {
-    let frame = jpeg2000::decode(frame.data(), (shape.width, shape.height), shape.samples, limits)?;
+    let beside = shape.bytes() + frame.bytes();
+    let size = (shape.width, shape.height);
+    let frame = jpeg2000::decode(frame.data(), size, shape.samples, beside, limits)?;
     let width = if frame.precision > 16 {
         4
     } else if frame.precision > 8 {

@@ -23,7 +23,9 @@ const BYTES_PER_BLOCK: u64 = 648;
 /// And for a tile until all are decoded: its parameters, and places of a hundred markers.
 const BYTES_PER_TILE: u64 = 8300;
 const BYTES_PER_TILE_COMPONENT: u64 = 1100;
-/// And for a sample: the decoder's own, its planes, and those interleaved.
+/// And for a sample. By openjp2 0.6.1's code it is eight: four of its tile, and four of the picture that several tiles are put
+/// together to, or else of the interleaved copy. What is more was promised before that was read, and nothing was measured yet
+/// that would allow to promise less.
 const BYTES_PER_SAMPLE: u64 = 24;
 /// Tiles of which it refuses more.
 const MAX_TILES: u64 = 65_535;
@@ -46,14 +48,20 @@ impl Survey {
         let tile = BYTES_PER_TILE + components * BYTES_PER_TILE_COMPONENT;
         samples / self.smallest_area * BYTES_PER_BLOCK + self.tiles * tile
     }
+
+    /// Bytes that are allocated at most at any moment until a frame's samples are interleaved, the copy that the decoder makes
+    /// of the stream among them: what room is made for, and what decoding is refused by.
+    fn bytes(&self, stream: &[u8], size: (u32, u32), components: u16) -> u64 {
+        let samples = u64::from(size.0) * u64::from(size.1) * u64::from(components);
+        let beside = self.beside(size, components);
+        beside.saturating_add(samples * BYTES_PER_SAMPLE + stream.len() as u64)
+    }
 }
 
-/// About how many bytes the decoder keeps for a frame, the copy that it makes of the stream among them.
+/// Bytes that decoding a frame has allocated at most at any moment until its samples are interleaved.
 pub(super) fn bytes(stream: &[u8], size: (u32, u32), components: u16) -> Result<u64, DecodeError> {
     let stream = without_boxes(stream);
-    let beside = survey(stream, size, components)?.beside(size, components);
-    let samples = u64::from(size.0) * u64::from(size.1) * u64::from(components);
-    Ok(beside.saturating_add(samples * BYTES_PER_SAMPLE + stream.len() as u64))
+    Ok(survey(stream, size, components)?.bytes(stream, size, components))
 }
 
 /// Some programs put the whole file, boxes and all, where only the stream belongs.
@@ -67,17 +75,18 @@ fn without_boxes(stream: &[u8]) -> &[u8] {
     &stream[start.unwrap_or(0)..]
 }
 
-/// Decodes a frame that has to be of the size and components that the file claims.
+/// Decodes a frame that has to be of the size and components that the file claims. `beside` are the bytes of what the caller
+/// holds meanwhile and makes of it.
 pub(super) fn decode(
     stream: &[u8],
     (width, height): (u32, u32),
     components: u16,
+    beside: u64,
     limits: &DecodeLimits,
 ) -> Result<Frame, DecodeError> {
     let stream = without_boxes(stream);
     let survey = survey(stream, (width, height), components)?;
-    let samples = u64::from(width) * u64::from(height) * u64::from(components);
-    limits.check_alloc(samples * 16 + survey.beside((width, height), components))?;
+    limits.check_alloc(beside.saturating_add(survey.bytes(stream, (width, height), components)))?;
     let corrupt = |detail: String| DecodeError::corrupt(Format::Dicom, detail);
     // A port of C code: where it meets what it does not expect, it may panic.
     let image = catch_unwind(AssertUnwindSafe(|| jpeg2k::Image::from_bytes(stream)))

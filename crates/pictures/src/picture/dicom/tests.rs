@@ -91,6 +91,19 @@ fn every_frame_is_decoded_within_what_is_estimated_of_it() {
 }
 
 #[test]
+fn a_compressed_frame_is_refused_by_the_very_number_that_room_is_made_for_it_by() {
+    for name in ["j2k16.dcm", "j2k_rgb.dcm", "jpeg_grey.dcm", "jpeg_rgb.dcm", "rle16.dcm"] {
+        let bytes = fixture(name);
+        let limits = DecodeLimits {
+            max_alloc_bytes: estimated(&bytes) - 1,
+            ..DecodeLimits::default()
+        };
+        let error = picture::read(&bytes, &limits, &DicomSpec::default()).unwrap_err();
+        assert_eq!(error.reason(), FailureReason::DecodeLimit, "{name}: {error}");
+    }
+}
+
+#[test]
 fn a_stream_of_small_blocks_or_tiles_is_estimated_by_what_the_decoder_keeps_for_them() {
     let bytes = fixture("j2k16.dcm");
     let (usual, pixels) = (estimated(&bytes), 40_u64 * 34);
