@@ -2,9 +2,12 @@
 //!
 //! What a stream may make the decoder allocate is surveyed before: a few bytes may ask for a precinct a pixel.
 
+mod parts;
+
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
+use parts::Parts;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A decoded frame.
@@ -18,8 +21,10 @@ pub(super) struct Frame {
 }
 
 /// Bytes that the decoder keeps for a code-block, 448: the block, ten segments, its nodes in two trees, its data's place; and 200 for
-/// a precinct, which may be as small.
+/// a band's precinct, which may be as small.
 const BYTES_PER_BLOCK: u64 = 648;
+/// And for a packet, which is one layer of a precinct: whether it came.
+const BYTES_PER_PACKET: u64 = 2;
 /// And for a tile until all are decoded: its parameters, and places of a hundred markers.
 const BYTES_PER_TILE: u64 = 8300;
 const BYTES_PER_TILE_COMPONENT: u64 = 1100;
@@ -37,7 +42,19 @@ struct Survey {
     transformed: bool,
     /// The smallest area of a code-block or precinct, in samples.
     smallest_area: u64,
-    tiles: u64,
+    tiles: Tiles,
+    /// What a component has in one tile at most: the decoder keeps it of one tile after the other.
+    most: Parts,
+    /// Layers of a tile at most.
+    layers: u64,
+}
+
+struct Tiles {
+    count: u64,
+    /// Width and height of the largest one.
+    size: (u64, u64),
+    /// Whether all begin where a grid of blocks does: others may lie across one column and one row more.
+    aligned: bool,
 }
 
 impl Survey {
@@ -46,7 +63,10 @@ impl Survey {
         let components = u64::from(components);
         let samples = u64::from(width) * u64::from(height) * components;
         let tile = BYTES_PER_TILE + components * BYTES_PER_TILE_COMPONENT;
-        samples / self.smallest_area * BYTES_PER_BLOCK + self.tiles * tile
+        let blocks = (samples / self.smallest_area).max(self.most.blocks * components);
+        // The decoder has marks for one layer more, and for as many precincts of each resolution as one has.
+        let packets = (self.layers + 1) * self.most.resolutions * self.most.precincts * components;
+        blocks * BYTES_PER_BLOCK + packets * BYTES_PER_PACKET + self.tiles.count * tile
     }
 
     /// Bytes that are allocated at most at any moment until a frame's samples are interleaved, the copy that the decoder makes
@@ -121,7 +141,13 @@ fn survey(stream: &[u8], size: (u32, u32), components: u16) -> Result<Survey, De
     let mut found = Survey {
         transformed: false,
         smallest_area: u64::MAX,
-        tiles: 1,
+        tiles: Tiles {
+            count: 1,
+            size: (size.0.into(), size.1.into()),
+            aligned: false,
+        },
+        most: Parts::default(),
+        layers: 1,
     };
     let mut at = 2;
     // Where the tile-part ends whose header is read.
@@ -151,7 +177,12 @@ fn survey(stream: &[u8], size: (u32, u32), components: u16) -> Result<Survey, De
             0xFF51 => found.tiles = tiles(segment, size, components)?,
             0xFF52 => {
                 found.transformed |= *segment.get(4).ok_or_else(cut_short)? != 0;
-                found.smallest_area = found.smallest_area.min(smallest(segment).ok_or_else(cut_short)?);
+                let layers = word(segment, 2).ok_or_else(cut_short)?;
+                found.layers = found.layers.max(layers.into());
+                found.smallest_area = found.smallest_area.min(parts::smallest(segment).ok_or_else(cut_short)?);
+                found.most = found
+                    .most
+                    .or_more(Parts::of(segment, &found.tiles).ok_or_else(cut_short)?);
             }
             0xFF53 => {
                 // As COD, for one component: its number has two bytes where there are more than 256.
@@ -160,7 +191,12 @@ fn survey(stream: &[u8], size: (u32, u32), components: u16) -> Result<Survey, De
                     .ok_or_else(cut_short)?;
                 let (style, own) = own.split_first().ok_or_else(cut_short)?;
                 let as_default = [&[*style, 0, 0, 0, 0], own].concat();
-                found.smallest_area = found.smallest_area.min(smallest(&as_default).ok_or_else(cut_short)?);
+                found.smallest_area = found
+                    .smallest_area
+                    .min(parts::smallest(&as_default).ok_or_else(cut_short)?);
+                found.most = found
+                    .most
+                    .or_more(Parts::of(&as_default, &found.tiles).ok_or_else(cut_short)?);
             }
             0xFF90 => {
                 let part = segment.get(2..).and_then(|rest| rest.first_chunk::<4>());
@@ -181,8 +217,8 @@ fn word(stream: &[u8], at: usize) -> Option<u16> {
         .map(|pair| u16::from_be_bytes(*pair))
 }
 
-/// How many tiles the segment SIZ speaks of: the decoder believes it, so that it has to say what the file says.
-fn tiles(segment: &[u8], (width, height): (u32, u32), components: u16) -> Result<u64, DecodeError> {
+/// The tiles that the segment SIZ speaks of: the decoder believes it, so that it has to say what the file says.
+fn tiles(segment: &[u8], (width, height): (u32, u32), components: u16) -> Result<Tiles, DecodeError> {
     let mismatch = || DecodeError::corrupt(Format::Dicom, "its JPEG 2000 stream is of another size");
     let long = |at: usize| segment.get(at..).and_then(|rest| rest.first_chunk::<4>());
     let long = |at: usize| long(at).map(|four| u32::from_be_bytes(*four)).ok_or_else(mismatch);
@@ -201,23 +237,10 @@ fn tiles(segment: &[u8], (width, height): (u32, u32), components: u16) -> Result
         let length = long(end)?.saturating_sub(long(start)?);
         Ok::<u64, DecodeError>(length.div_ceil(long(side)?).into())
     };
-    Ok((along(2, 26, 18)? * along(6, 30, 22)?).min(MAX_TILES))
-}
-
-/// The smallest code-block or precinct that a segment COD speaks of.
-fn smallest(segment: &[u8]) -> Option<u64> {
-    let &[style, _, _, _, _, _, wide, high, _, _, ref precincts @ ..] = segment else {
-        return None;
-    };
-    let block = 1_u64 << (u32::from(wide & 15) + u32::from(high & 15) + 4).min(63);
-    if style & 1 == 0 {
-        return Some(block);
-    }
-    // The lowest resolutions are small pictures: their precincts count by the share of samples in them.
-    let levels = precincts.len();
-    let areas = precincts.iter().enumerate().map(|(level, exponents)| {
-        let share = 2 * (levels - 1 - level).min(15);
-        1_u64 << (usize::from(exponents & 15) + usize::from(exponents >> 4) + share)
-    });
-    areas.chain([block]).min()
+    let count = (along(2, 26, 18)? * along(6, 30, 22)?).min(MAX_TILES);
+    Ok(Tiles {
+        count,
+        size: (long(18)?.min(width).into(), long(22)?.min(height).into()),
+        aligned: count == 1 && (long(10)?, long(14)?) == (0, 0),
+    })
 }
