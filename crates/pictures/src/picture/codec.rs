@@ -133,25 +133,13 @@ fn beside(format: Format, bytes: &[u8], decoder: &dyn ImageDecoder) -> Result<u6
         // The copy that it reads.
         Format::Png => bytes.len() as u64,
         // Whole pictures of their own, of a TIFF as it is stored.
-        Format::WebP => pixels.saturating_mul(webp_half_bytes(bytes)) / 2,
+        Format::WebP => super::webp::beside(bytes, pixels),
         Format::Tiff => pixels
             .saturating_mul(decoder.original_color_type().bits_per_pixel().into())
             .div_ceil(8),
         Format::Gif => super::gif::beside(bytes)?,
         Format::Jpeg | Format::Bmp | Format::Dicom => 0,
     })
-}
-
-/// Half bytes a pixel that image-webp holds beside the samples: four bytes; with transparency the frame in YUV besides; of an
-/// animation all of that and the canvas (flags of `VP8X`: <https://developers.google.com/speed/webp/docs/riff_container>).
-fn webp_half_bytes(bytes: &[u8]) -> u64 {
-    const ANIMATED: u8 = 0x02;
-    const ALPHA: u8 = 0x10;
-    match (bytes.get(12..16), bytes.get(20)) {
-        (Some(b"VP8X"), Some(flags)) if flags & ANIMATED != 0 => 21,
-        (Some(b"VP8X"), Some(flags)) if flags & ALPHA != 0 => 13,
-        _ => 8,
-    }
 }
 
 fn open<'a>(format: Format, bytes: &'a [u8], limits: &DecodeLimits) -> ImageResult<Box<dyn ImageDecoder + 'a>> {
@@ -194,20 +182,5 @@ fn from_image(format: Format, error: ImageError) -> DecodeError {
             DecodeError::Unsupported(format!("a {format} of a kind that is not read: {what}"))
         }
         other => DecodeError::corrupt(format, other.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_webp_counts_what_its_flags_have_the_decoder_hold() {
-        let file = |kind: &[u8; 4], flags: u8| [b"RIFF0000WEBP".as_slice(), kind, b"0000", &[flags]].concat();
-        assert_eq!(webp_half_bytes(&file(b"VP8 ", 0xff)), 8);
-        assert_eq!(webp_half_bytes(&file(b"VP8X", 0x08)), 8);
-        assert_eq!(webp_half_bytes(&file(b"VP8X", 0x10)), 13);
-        assert_eq!(webp_half_bytes(&file(b"VP8X", 0x12)), 21);
-        assert_eq!(webp_half_bytes(b"RIFF"), 8);
     }
 }
