@@ -115,7 +115,7 @@ fn opened<'a>(
     let header = Header {
         size,
         color: decoder.color_type(),
-        beside: beside(format, bytes, decoder.as_ref())?,
+        beside: beside(format, bytes, limits, decoder.as_ref())?,
         turned: orientation::needs_copy(orientation),
     };
     Ok(Opened {
@@ -126,7 +126,7 @@ fn opened<'a>(
 }
 
 /// Bytes that a decoder holds beside the samples that it gives.
-fn beside(format: Format, bytes: &[u8], decoder: &dyn ImageDecoder) -> Result<u64, DecodeError> {
+fn beside(format: Format, bytes: &[u8], limits: &DecodeLimits, decoder: &dyn ImageDecoder) -> Result<u64, DecodeError> {
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     Ok(match format {
@@ -134,9 +134,11 @@ fn beside(format: Format, bytes: &[u8], decoder: &dyn ImageDecoder) -> Result<u6
         Format::Png => bytes.len() as u64,
         // Whole pictures of their own, of a TIFF as it is stored.
         Format::WebP => super::webp::beside(bytes, pixels),
-        Format::Tiff => pixels
-            .saturating_mul(decoder.original_color_type().bits_per_pixel().into())
-            .div_ceil(8),
+        Format::Tiff => {
+            let bits = u64::from(decoder.original_color_type().bits_per_pixel());
+            let stored = pixels.saturating_mul(bits).div_ceil(8);
+            stored.saturating_add(super::tiff::jpeg_bytes(bytes, limits)?)
+        }
         Format::Gif => super::gif::beside(bytes)?,
         Format::Jpeg | Format::Bmp | Format::Dicom => 0,
     })

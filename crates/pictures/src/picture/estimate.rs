@@ -31,7 +31,7 @@ fn of_file(format: Format, bytes: &[u8], limits: &DecodeLimits) -> Result<Option
         let (width, height) = size?;
         limits.check_size(width, height)?;
         let pixels = u64::from(width) * u64::from(height);
-        return Ok(Some(tiff::palette_bytes(pixels, bytes.len())));
+        return tiff::palette_bytes(pixels, bytes, limits).map(Some);
     }
     let header = match format {
         Format::Jpeg => return Ok(Some(jpeg::survey(bytes, Kinds::Files, limits)?.all_bytes())),

@@ -105,9 +105,7 @@ pub(super) fn survey<'a>(bytes: &'a [u8], kinds: Kinds, limits: &DecodeLimits) -
         let segment = segment(bytes, at).ok_or_else(cut_short)?;
         at += segment.len() + 2;
         match marker {
-            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                frame = Some(read_frame(marker, segment, kinds, limits)?);
-            }
+            _ if is_frame(marker) => frame = Some(read_frame(marker, segment, kinds, limits)?),
             0xDA => {
                 scans += 1;
                 let Some(frame) = &frame else {
@@ -145,6 +143,37 @@ pub(super) fn survey<'a>(bytes: &'a [u8], kinds: Kinds, limits: &DecodeLimits) -
         xmp,
         exif: exif.filter(|block| block.len() <= MAX_EXIF_BYTES),
     })
+}
+
+/// Bytes that zune-jpeg 0.5.15 has at most at any moment for a JPEG in a TIFF, its samples among them: all coefficients beside
+/// them, where the first scan does not hold every component as it is. By its headers, since it is decoded without an end as
+/// well; tables alone take nothing.
+pub(super) fn embedded_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<u64, DecodeError> {
+    let mut at = 2;
+    let mut frame: Option<Frame> = None;
+    let mut interleaved = false;
+    while let Some(marker) = next_marker(bytes, &mut at) {
+        if matches!(marker, 0xD0..=0xD9 | 0x01) {
+            continue;
+        }
+        let Some(segment) = segment(bytes, at) else { break };
+        at += segment.len() + 2;
+        if is_frame(marker) {
+            frame = Some(read_frame(marker, segment, Kinds::Files, limits)?);
+        } else if marker == 0xDA {
+            interleaved = segment.first() == frame.as_ref().map(|frame| &frame.components);
+            break;
+        }
+    }
+    Ok(frame.map_or(0, |frame| {
+        let samples = u64::from(frame.size.0) * u64::from(frame.size.1) * u64::from(frame.components);
+        let whole = frame.progressive || !interleaved;
+        samples + if whole { frame.coefficients * 2 } else { 0 }
+    }))
+}
+
+fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF)
 }
 
 fn cut_short() -> DecodeError {

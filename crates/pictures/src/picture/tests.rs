@@ -221,6 +221,18 @@ fn a_progressive_jpeg_pays_for_its_coefficients() {
 }
 
 #[test]
+fn a_jpeg_in_a_tiff_counts_all_that_its_decoder_holds_though_it_has_no_end() {
+    let limits = DecodeLimits::default();
+    let taken = |name: &str| {
+        let bytes = fixture(name);
+        jpeg::embedded_bytes(&bytes[..bytes.len() - 2], &limits).unwrap()
+    };
+    assert_eq!(taken("chroma420.jpg"), 20 * 14 * 3);
+    assert_eq!(taken("progressive.jpg"), 20 * 14 * 3 + 2 * 6 * 64 * 2);
+    assert_eq!(jpeg::embedded_bytes(b"\xff\xd8\xff\xd9", &limits).unwrap(), 0);
+}
+
+#[test]
 fn a_pictures_bytes_fill_its_size() {
     assert!(Picture::new(2, 2, vec![0; 12]).is_some());
     assert!(Picture::new(2, 2, vec![0; 11]).is_none());

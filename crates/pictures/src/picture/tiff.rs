@@ -1,15 +1,15 @@
 //! TIFF pictures of palette colours, which the `tiff` crate refuses: the file is read as if its indexes were grey, and
-//! the palette is applied here.
+//! the palette is applied here. And what JPEGs in a TIFF take, which that crate does not limit.
 
 use crate::picture::codec::Decoded;
 use crate::picture::error::DecodeError;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
-use crate::picture::orientation;
+use crate::picture::{jpeg, orientation};
 use image::metadata::Orientation;
 use image::{ColorType, ExtendedColorType};
 use std::io::Cursor;
-use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{TiffError, TiffResult};
 
@@ -30,7 +30,7 @@ pub(super) fn palette(bytes: &[u8], limits: &DecodeLimits) -> Result<Option<Deco
     let (width, height) = decoder.dimensions().map_err(from_tiff)?;
     limits.check_size(width, height)?;
     let pixels = u64::from(width) * u64::from(height);
-    limits.check_alloc(palette_bytes(pixels, grey.len()))?;
+    limits.check_alloc(palette_bytes(pixels, &grey, limits)?)?;
     let mut allowed = Limits::default();
     // This limit holds for a tag's values too, and the palette has 768 of them.
     allowed.decoding_buffer_size = usize::try_from(pixels.max(MIN_TAG_BYTES)).unwrap_or(usize::MAX);
@@ -60,13 +60,46 @@ pub(super) fn palette_size(bytes: &[u8]) -> Option<Result<(u32, u32), DecodeErro
 
 /// Bytes that are allocated at most at any moment while indexes become colours: the indexes, the colours and the copy of the
 /// file; then the colours, and the colours turned.
-pub(super) fn palette_bytes(pixels: u64, file: usize) -> u64 {
-    pixels
-        .saturating_mul(4)
-        .saturating_add(file as u64)
-        .max(pixels.saturating_mul(6))
+pub(super) fn palette_bytes(pixels: u64, file: &[u8], limits: &DecodeLimits) -> Result<u64, DecodeError> {
+    let colours = pixels.saturating_mul(4).saturating_add(file.len() as u64);
+    let turned = pixels.saturating_mul(6);
+    Ok(colours.max(turned).saturating_add(jpeg_bytes(file, limits)?))
 }
 
+/// Bytes that are held beside the samples while a strip or tile is unpacked that is a JPEG: all of it is there at once, as large
+/// as it says itself, and its data was read into a vector that doubles.
+pub(super) fn jpeg_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<u64, DecodeError> {
+    let found = Decoder::new(Cursor::new(bytes)).and_then(|mut decoder| jpegs(&mut decoder));
+    // What is damaged is the decoder's to judge.
+    let (tables, places) = found.unwrap_or_default();
+    let mut most = 0;
+    for (offset, length) in places {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let rest = bytes.get(start..).unwrap_or_default();
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+        let data = 2 * (length + tables.len()) as u64;
+        most = most.max(data.saturating_add(jpeg::embedded_bytes(&rest[..length], limits)?));
+    }
+    Ok(most.saturating_add(jpeg::embedded_bytes(&tables, limits)?))
+}
+
+/// The tables that all JPEGs of a file share, and where each lies: offsets and lengths. None where it has no JPEGs.
+fn jpegs(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<(Vec<u8>, Vec<(u64, u64)>)> {
+    if decoder.find_tag_unsigned::<u16>(Tag::Compression)? != Some(JPEG) {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let (offsets, lengths) = match decoder.get_chunk_type() {
+        ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
+        ChunkType::Tile => (Tag::TileOffsets, Tag::TileByteCounts),
+    };
+    let offsets = decoder.find_tag_unsigned_vec::<u64>(offsets)?.unwrap_or_default();
+    let lengths = decoder.find_tag_unsigned_vec::<u64>(lengths)?.unwrap_or_default();
+    let tables = decoder.get_tag_u8_vec(Tag::JPEGTables).unwrap_or_default();
+    Ok((tables, offsets.into_iter().zip(lengths).collect()))
+}
+
+/// The compression that is JPEG as it is written today.
+const JPEG: u16 = 7;
 const MIN_TAG_BYTES: u64 = 1 << 20;
 /// Tag of the photometric interpretation, and the type of a 16-bit value.
 const PHOTOMETRIC: [u16; 2] = [262, 3];
