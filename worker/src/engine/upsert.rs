@@ -1,7 +1,8 @@
 //! Rows become durable: in batches by rows and bytes, a few writes at once, fewer while the index throttles, never without the
-//! lease. A batch with the last row of a work goes at once, and so does one whose work's last item turns out to bring none: what
-//! waits for it is a shard, and with it the next one. Rows that an index cannot take for a while stay in hand, as long as there is
-//! patience and their works go on; others wait behind them, and the pipeline becomes full.
+//! lease. A batch with the last row of a work is due at once, and so is one whose work's last item turns out to bring none: what
+//! waits for it is a shard, and with it the next one. It goes when the index has a place for it, and becomes fuller until then, so
+//! that a slow index gets few large writes. Rows that an index cannot take for a while stay in hand, as long as there is patience and
+//! their works go on; others wait behind them, and the pipeline becomes full.
 
 use super::batcher::{BatchLimits, Batcher};
 use super::forward::sleep_until;
@@ -14,7 +15,7 @@ use crate::journal::{JournalStage, Slot};
 use sightline_core::{CollectionName, Row, RowId};
 use sightline_index::{IndexError, VectorIndex};
 use sightline_service::fail_point;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -123,41 +124,30 @@ impl Upserts {
 }
 
 async fn fill(writer: Arc<Writer>, mut queue: mpsc::Receiver<Waited>, mut flushes: mpsc::Receiver<CollectionName>) {
-    let permits = Arc::new(Semaphore::new(writer.options.writes));
-    // A collection's batch is dropped when it is empty, so there are no more of them than rows in the pipeline.
-    let mut batchers: BTreeMap<CollectionName, Batcher<Waited>> = BTreeMap::new();
+    let places = Arc::new(Semaphore::new(writer.options.writes));
+    let mut rows: Batcher<CollectionName, Waited> = Batcher::new(writer.options.limits);
     loop {
-        let due = batchers.values().filter_map(Batcher::deadline).min();
-        let ready = tokio::select! {
+        tokio::select! {
             biased;
             // First, or rows of one collection that keep coming would let another's wait.
-            () = sleep_until(due) => {
-                let now = Instant::now();
-                let due = |batcher: &&mut Batcher<Waited>| batcher.deadline().is_some_and(|due| due <= now);
-                batchers.values_mut().filter(due).map(Batcher::take).collect()
-            }
-            Some(collection) = flushes.recv() => {
-                batchers.get_mut(&collection).map(Batcher::take).into_iter().collect()
-            }
-            job = queue.recv() => {
+            () = sleep_until(rows.deadline()) => rows.advance(Instant::now()),
+            Some(collection) = flushes.recv() => rows.complete(&collection),
+            // Before a place is taken, so that what goes is as full as it can be.
+            job = queue.recv(), if !rows.is_full() => {
                 let Some((row, job)) = job else { return };
                 // Counted here, behind all that came before it.
                 let (bytes, last) = (row_bytes(&row), job.to_come.one_less());
-                let batcher = batchers.entry(job.collection.clone());
-                let batcher = batcher.or_insert_with(|| Batcher::new(writer.options.limits));
-                batcher.push((row, job), bytes, last, Instant::now())
+                let collection = job.collection.clone();
+                rows.push(&collection, (row, job), bytes, last, Instant::now());
             }
-        };
-        batchers.retain(|_, batcher| batcher.deadline().is_some());
-        for batch in ready {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else {
-                return;
-            };
-            let writer = Arc::clone(&writer);
-            tokio::spawn(async move {
-                writer.write(batch).await;
-                drop(permit);
-            });
+            place = Arc::clone(&places).acquire_owned(), if rows.is_due() => {
+                let (Ok(place), Some(batch)) = (place, rows.take()) else { return };
+                let writer = Arc::clone(&writer);
+                tokio::spawn(async move {
+                    writer.write(batch).await;
+                    drop(place);
+                });
+            }
         }
     }
 }
