@@ -9,9 +9,10 @@ use sightline_core::clock::Timestamp;
 use sightline_core::filter::TextField;
 use sightline_core::{DatasetName, Row, RowId, RunId, VectorField};
 
-/// Most rows in one message.
-const MAX_PART_ROWS: usize = 1000;
-/// Most bytes of values in one message; Milvus ends at 64 MiB, its broker often earlier.
+/// Most rows in one message. Milvus limits bytes alone; but its answer has every row's id, and the client takes 4 MiB of it.
+const MAX_PART_ROWS: usize = 5000;
+/// Most bytes of values in one message. Milvus takes 64 MiB, and parts by itself what is too large for its broker; but the client
+/// has a message three times, as columns, message and bytes, and the worker's budget of memory counts with no more.
 const MAX_PART_BYTES: usize = 8 << 20;
 
 /// Bytes of a row's values, about.
