@@ -126,7 +126,8 @@ pub(crate) const MOST_ITEMS: u32 = 65_536;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PipelineConfig {
-    /// Items in the pipeline at once; 0 for five batches of each device, and at least 1,024.
+    /// Items in the pipeline at once; 0 for five batches of each device, and at least 1,024 and the rows of all writes at once and
+    /// of one more.
     pub max_items: u32,
     /// Objects that are read and previews that are written at once; 0 for 32, or 128 for each GPU (at most 1,024).
     pub fetches: u32,

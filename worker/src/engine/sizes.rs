@@ -62,13 +62,19 @@ fn batch_items(devices: &[String], threads: u16) -> u32 {
 const BATCHES_IN_PIPELINE: u32 = 5;
 const LEAST_ITEMS: u32 = 1024;
 
-fn max_items(configured: u32, devices: &[String], batch_items: u32) -> u32 {
-    if configured > 0 {
-        return configured;
+/// Enough for the devices, and for an index that is slower than they: its writes, and the one that becomes fuller meanwhile, share
+/// what is in the pipeline, and with fewer items none would ever be full.
+fn max_items(config: &PipelineConfig, devices: &[String], batch_items: u32) -> u32 {
+    if config.max_items > 0 {
+        return config.max_items;
     }
     let devices = u32::try_from(devices.len()).unwrap_or(u32::MAX);
     let batches = devices.saturating_mul(BATCHES_IN_PIPELINE);
-    batches.saturating_mul(batch_items).clamp(LEAST_ITEMS, MOST_ITEMS)
+    let written = config.upsert_rows.saturating_mul(config.upserts.saturating_add(1));
+    batches
+        .saturating_mul(batch_items)
+        .max(written)
+        .clamp(LEAST_ITEMS, MOST_ITEMS)
 }
 
 /// Objects that are read at once for processors.
@@ -154,7 +160,7 @@ impl Sizes {
             arrays: blocks::MAX_BYTES,
         };
         Ok(Self {
-            max_items: max_items(config.max_items, &devices, batch_items),
+            max_items: max_items(config, &devices, batch_items),
             batch_items,
             fetches: fetches(config.fetches, &devices),
             lookups: lookups(config.upserts, &devices, batch_items),

@@ -63,7 +63,7 @@ fn sizes_follow_from_cores_and_memory_where_none_are_given() {
         (sizes.decode_threads, sizes.batches, sizes.prepared),
         (6, 1, 32 * 2 + 6)
     );
-    assert_eq!((sizes.max_items, sizes.batch_items, sizes.fetches), (1024, 32, 32));
+    assert_eq!((sizes.max_items, sizes.batch_items, sizes.fetches), (5000, 32, 32));
     assert_eq!(sizes.budget.bytes(), 1 << 30);
     // Four writes of 16 MiB, three times each, what the next is filled with, and blocks of arrays.
     assert_eq!(sizes.budget.set_aside(), (4 * 3 * 16 + 16 + 64) << 20);
@@ -102,17 +102,36 @@ fn as_many_lookups_are_asked_at_once_as_shards_are_in_hand_or_writes_are_made() 
 
 #[test]
 fn batches_suit_the_devices_and_the_pipeline_holds_five_of_each() {
+    let config = |max_items| PipelineConfig {
+        max_items,
+        upsert_rows: 1,
+        ..PipelineConfig::default()
+    };
     let of = |devices: &[&str], threads| {
         let devices = named(devices);
         let batch = batch_items(&devices, threads);
-        (batch, max_items(0, &devices, batch))
+        (batch, max_items(&config(0), &devices, batch))
     };
     assert_eq!([of(&["cpu"], 2), of(&["cpu"], 9)], [(32, 1024), (36, 1024)]);
     assert_eq!([of(&["cpu"], 64), of(&["cpu"], 512)], [(256, 1280), (256, 1280)]);
     assert_eq!([of(&["cuda:0"], 16), of(&["cuda:0"; 8], 16)], [(64, 1024), (64, 2560)]);
     assert_eq!(of(&["cpu", "cuda:0"], 32).0, 128);
-    assert_eq!(max_items(7, &named(&["cpu"; 60]), 4096), 7);
-    assert_eq!(max_items(0, &named(&["cpu"; 60]), 4096), MOST_ITEMS);
+    assert_eq!(max_items(&config(7), &named(&["cpu"; 60]), 4096), 7);
+    assert_eq!(max_items(&config(0), &named(&["cpu"; 60]), 4096), MOST_ITEMS);
+}
+
+#[test]
+fn the_pipeline_holds_the_rows_of_all_writes_and_of_one_more() {
+    let of = |upsert_rows, upserts| {
+        let config = PipelineConfig {
+            upsert_rows,
+            upserts,
+            ..PipelineConfig::default()
+        };
+        max_items(&config, &named(&["cuda:0"]), 64)
+    };
+    assert_eq!([of(1000, 4), of(5000, 2), of(8, 4)], [5000, 15_000, 1024]);
+    assert_eq!(of(10_000, 64), MOST_ITEMS);
 }
 
 #[test]
