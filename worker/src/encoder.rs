@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sightline_core::{FailureReason, FieldDescription, ModelName, VectorField};
 use sightline_encoding::{BatchModel, ModelOptions, PrepareError, RunnerModel};
 use sightline_models::{DeviceChoice, LoadOptions, ModelError, RunnerError, TextRole, cuda_devices};
-use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor, preview};
+use sightline_pictures::{DecodeLimits, PreparedPicture, Preprocessor};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -171,18 +171,16 @@ impl EmbeddingModel for FolderModel {
                 preview: None,
             });
         };
-        let content = model
-            .read_picture(bytes, &reading.dicom, Some(spec))
-            .map_err(input_error)?;
-        let picture = model.prepared(&content.picture).map_err(input_error)?;
-        let preview = preview(&content.picture, spec).map(Some).unwrap_or_else(|error| {
+        let previewed = model.prepare_with_preview(bytes, &reading.dicom, spec);
+        let previewed = previewed.map_err(input_error)?;
+        let preview = previewed.preview.map(Some).unwrap_or_else(|error| {
             // The picture itself is as good as any other: its item does not fail for want of a copy.
             tracing::warn!(%error, "an item stays without its preview");
             None
         });
         Ok(Prepared {
-            pixels: Pixels::new(picture),
-            tags: content.tags,
+            pixels: Pixels::new(previewed.prepared.picture),
+            tags: previewed.prepared.tags,
             preview,
         })
     }

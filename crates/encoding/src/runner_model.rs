@@ -8,7 +8,7 @@ use sightline_core::{DicomSpec, FieldDescription, ModelName, PreviewSpec};
 use sightline_model_folder::{Decode, DigestCache, FolderError, ModelFolder};
 use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, TextRole, load};
 use sightline_pictures::{
-    Content, DecodeError, DecodeLimits, Picture, PreparedFile, PreparedPicture, Preprocessor, picture,
+    DecodeError, DecodeLimits, PreparedFile, PreparedPicture, Preprocessor, PreviewedFile, picture,
 };
 use std::fmt::Debug;
 use std::path::PathBuf;
@@ -111,50 +111,35 @@ impl RunnerModel {
         &self.runner
     }
 
-    /// Decodes a picture's file as exactly as this model does, and takes from a DICOM what is asked for; it may take long.
-    /// `preview` is made of the picture as well.
-    ///
-    /// # Errors
-    /// When the model embeds no pictures, or the file is none or one beyond the limits.
-    pub fn read_picture(
-        &self,
-        file: &[u8],
-        dicom: &DicomSpec,
-        preview: Option<&PreviewSpec>,
-    ) -> Result<Content, PrepareError> {
-        let preprocessor = self.preprocessor()?;
-        let target = |width, height| {
-            let (columns, rows) = preprocessor.target(width, height);
-            let (w, h) = preview.map_or((0, 0), |preview| preview.fitted(width, height));
-            (columns.max(w), rows.max(h))
-        };
-        Ok(match self.decode {
-            Decode::Exact => picture::read(file, &self.limits, dicom)?,
-            Decode::Fast => picture::read_for(file, &self.limits, dicom, &target)?,
-        })
-    }
-
     /// How many bytes decoding a picture's file takes at most beside its own, by its header; cheap.
     #[must_use]
     pub fn decode_bytes(&self, file: &[u8]) -> u64 {
         picture::estimated_bytes(file, &self.limits)
     }
 
-    /// Decodes and prepares a picture's file at once, which takes less time and memory than one after the other.
+    /// Decodes a picture's file as exactly as this model does, takes from a DICOM what is asked for, and prepares it: at once, which
+    /// takes less time and memory than one after the other.
     ///
     /// # Errors
-    /// As [`RunnerModel::read_picture`].
+    /// When the model embeds no pictures, or the file is none or one beyond the limits.
     pub fn prepare_file(&self, file: &[u8], dicom: &DicomSpec) -> Result<PreparedFile, PrepareError> {
         let fast = self.decode == Decode::Fast;
         Ok(self.preprocessor()?.prepare_file(file, &self.limits, dicom, fast)?)
     }
 
-    /// Prepares a picture; it may take long.
+    /// As [`RunnerModel::prepare_file`], to the bit, with a preview of the picture; it may take long.
     ///
     /// # Errors
-    /// When the model embeds no pictures.
-    pub fn prepared(&self, picture: &Picture) -> Result<PreparedPicture, PrepareError> {
-        Ok(self.preprocessor()?.prepare(picture))
+    /// As [`RunnerModel::prepare_file`].
+    pub fn prepare_with_preview(
+        &self,
+        file: &[u8],
+        dicom: &DicomSpec,
+        preview: &PreviewSpec,
+    ) -> Result<PreviewedFile, PrepareError> {
+        let fast = self.decode == Decode::Fast;
+        let preprocessor = self.preprocessor()?;
+        Ok(preprocessor.prepare_with_preview(file, &self.limits, dicom, fast, preview)?)
     }
 
     fn preprocessor(&self) -> Result<&Preprocessor, PrepareError> {

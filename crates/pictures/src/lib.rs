@@ -14,5 +14,5 @@ mod preview;
 pub mod resize;
 
 pub use picture::{Content, DecodeError, DecodeLimits, Facts, Picture};
-pub use preprocess::{PrepareMismatch, PreparedFile, PreparedPicture, Preprocessor};
+pub use preprocess::{PrepareMismatch, PreparedFile, PreparedPicture, Preprocessor, PreviewedFile};
 pub use preview::{PreviewError, preview};

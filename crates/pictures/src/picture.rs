@@ -12,6 +12,7 @@ mod jpeg;
 mod limits;
 mod orientation;
 mod png;
+mod reduced;
 mod scanlines;
 mod tiff;
 mod turbo;
@@ -27,6 +28,7 @@ pub use format::Format;
 pub use limits::DecodeLimits;
 
 pub(crate) use convert::spread;
+pub(crate) use reduced::is_too_small_for;
 pub(crate) use scanlines::Scanlines;
 
 use image::ColorType;

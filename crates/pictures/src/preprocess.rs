@@ -1,8 +1,10 @@
 //! From a decoded picture to the network's input, as Pillow and numpy make it.
 
 mod file;
+mod previewed;
 
 pub use file::PreparedFile;
+pub use previewed::PreviewedFile;
 
 use crate::picture::Picture;
 use crate::resize::{Window, resize};

@@ -2,10 +2,11 @@
 
 mod jpeg;
 
-use crate::picture::Picture;
+use crate::picture::{Content, DecodeLimits, Picture, is_too_small_for, read_for};
 use crate::resize::{Window, resize};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
+use sightline_core::DicomSpec;
 use sightline_core::preview::{PreviewFormat, PreviewSpec};
 use sightline_model_folder::Resample;
 use std::borrow::Cow;
@@ -47,11 +48,32 @@ pub fn preview(picture: &Picture, spec: &PreviewSpec) -> Result<Vec<u8>, Preview
     written.map_err(|message| PreviewError { width, height, message })
 }
 
+/// The preview of a file whose picture was decoded for something else: of the same pixels, or, where these are fewer than are
+/// decoded for a preview, of the file once more. The first ones are given up before, so that both are never there at once.
+pub(crate) fn preview_of_file(
+    content: Content,
+    bytes: &[u8],
+    limits: &DecodeLimits,
+    dicom: &DicomSpec,
+    spec: &PreviewSpec,
+) -> Result<Vec<u8>, PreviewError> {
+    let target = |width, height| spec.fitted(width, height);
+    if !is_too_small_for(&content, &target) {
+        return preview(&content.picture, spec);
+    }
+    drop(content);
+    let again = read_for(bytes, limits, dicom, &target).map_err(|error| PreviewError {
+        width: spec.width,
+        height: spec.height,
+        message: error.to_string(),
+    })?;
+    preview(&again.picture, spec)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::{DecodeLimits, Format, decode, read};
-    use sightline_core::DicomSpec;
+    use crate::picture::{Format, decode, read};
 
     fn spec(format: PreviewFormat) -> PreviewSpec {
         PreviewSpec {

@@ -112,7 +112,16 @@ mod tests {
         files
     }
 
-    /// Both ways of each file, whole and cut short.
+    fn small() -> PreviewSpec {
+        PreviewSpec {
+            width: 96,
+            height: 54,
+            format: PreviewFormat::Png,
+            root: None,
+        }
+    }
+
+    /// All ways of each file, whole and cut short.
     fn check(name: &str, bytes: &[u8]) {
         let pixels = DicomSpec::pixels_alone();
         for preprocessor in preprocessors() {
@@ -127,6 +136,10 @@ mod tests {
                 let file = preprocessor.prepare_file(bytes, &DecodeLimits::default(), &pixels, fast);
                 let file = file.map(|file| file.picture);
                 assert!(file == whole, "{name}, fast: {fast}");
+                let limits = DecodeLimits::default();
+                let previewed = preprocessor.prepare_with_preview(bytes, &limits, &pixels, fast, &small());
+                let previewed = previewed.map(|previewed| previewed.prepared.picture);
+                assert!(previewed == whole, "{name}, fast: {fast}, with a preview");
             }
         }
     }
