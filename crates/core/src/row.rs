@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 use crate::ids::{DatasetName, RowId, RunId};
 use crate::item::{BoundingBox, Item};
+use crate::preview::PREVIEW_ATTRIBUTE;
 use crate::tar_path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -157,6 +158,15 @@ impl Row {
         }
     }
 
+    /// Says where its preview lies, over what its item says of one: a manifest that was exported names an older one.
+    ///
+    /// # Errors
+    /// When its attributes leave no room for that. Without it the row would count as one that has its preview, for ever.
+    pub fn name_preview(&mut self, uri: String) -> Result<(), RowTooLarge> {
+        self.attributes.insert(PREVIEW_ATTRIBUTE.into(), Value::String(uri));
+        self.check()
+    }
+
     fn check(&self) -> Result<(), RowTooLarge> {
         let check = |field, unit, actual, limit| {
             if actual > limit {
@@ -260,6 +270,38 @@ mod tests {
         assert_eq!(row.attributes["Rows"], "7");
         assert_eq!(row.attributes.get("Long"), None);
         row.check().unwrap();
+    }
+
+    #[test]
+    fn a_preview_is_named_over_what_its_item_says_and_has_room_before_all_that_is_added() {
+        let uri = "s3://pages/previews/new.jpg";
+        let mut item = Item::new(ItemKey::new("k").unwrap());
+        item.attributes.insert(PREVIEW_ATTRIBUTE.into(), "old".into());
+        let mut row = row_of(&item).unwrap();
+        row.name_preview(uri.into()).unwrap();
+        assert_eq!(row.attributes[PREVIEW_ATTRIBUTE], uri);
+        let again = BTreeMap::from([(PREVIEW_ATTRIBUTE.to_owned(), Value::from("of a tag"))]);
+        row.add_attributes(again);
+        assert_eq!(row.attributes[PREVIEW_ATTRIBUTE], uri);
+
+        item.attributes.clear();
+        item.attributes
+            .insert("big".into(), "x".repeat(MAX_JSON_BYTES - 75).into());
+        let mut row = row_of(&item).unwrap();
+        row.name_preview(uri.into()).unwrap();
+        row.add_attributes(BTreeMap::from([("Modality".to_owned(), Value::from("CR"))]));
+        assert_eq!(row.attributes[PREVIEW_ATTRIBUTE], uri);
+        assert_eq!(row.attributes.get("Modality"), None);
+    }
+
+    #[test]
+    fn a_row_that_has_no_room_for_its_preview_is_an_error_and_not_a_row_without() {
+        let mut item = Item::new(ItemKey::new("k").unwrap());
+        item.attributes
+            .insert("big".into(), "x".repeat(MAX_JSON_BYTES - 40).into());
+        let mut row = row_of(&item).unwrap();
+        let error = row.name_preview("s3://pages/previews/new.jpg".into()).unwrap_err();
+        assert_eq!(error.field, "attributes");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::ipc::Interruption;
 use crate::journal::{JournalStage, Slot};
 use crate::model::{ForwardError, Prepared};
 use bytes::Bytes;
-use sightline_core::preview::PREVIEW_ATTRIBUTE;
+use sightline_core::row::RowTooLarge;
 use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
 use sightline_objects::{ObjectError, ObjectStore};
 use std::collections::BTreeMap;
@@ -58,6 +58,10 @@ pub(super) fn failed(reason: FailureReason, message: impl Into<String>) -> Stopp
     Stopped::Ended(Outcome::failed(reason, message))
 }
 
+fn too_large(error: RowTooLarge) -> Stopped {
+    failed(FailureReason::RowTooLarge, error.to_string())
+}
+
 pub(super) fn ending() -> Stopped {
     Stopped::Engine("a part of the engine is gone".into())
 }
@@ -84,7 +88,7 @@ impl Passage<'_> {
         let job = &self.work.job;
         let now = self.pipeline.clock.now();
         let row = Row::of_item(item, &job.dataset, &job.root, &job.run, digest.clone(), now);
-        let mut row = row.map_err(|error| failed(FailureReason::RowTooLarge, error.to_string()))?;
+        let mut row = row.map_err(too_large)?;
         if let Some(imported) = &job.imported {
             self.load_vectors(item, imported, &mut row).await?;
             return self.write(item, row, digest).await;
@@ -104,8 +108,9 @@ impl Passage<'_> {
             let picture = self.embed_image(item, image).await?;
             row.image_embedding = Some(picture.vector);
             row.content_hash = picture.content_hash;
-            let preview = picture.preview.map(|uri| (PREVIEW_ATTRIBUTE.to_owned(), uri.into()));
-            row.add_attributes(preview.into_iter().collect());
+            if let Some(uri) = picture.preview {
+                row.name_preview(uri).map_err(too_large)?;
+            }
             row.add_attributes(picture.tags);
         }
         if let Some(text) = text {

@@ -3,6 +3,7 @@
 use crate::bench::{Bench, ends, entries, eventually};
 use sightline_core::digest::sha256_hex;
 use sightline_core::preview::PREVIEW_ATTRIBUTE;
+use sightline_core::row::MAX_JSON_BYTES;
 use sightline_core::{PreviewFormat, PreviewSpec, RunSpec, StopReason};
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,37 @@ async fn a_preview_lies_where_its_row_says_and_is_written_under_one_name_however
     assert_eq!(ends(&bench.work(&again).await)["a"], "unchanged");
     assert_eq!(ends(&bench.work(&large).await)["a"], "indexed");
     assert_eq!(files(&folder).len(), 2);
+    worker.end().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_preview_that_was_written_is_the_one_that_a_row_names_or_there_is_no_row() {
+    let mut bench = Bench::new().await;
+    let mut exported = bench.picture("exported", "TAGS one").await;
+    let old = "s3://elsewhere/previews/old.jpg";
+    exported.attributes.insert(PREVIEW_ATTRIBUTE.into(), old.into());
+    let mut full = bench.picture("full", "two").await;
+    let room = MAX_JSON_BYTES - r#"{"big":""}"#.len();
+    full.attributes.insert("big".into(), "x".repeat(room).into());
+    let items = entries(vec![exported, full]);
+    let plain = bench.plan("plain", items.clone()).await;
+    let small = bench.plan_as("small", items, wide(20)).await;
+
+    let worker = bench.start();
+    assert_eq!(ends(&bench.work(&plain).await)["full"], "indexed");
+    let own = async |bench: &Bench| {
+        let mut rows = bench.rows().await.into_iter();
+        rows.find(|row| row.key == "exported").unwrap().attributes
+    };
+    assert_eq!(own(&bench).await[PREVIEW_ATTRIBUTE], old, "no other was written");
+
+    let ends = ends(&bench.work(&small).await);
+    assert_eq!(ends["exported"], "indexed");
+    assert_eq!(ends["full"], "failed row_too_large stale");
+    let attributes = own(&bench).await;
+    let uri = attributes[PREVIEW_ATTRIBUTE].as_str().unwrap();
+    assert!(uri.ends_with(&format!("{}.png", sha256_hex(b"TAGS one"))), "{uri}");
+    assert_eq!(attributes["Modality"], "of the file");
     worker.end().await.unwrap();
 }
 
