@@ -141,8 +141,8 @@ impl EmbeddingModel for FolderModel {
         self.lanes().map(|lane| lane.busy.total()).collect()
     }
 
-    fn decode_bytes(&self, bytes: &[u8]) -> u64 {
-        self.first.model.decode_bytes(bytes)
+    fn decode_bytes(&self, bytes: &[u8], reading: &Reading) -> u64 {
+        self.first.model.decode_bytes(bytes, reading.preview.as_ref())
     }
 
     fn prepared_bytes(&self) -> u64 {

@@ -111,8 +111,8 @@ pub trait EmbeddingModel: Send + Sync + Debug {
         Vec::new()
     }
 
-    /// About how many bytes preparing these bytes will take beside them; cheap.
-    fn decode_bytes(&self, bytes: &[u8]) -> u64 {
+    /// About how many bytes preparing these bytes, with the preview that is asked for, will take beside them; cheap.
+    fn decode_bytes(&self, bytes: &[u8], _: &Reading) -> u64 {
         bytes.len() as u64
     }
 

@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use sightline_core::{DicomSpec, FieldDescription, ModelName, PreviewSpec};
 use sightline_model_folder::{Decode, DigestCache, FolderError, ModelFolder};
 use sightline_models::{Embedding, LoadOptions, ModelRunner, RunnerError, TextRole, load};
-use sightline_pictures::{
-    DecodeError, DecodeLimits, PreparedFile, PreparedPicture, Preprocessor, PreviewedFile, picture,
-};
+use sightline_pictures::{DecodeError, DecodeLimits, PreparedFile, PreparedPicture, Preprocessor, PreviewedFile};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -111,10 +109,12 @@ impl RunnerModel {
         &self.runner
     }
 
-    /// How many bytes decoding a picture's file takes at most beside its own, by its header; cheap.
+    /// How many bytes preparing a picture's file takes at most beside its own, with its preview if one is made, by its header; cheap.
+    /// 0 where the model embeds no pictures, which preparing says before it decodes.
     #[must_use]
-    pub fn decode_bytes(&self, file: &[u8]) -> u64 {
-        picture::estimated_bytes(file, &self.limits)
+    pub fn decode_bytes(&self, file: &[u8], preview: Option<&PreviewSpec>) -> u64 {
+        let estimated = |preprocessor: &Preprocessor| preprocessor.estimated_bytes(file, &self.limits, preview);
+        self.preprocessor().map_or(0, estimated)
     }
 
     /// Decodes a picture's file as exactly as this model does, takes from a DICOM what is asked for, and prepares it: at once, which

@@ -28,6 +28,7 @@ pub use format::Format;
 pub use limits::DecodeLimits;
 
 pub(crate) use convert::spread;
+pub(crate) use estimate::Estimate;
 pub(crate) use reduced::is_too_small_for;
 pub(crate) use scanlines::Scanlines;
 

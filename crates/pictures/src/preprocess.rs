@@ -1,5 +1,6 @@
 //! From a decoded picture to the network's input, as Pillow and numpy make it.
 
+mod estimate;
 mod file;
 mod previewed;
 

@@ -1,15 +1,16 @@
 //! Previews of pictures: smaller, and in a format that browsers show.
 
 mod jpeg;
+mod png;
 
 use crate::picture::{Content, DecodeLimits, Picture, is_too_small_for, read_for};
-use crate::resize::{Window, resize};
-use image::codecs::png::PngEncoder;
-use image::{ExtendedColorType, ImageEncoder};
+use crate::resize::{Window, resize, resize_bytes};
 use sightline_core::DicomSpec;
 use sightline_core::preview::{PreviewFormat, PreviewSpec};
 use sightline_model_folder::Resample;
 use std::borrow::Cow;
+
+const FILTER: Resample = Resample::Bicubic;
 
 /// Why there is no preview of a picture that could be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,23 +30,42 @@ pub fn preview(picture: &Picture, spec: &PreviewSpec) -> Result<Vec<u8>, Preview
     let rgb = if (width, height) == (picture.width(), picture.height()) {
         picture.rgb()
     } else {
-        let whole = Window {
-            left: 0,
-            top: 0,
-            width,
-            height,
-        };
-        Cow::Owned(resize(picture, width, height, Resample::Bicubic, whole))
+        Cow::Owned(resize(picture, width, height, FILTER, whole(width, height)))
     };
     let written = match spec.format {
         PreviewFormat::Jpeg { quality } => jpeg::encode(&rgb, width, height, quality),
-        PreviewFormat::Png => {
-            let mut png = Vec::new();
-            let encoded = PngEncoder::new(&mut png).write_image(&rgb, width, height, ExtendedColorType::Rgb8);
-            encoded.map(|()| png).map_err(|error| error.to_string())
-        }
+        PreviewFormat::Png => png::encode(&rgb, width, height),
     };
     written.map_err(|message| PreviewError { width, height, message })
+}
+
+/// Bytes that [`preview`] has allocated at most at any moment beside a picture of this width and height that keeps so many values a
+/// pixel: while it resizes, and while it encodes what that made.
+pub(crate) fn preview_bytes(size: (u32, u32), channels: usize, spec: &PreviewSpec) -> u64 {
+    let (width, height) = spec.fitted(size.0, size.1);
+    let rgb = u64::from(width) * u64::from(height) * 3;
+    let (resizing, shown) = match channels {
+        _ if (width, height) != size => {
+            let resizing = resize_bytes(size, channels, (width, height), whole(width, height));
+            (resizing, rgb)
+        }
+        1 => (0, rgb),
+        _ => (0, 0),
+    };
+    let encoding = match spec.format {
+        PreviewFormat::Jpeg { .. } => jpeg::most_bytes(width, height) as u64,
+        PreviewFormat::Png => png::most_bytes(width, height),
+    };
+    resizing.max(shown + encoding)
+}
+
+fn whole(width: u32, height: u32) -> Window {
+    Window {
+        left: 0,
+        top: 0,
+        width,
+        height,
+    }
 }
 
 /// The preview of a file whose picture was decoded for something else: of the same pixels, or, where these are fewer than are

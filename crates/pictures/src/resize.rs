@@ -9,11 +9,13 @@
 mod avx2;
 mod axis;
 mod filter;
+mod memory;
 mod narrowing;
 mod nearest;
 mod scalar;
 mod strips;
 
+pub(crate) use memory::resize_bytes;
 pub(crate) use strips::Strips;
 
 use crate::picture::{Picture, spread};

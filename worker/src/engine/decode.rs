@@ -142,7 +142,7 @@ impl Decoder {
 
     fn decode(&self, job: DecodeJob) {
         // Waited for before the stage is entered, or a picture that waits for a large one would count as hung.
-        let room = self.room.take(estimate(self.model.as_ref(), &job.bytes));
+        let room = self.room.take(estimate(self.model.as_ref(), &job.bytes, &job.reading));
         // That may have been long.
         if job.reply.is_closed() {
             return;
@@ -190,8 +190,8 @@ fn prepare(model: &dyn EmbeddingModel, bytes: &[u8], reading: &Reading) -> Resul
 }
 
 /// Nothing where the header makes it panic: decoding says so in words.
-fn estimate(model: &dyn EmbeddingModel, bytes: &[u8]) -> u64 {
-    catch_unwind(AssertUnwindSafe(|| model.decode_bytes(bytes))).unwrap_or(0)
+fn estimate(model: &dyn EmbeddingModel, bytes: &[u8], reading: &Reading) -> u64 {
+    catch_unwind(AssertUnwindSafe(|| model.decode_bytes(bytes, reading))).unwrap_or(0)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

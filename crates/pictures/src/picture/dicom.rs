@@ -18,6 +18,7 @@ mod tags;
 mod tests;
 
 use crate::picture::error::DecodeError;
+use crate::picture::estimate::{Estimate, Outline};
 use crate::picture::facts::Facts;
 use crate::picture::format::Format;
 use crate::picture::limits::DecodeLimits;
@@ -86,28 +87,30 @@ pub(super) fn read(bytes: &[u8], limits: &DecodeLimits, spec: &DicomSpec) -> Res
     })
 }
 
-/// How many bytes decoding one frame will have allocated at most; 0 for what will not be decoded. Which frame counts is not
+/// How many bytes decoding one frame will have allocated at most; `None` for what will not be decoded. Which frame counts is not
 /// known here: the one that takes more.
-pub(super) fn estimated_bytes(bytes: &[u8], limits: &DecodeLimits) -> u64 {
+pub(super) fn estimate(bytes: &[u8], limits: &DecodeLimits) -> Option<Estimate> {
     let choices = [FrameChoice::First, FrameChoice::Middle];
     // What is said of one frame alone may be damaged, where another one counts.
-    let file = choices.iter().find_map(|choice| DataSet::read(bytes, *choice).ok());
-    let Some((syntax, file)) = file else {
-        return 0;
-    };
-    let Ok(shape) = Shape::read(&file, &syntax) else {
-        return 0;
-    };
-    if limits.check_size(shape.width, shape.height).is_err() || limits.check_alloc(shape.bytes()).is_err() {
-        return 0;
-    }
+    let (syntax, file) = choices.iter().find_map(|choice| DataSet::read(bytes, *choice).ok())?;
+    let shape = Shape::read(&file, &syntax).ok()?;
+    limits.check_size(shape.width, shape.height).ok()?;
+    limits.check_alloc(shape.bytes()).ok()?;
     let mut numbers: Vec<u32> = choices.iter().filter_map(|choice| choice.of(shape.frames)).collect();
     // Of one frame both are the same.
     numbers.dedup();
     let taken = numbers
         .into_iter()
         .filter_map(|number| frame::bytes(&file, &syntax, &shape, number, limits).ok());
-    taken.max().unwrap_or(0)
+    let is_grey = shape.samples == 1 && shape.photometric.starts_with("MONOCHROME");
+    Some(Estimate {
+        bytes: taken.max()?,
+        outline: Some(Outline {
+            size: (shape.width, shape.height),
+            channels: if is_grey { 1 } else { 3 },
+            turned: false,
+        }),
+    })
 }
 
 fn corrupt(detail: impl Into<String>) -> DecodeError {

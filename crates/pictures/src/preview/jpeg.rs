@@ -42,6 +42,20 @@ impl Drop for Compressor {
     }
 }
 
+/// Bytes that no JPEG of this size with halved colours goes beyond, which is what encoding allocates beside the pixels and a few
+/// rows; 0 where there is none.
+pub(super) fn most_bytes(width: u32, height: u32) -> usize {
+    let (Ok(columns), Ok(rows)) = (c_int::try_from(width), c_int::try_from(height)) else {
+        return 0;
+    };
+    #[expect(
+        unsafe_code,
+        reason = "arithmetic on its arguments; 0 says that they are out of range"
+    )]
+    let most = unsafe { sys::tj3JPEGBufSize(columns, rows, sys::TJSAMP_TJSAMP_420 as c_int) };
+    usize::try_from(most).unwrap_or(0)
+}
+
 /// Encodes `height * width * 3` bytes, row by row, with halved colours.
 ///
 /// # Errors
@@ -57,12 +71,7 @@ pub(super) fn encode(rgb: &[u8], width: u32, height: u32, quality: u8) -> Result
     compressor.set(sys::TJPARAM_TJPARAM_SUBSAMP, sys::TJSAMP_TJSAMP_420 as c_int)?;
     // The buffer below is as long as any JPEG of this size can be, so that none is allocated for us.
     compressor.set(sys::TJPARAM_TJPARAM_NOREALLOC, 1)?;
-    #[expect(
-        unsafe_code,
-        reason = "arithmetic on its arguments; 0 says that they are out of range"
-    )]
-    let most = unsafe { sys::tj3JPEGBufSize(columns, rows, sys::TJSAMP_TJSAMP_420 as c_int) };
-    let most = usize::try_from(most).map_err(|error| error.to_string())?;
+    let most = most_bytes(width, height);
     if most == 0 {
         return Err("there is no JPEG of this size".to_owned());
     }

@@ -150,6 +150,20 @@ proptest! {
     }
 
     #[test]
+    fn no_window_is_made_of_more_sources_than_are_counted_for_it(
+        (source, target) in (1_u32..2000, 1_u32..2000),
+        (start, length) in (0_u32..2000, 1_u32..300),
+        filter in prop::sample::select(FILTERS.as_slice()),
+    ) {
+        let axis = Axis::new(source, target, start, length, filter);
+        let (first, end) = axis.needs();
+        prop_assert!((end - first) as u64 <= memory::sources(source, target, length.min(target).into()));
+        for tap in axis.taps() {
+            prop_assert!(tap.coefficients.len() as u64 <= memory::taps(source, target));
+        }
+    }
+
+    #[test]
     fn a_window_is_that_part_of_the_whole(
         (width, height) in (1_u32..40, 1_u32..40),
         (to_width, to_height) in (1_u32..40, 1_u32..40),

@@ -2,6 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 struct Counting;
 
@@ -12,7 +13,15 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// The most bytes that were live since `peak_of` began.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
 
-/// The most bytes that were live at any moment of `work` beside those that were live before. One thread alone may ask.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Tests of one program run side by side, and what each allocates counts for all: those that ask take turns.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The most bytes that were live at any moment of `work` beside those that were live before. One thread alone may ask, whose
+/// [`turn`] it is.
 pub(crate) fn peak_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let before = LIVE.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);

@@ -19,10 +19,11 @@ mod dicom;
 mod files;
 mod jpeg;
 mod png;
+mod preparing;
 mod tiff;
 mod webp;
 
-use allocator::peak_of;
+use allocator::{peak_of, turn};
 use sightline_core::DicomSpec;
 use sightline_pictures::DecodeLimits;
 use sightline_pictures::picture::{estimated_bytes, read_for};
@@ -41,6 +42,7 @@ type Files = Vec<(&'static str, Vec<u8>)>;
 
 #[test]
 fn decoding_has_no_more_allocated_at_any_moment_than_was_estimated() {
+    let _turn = turn();
     let kinds: [fn() -> Files; 6] = [
         jpeg::files,
         png::files,

@@ -4,7 +4,7 @@ use crate::journal::Journal;
 use crate::model::{Embedding, ForwardError, NoModel, Pixels};
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use sightline_core::{FieldDescription, ModelName, VectorField};
+use sightline_core::{FieldDescription, ModelName, PreviewFormat, PreviewSpec, VectorField};
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const PLACES: usize = 4;
+const PREVIEW_BYTES: u64 = 1 << 16;
 
 /// Tells which pictures it decodes, and goes on with each when it is let.
 #[derive(Debug)]
@@ -35,8 +36,12 @@ impl EmbeddingModel for Gated {
         self.none.devices()
     }
 
-    fn decode_bytes(&self, bytes: &[u8]) -> u64 {
-        if bytes == b"large" { u64::MAX } else { 0 }
+    fn decode_bytes(&self, bytes: &[u8], reading: &Reading) -> u64 {
+        match reading.preview {
+            _ if bytes == b"large" => u64::MAX,
+            Some(_) => PREVIEW_BYTES,
+            None => 0,
+        }
     }
 
     fn prepare(&self, bytes: &[u8], _: &Reading) -> Result<Prepared, InputError> {
@@ -92,13 +97,17 @@ impl Bench {
 
     /// Decodes a picture that holds a block of room and a place.
     async fn decode(&self, picture: &'static str) -> Option<Decoded> {
+        self.decode_as(picture, Reading::default()).await
+    }
+
+    async fn decode_as(&self, picture: &'static str, reading: Reading) -> Option<Decoded> {
         let hold = Hold {
             room: self.room.fetch(1).now_or_never().flatten(),
             span: None,
             place: Arc::clone(&self.places).try_acquire_owned().unwrap(),
         };
         let (key, bytes) = (ItemKey::new(picture).unwrap(), Bytes::from_static(picture.as_bytes()));
-        let (reading, waiting) = (Arc::default(), self.stages.wait(JournalStage::Decode));
+        let (reading, waiting) = (Arc::new(reading), self.stages.wait(JournalStage::Decode));
         self.pool.decode(&key, bytes, hold, &reading, &self.slot, waiting).await
     }
 
@@ -136,6 +145,35 @@ async fn a_picture_that_is_given_up_in_the_queue_holds_what_it_has_until_it_is_d
     );
     drop(third);
     assert_eq!(bench.held(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_picture_takes_room_for_the_preview_that_is_made_of_it_while_it_is_decoded() {
+    let bench = Bench::new(1).await;
+    let mut plain = Box::pin(bench.decode("plain"));
+    assert!(plain.as_mut().now_or_never().is_none());
+    assert_eq!(bench.begun(), b"plain");
+    let (block, _) = bench.held();
+    bench.gate.send(()).unwrap();
+    drop(plain.await.unwrap());
+
+    let reading = Reading {
+        preview: Some(PreviewSpec {
+            width: 100,
+            height: 100,
+            format: PreviewFormat::Png,
+            root: None,
+        }),
+        ..Reading::default()
+    };
+    let mut previewed = Box::pin(bench.decode_as("previewed", reading));
+    assert!(previewed.as_mut().now_or_never().is_none());
+    assert_eq!(bench.begun(), b"previewed");
+    assert_eq!(bench.held().0, block + PREVIEW_BYTES);
+    bench.gate.send(()).unwrap();
+    let decoded = previewed.await.unwrap();
+    assert_eq!(bench.held().0, block);
+    drop(decoded);
 }
 
 #[tokio::test]

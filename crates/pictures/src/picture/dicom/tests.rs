@@ -83,9 +83,13 @@ fn every_frame_is_decoded_within_what_is_estimated_of_it() {
             max_alloc_bytes: estimated(&bytes),
             ..DecodeLimits::default()
         };
+        let outline = estimate(&bytes, &limits).unwrap().outline.unwrap();
         for choice in [FrameChoice::First, FrameChoice::Middle] {
             let decoded = picture::read(&bytes, &limits, &taking(&[], choice));
-            assert!(decoded.is_ok(), "{name}, {choice:?}: {decoded:?}");
+            let decoded = decoded.unwrap_or_else(|error| panic!("{name}, {choice:?}: {error}"));
+            let size = (decoded.picture.width(), decoded.picture.height());
+            let found = (size, decoded.picture.channels());
+            assert_eq!(found, (outline.size, outline.channels), "{name}");
         }
     }
 }

@@ -81,6 +81,24 @@ fn every_picture_is_decoded_within_what_is_estimated_of_it() {
 }
 
 #[test]
+fn every_picture_becomes_what_its_outline_says() {
+    let index: Vec<serde_json::Value> = serde_json::from_slice(&fixture("pictures.json")).unwrap();
+    let mut found = 0;
+    for entry in index {
+        let name = entry["file"].as_str().unwrap();
+        let (bytes, limits) = (fixture(name), DecodeLimits::default());
+        if let Ok(picture) = picture::decode(&bytes, &limits) {
+            let outline = Estimate::of(&bytes, &limits).outline.unwrap();
+            let size = (picture.width(), picture.height());
+            assert!(outline.sizes().any(|possible| possible == size), "{name}: {outline:?}");
+            assert_eq!(outline.channels, picture.channels(), "{name}");
+            found += 1;
+        }
+    }
+    assert!(found > 50, "{found}");
+}
+
+#[test]
 fn samples_count_as_often_as_their_decoder_holds_them() {
     for (color, bytes_a_pixel) in [
         (ExtendedColorType::L8, 2),
