@@ -64,7 +64,7 @@ mod tests {
     use sightline_core::StopDocument;
     use sightline_core::document::Document;
     use sightline_datasets::DatasetError;
-    use sightline_objects::ObjectError;
+    use sightline_objects::{ObjectError, Symptom};
     use tonic::{Code, Status};
 
     fn told(source: ObjectError) -> Status {
@@ -79,6 +79,7 @@ mod tests {
             action,
             key: key.clone(),
             message: "no route to host".into(),
+            symptom: Symptom::Away,
         });
         assert_eq!(away.code(), Code::Unavailable);
         assert!(away.message().contains("no route to host"), "{away}");

@@ -1,5 +1,16 @@
 //! Why an operation on a store failed, and whether trying again can help.
 
+/// What is known of a store that did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Symptom {
+    /// It was not reached, a connection failed, or it refuses everybody for now: credentials, throttling by 429.
+    Away,
+    /// No answer came within a limit of time.
+    Silent,
+    /// It answered, with an error of its own (5xx) or with fewer bytes than there are: this may be so of one object alone.
+    Answered,
+}
+
 /// Why an operation on the store failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ObjectError {
@@ -36,6 +47,8 @@ pub enum ObjectError {
         key: String,
         /// What happened.
         message: String,
+        /// What that tells of the store.
+        symptom: Symptom,
     },
     /// It can never work: a key or URL that the store cannot hold.
     #[error("cannot {action} {key:?}: {message}")]
@@ -54,6 +67,15 @@ impl ObjectError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
+    }
+
+    /// What is known of a store that is not available; none where that is not what is wrong.
+    #[must_use]
+    pub fn symptom(&self) -> Option<Symptom> {
+        match self {
+            Self::Unavailable { symptom, .. } => Some(*symptom),
+            _ => None,
+        }
     }
 
     pub(crate) fn not_found(key: &str) -> Self {
@@ -76,10 +98,15 @@ impl ObjectError {
     }
 
     pub(crate) fn unavailable(action: &'static str, key: &str, message: impl Into<String>) -> Self {
+        Self::of_symptom(Symptom::Away, action, key, message)
+    }
+
+    pub(crate) fn of_symptom(symptom: Symptom, action: &'static str, key: &str, message: impl Into<String>) -> Self {
         Self::Unavailable {
             action,
             key: key.into(),
             message: message.into(),
+            symptom,
         }
     }
 

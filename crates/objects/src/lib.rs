@@ -13,7 +13,7 @@ mod local;
 mod open;
 mod s3;
 
-pub use error::ObjectError;
+pub use error::{ObjectError, Symptom};
 pub use listing::{ListHint, ListPage, ListRequest, MAX_LIST_LIMIT, after_prefix};
 pub use local::LocalStore;
 pub use open::{FileAccess, OpenOptions, Stores, open};
@@ -40,7 +40,7 @@ pub struct ObjectMeta {
 /// Semantics that every implementation keeps:
 /// - `put` replaces the whole object at once; readers see the old one or the new one.
 /// - `get` and `get_range` with an etag give that version or [`ObjectError::Changed`]; a body shorter than announced
-///   is [`ObjectError::Unavailable`], never a short success.
+///   is [`ObjectError::Unavailable`] with [`Symptom::Answered`], never a short success.
 /// - `delete` of what is not there succeeds.
 /// - `list` gives keys in the order of their bytes, each once, over any number of pages.
 /// - What was put is seen by the next `get`, `head` and `list`.

@@ -6,7 +6,7 @@ use crate::monitor::Monitor;
 use crate::process::Process;
 use async_trait::async_trait;
 use bytes::Bytes;
-use sightline_objects::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore};
+use sightline_objects::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, Symptom};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,6 +26,7 @@ fn away(action: &'static str, key: &str) -> impl Fn() -> ObjectError + Send {
         action,
         key: key.clone(),
         message: "503 Slow Down, as the simulation has it".into(),
+        symptom: Symptom::Answered,
     }
 }
 

@@ -19,7 +19,9 @@ use sightline_core::{
     VectorField, VectorSpace,
 };
 use sightline_index::{FieldHits, FieldSearch, IndexError, Projection, VectorIndex};
-use sightline_objects::{FileAccess, ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, OpenOptions, Stores};
+use sightline_objects::{
+    FileAccess, ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, OpenOptions, Stores, Symptom,
+};
 use sightline_worker::config::EngineConfig;
 use sightline_worker::engine::{Datasets, EngineParts, OpenParts};
 use sightline_worker::model::{Embedding, EmbeddingModel, ForwardError, InputError, Pixels, Prepared, Reading};
@@ -208,6 +210,7 @@ impl Datasets for RecordedDatasets {
                 action: "open",
                 key: String::new(),
                 message: "switched off".into(),
+                symptom: Symptom::Away,
             });
         }
         if self.folder.join("previews-denied").exists() {

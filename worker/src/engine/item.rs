@@ -15,7 +15,7 @@ use crate::model::{ForwardError, Prepared};
 use bytes::Bytes;
 use sightline_core::row::RowTooLarge;
 use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
-use sightline_objects::{ObjectError, ObjectStore};
+use sightline_objects::{ObjectError, ObjectStore, Symptom};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -283,6 +283,7 @@ pub(super) fn whole(image: &ObjectRef, bytes: Bytes) -> Result<Bytes, ObjectErro
         action: "read",
         key: image.key.clone(),
         message: format!("the answer holds {} of {} bytes", bytes.len(), image.size),
+        symptom: Symptom::Answered,
     })
 }
 

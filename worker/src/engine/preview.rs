@@ -62,6 +62,7 @@ fn unwritten(spec: &PreviewSpec, error: &ObjectError) -> Interruption {
 mod tests {
     use super::*;
     use sightline_core::PreviewFormat;
+    use sightline_objects::Symptom;
 
     fn of(root: Option<&str>, error: &ObjectError) -> Interruption {
         let spec = PreviewSpec {
@@ -80,6 +81,7 @@ mod tests {
             action,
             key: key.clone(),
             message: "503".into(),
+            symptom: Symptom::Answered,
         };
         let denied = ObjectError::AccessDenied {
             action,

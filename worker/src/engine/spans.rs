@@ -10,7 +10,7 @@ use super::{pipeline::Pipeline, room::Fetched};
 use crate::journal::JournalStage;
 use bytes::Bytes;
 use sightline_core::{FailureReason, Item, ObjectRef, TarMember};
-use sightline_objects::ObjectError;
+use sightline_objects::{ObjectError, Symptom};
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -180,6 +180,7 @@ fn whole(span: &Span, bytes: Bytes) -> Result<Bytes, ObjectError> {
         action: "read",
         key: span.tar.key.clone(),
         message: format!("the answer holds {} of {wanted} bytes", bytes.len()),
+        symptom: Symptom::Answered,
     })
 }
 

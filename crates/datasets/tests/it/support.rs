@@ -5,7 +5,7 @@ use sightline_core::plan::Range;
 use sightline_core::run::Columns;
 use sightline_core::{ManifestEntry, ManifestFormat, Outcome, Source};
 use sightline_datasets::{DatasetError, Page, Reader, ReaderOptions};
-use sightline_objects::{ListPage, ListRequest, LocalStore, ObjectError, ObjectMeta, ObjectStore};
+use sightline_objects::{ListPage, ListRequest, LocalStore, ObjectError, ObjectMeta, ObjectStore, Symptom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
@@ -65,7 +65,12 @@ impl ObjectStore for Store {
         let (action, key, message) = ("look at", key.to_owned(), "test".to_owned());
         match key.as_str() {
             "denied.png" => Err(ObjectError::AccessDenied { action, key, message }),
-            "away.png" => Err(ObjectError::Unavailable { action, key, message }),
+            "away.png" => Err(ObjectError::Unavailable {
+                action,
+                key,
+                message,
+                symptom: Symptom::Away,
+            }),
             _ => self.inner.head(&key).await,
         }
     }

@@ -20,7 +20,7 @@ mod write;
 mod tests;
 
 use crate::listing::after_prefix;
-use crate::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore};
+use crate::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, Symptom};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::io;
@@ -123,6 +123,10 @@ fn of_io(action: &'static str, key: &str, error: &io::Error) -> ObjectError {
         | io::ErrorKind::CrossesDevices => ObjectError::invalid(action, key, error.to_string()),
         _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             ObjectError::invalid(action, key, "its symbolic links lead in a circle")
+        }
+        // Of a file on a damaged place of a disk it is said for ever, while the others are read.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+            ObjectError::of_symptom(Symptom::Answered, action, key, error.to_string())
         }
         _ => ObjectError::unavailable(action, key, error.to_string()),
     }

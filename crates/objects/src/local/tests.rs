@@ -1,7 +1,7 @@
 //! What is particular to a directory.
 
-use super::LocalStore;
-use crate::{ListRequest, ObjectError, ObjectStore};
+use super::{LocalStore, of_io};
+use crate::{ListRequest, ObjectError, ObjectStore, Symptom};
 use bytes::Bytes;
 use proptest::prelude::{Strategy, any, prop};
 use std::collections::BTreeSet;
@@ -22,6 +22,17 @@ async fn store() -> (TempDir, LocalStore) {
 async fn listed(store: &LocalStore) -> Vec<String> {
     let page = store.list(&ListRequest::all("")).await.unwrap();
     page.objects.into_iter().map(|meta| meta.key).collect()
+}
+
+#[test]
+fn a_file_that_the_disk_cannot_give_may_be_the_only_one_and_too_many_open_files_are_not() {
+    for (errno, symptom) in [
+        (rustix::io::Errno::IO, Symptom::Answered),
+        (rustix::io::Errno::MFILE, Symptom::Away),
+    ] {
+        let error = std::io::Error::from_raw_os_error(errno.raw_os_error());
+        assert_eq!(of_io("read", "k", &error).symptom(), Some(symptom), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! What an answer of S3 means for whoever asked.
 
-use crate::ObjectError;
+use crate::{ObjectError, Symptom};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use std::error::Error;
+use std::io;
 
 /// An error and its causes in one line.
 pub(super) fn error_chain(error: &dyn Error) -> String {
@@ -19,6 +20,21 @@ pub(super) fn error_chain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What a body that broke off tells of the store: where the server ended it before its end, it answered.
+pub(super) fn symptom_of_body(error: &(dyn Error + 'static)) -> Symptom {
+    let mut source = Some(error);
+    while let Some(cause) = source {
+        if cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof)
+        {
+            return Symptom::Answered;
+        }
+        source = cause.source();
+    }
+    Symptom::Away
 }
 
 /// An operation that failed.
@@ -45,8 +61,16 @@ impl Failure<'_> {
             }
             SdkError::ConstructionFailure(_) => without_credentials(action, key, error)
                 .unwrap_or_else(|| ObjectError::invalid(action, key, error_chain(error))),
-            _ => without_credentials(action, key, error)
-                .unwrap_or_else(|| ObjectError::unavailable(action, key, error_chain(error))),
+            _ => {
+                let silent = match error {
+                    SdkError::TimeoutError(_) => true,
+                    SdkError::DispatchFailure(failure) => failure.is_timeout(),
+                    _ => false,
+                };
+                let symptom = if silent { Symptom::Silent } else { Symptom::Away };
+                without_credentials(action, key, error)
+                    .unwrap_or_else(|| ObjectError::of_symptom(symptom, action, key, error_chain(error)))
+            }
         }
     }
 
@@ -76,6 +100,8 @@ impl Failure<'_> {
                 let message = format!("{said}; bucket {bucket:?} is in another region: set the region");
                 ObjectError::invalid(action, key, message)
             }
+            // Before the codes: servers say `SlowDown` of an object that too few of their disks can give.
+            (500..=599, _) => ObjectError::of_symptom(Symptom::Answered, action, key, said),
             (408 | 409 | 425 | 429, _)
             | (_, "SlowDown" | "RequestTimeout" | "Throttling" | "RequestLimitExceeded" | "BadDigest") => {
                 ObjectError::unavailable(action, key, said)

@@ -11,12 +11,12 @@ pub(crate) use client::S3Client;
 pub use client::S3Options;
 pub(crate) use descend::Neighbours;
 
-use crate::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore};
+use crate::{ListPage, ListRequest, ObjectError, ObjectMeta, ObjectStore, Symptom};
 use async_trait::async_trait;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use errors::{Failure, error_chain};
+use errors::{Failure, error_chain, symptom_of_body};
 use std::ops::Range;
 
 /// A store of objects in a bucket, below a prefix.
@@ -124,7 +124,7 @@ impl S3Store {
             .await
             .unwrap_or_else(|_| {
                 let message = format!("it was not read within {:?}", self.client.operation_timeout);
-                Err(ObjectError::unavailable("read", key, message))
+                Err(ObjectError::of_symptom(Symptom::Silent, "read", key, message))
             })
     }
 
@@ -158,7 +158,7 @@ impl S3Store {
 
 /// Reads the body, whole as announced.
 async fn read_body(key: &str, answer: GetObjectOutput, range: Option<Range<u64>>) -> Result<Bytes, ObjectError> {
-    let broken = |message: String| ObjectError::unavailable("read", key, message);
+    let broken = |symptom, message: String| ObjectError::of_symptom(symptom, "read", key, message);
     let announced = answer.content_length().and_then(|length| u64::try_from(length).ok());
     let ignored_range = range.is_some() && answer.content_range().is_none();
     if ignored_range {
@@ -174,15 +174,15 @@ async fn read_body(key: &str, answer: GetObjectOutput, range: Option<Range<u64>>
     let mut body = Vec::<u8>::new();
     let size = usize::try_from(announced.unwrap_or(0)).unwrap_or(usize::MAX);
     body.try_reserve_exact(size)
-        .map_err(|_| broken(format!("there is no memory for {size} bytes")))?;
+        .map_err(|_| broken(Symptom::Away, format!("there is no memory for {size} bytes")))?;
     while let Some(chunk) = stream.next().await {
-        body.extend_from_slice(&chunk.map_err(|error| broken(error_chain(&error)))?);
+        body.extend_from_slice(&chunk.map_err(|error| broken(symptom_of_body(&error), error_chain(&error)))?);
     }
     match announced {
-        Some(announced) if body.len() as u64 != announced => Err(broken(format!(
-            "the answer ended after {} of {announced} bytes",
-            body.len()
-        ))),
+        Some(announced) if body.len() as u64 != announced => {
+            let message = format!("the answer ended after {} of {announced} bytes", body.len());
+            Err(broken(Symptom::Answered, message))
+        }
         _ => Ok(body.into()),
     }
 }

@@ -3,7 +3,7 @@
 //! The credentials come from the environment, as for the real server; this one checks none.
 
 use bytes::Bytes;
-use sightline_objects::{ListPage, ListRequest, ObjectError, ObjectStore, S3Options, S3Store};
+use sightline_objects::{ListPage, ListRequest, ObjectError, ObjectStore, S3Options, S3Store, Symptom};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -241,7 +241,7 @@ async fn a_body_that_ends_early_is_an_error_and_never_a_short_object() {
         .get("k", None)
         .await
         .unwrap_err();
-    assert!(error.is_retryable(), "{error}");
+    assert_eq!(error.symptom(), Some(Symptom::Answered), "{error}");
 }
 
 #[tokio::test]
@@ -327,6 +327,28 @@ async fn each_refusal_is_told_apart() {
 }
 
 #[tokio::test]
+async fn what_may_be_wrong_with_one_object_alone_is_told_from_what_is_wrong_with_all() {
+    let error =
+        |code: &str| format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>said</Message></Error>");
+    for (status, code, symptom) in [
+        ("503 Slow Down", "SlowDown", Some(Symptom::Answered)),
+        ("503 Slow Down", "SlowDownRead", Some(Symptom::Answered)),
+        ("500 Internal Server Error", "InternalError", Some(Symptom::Answered)),
+        ("502 Bad Gateway", "", Some(Symptom::Answered)),
+        ("429 Too Many Requests", "TooManyRequests", Some(Symptom::Away)),
+        ("400 Bad Request", "RequestTimeout", Some(Symptom::Away)),
+        ("403 Forbidden", "ExpiredToken", Some(Symptom::Away)),
+        ("401 Unauthorized", "Unauthorized", Some(Symptom::Away)),
+        ("403 Forbidden", "AccessDenied", None),
+        ("404 Not Found", "NoSuchKey", None),
+    ] {
+        let server = Server::start(vec![http(status, "", &error(code))]).await;
+        let error = server.store.get("k", Some("e")).await.unwrap_err();
+        assert_eq!(error.symptom(), symptom, "{status} {code}: {error}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_body_does_not_pass_expired_credentials_off_as_an_object_that_may_not_be_read() {
     let error =
         |code: &str| format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>said</Message></Error>");
@@ -366,7 +388,8 @@ async fn a_server_that_never_answers_or_is_not_there_is_unavailable() {
     let silent = store.get("k", None).await.unwrap_err();
     drop(listener);
     let gone = store.get("k", None).await.unwrap_err();
-    for error in [silent, gone] {
+    for (error, symptom) in [(silent, Symptom::Silent), (gone, Symptom::Away)] {
+        assert_eq!(error.symptom(), Some(symptom), "{error}");
         assert!(error.is_retryable(), "{error}");
     }
 }
