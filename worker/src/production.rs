@@ -44,7 +44,7 @@ struct ObjectRoots {
 impl ObjectRoots {
     fn new(config: &DatasetsConfig) -> Self {
         let mut options = object_options(config);
-        // The engine tries calls again by itself; the library's attempts would multiply them.
+        // The engine tries calls again by itself, within a budget (engine/tokens.rs); the library's attempts would multiply them.
         options.s3.max_attempts = 1;
         let own = sightline_objects::OpenOptions {
             files: FileAccess::Allowed,

@@ -7,6 +7,7 @@ use super::lookup::{Existing, LookedUp};
 use super::pipeline::Pipeline;
 use super::spans::Span;
 use super::stages::{ItemTimes, Waiting};
+use super::tokens::Again;
 use super::upsert::UpsertError;
 use super::work::{RowsToCome, Work};
 use crate::ipc::Interruption;
@@ -224,7 +225,7 @@ impl Passage<'_> {
         fail::point(&item.key, JournalStage::Fetch, &self.slot);
         drop(waiting);
         let stage = pipeline.stages.enter(JournalStage::Fetch, items);
-        let result = pipeline.retry.run(ObjectError::is_retryable, read).await;
+        let result = pipeline.retry.run(Again::of_store, read).await;
         let took_us = stage.share_us() * items as u64;
         drop(stage);
         self.took(JournalStage::Fetch, took_us);

@@ -30,6 +30,7 @@ mod spans;
 mod stages;
 mod stored;
 mod tasks;
+mod tokens;
 mod turns;
 mod upsert;
 mod work;

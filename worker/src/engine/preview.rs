@@ -1,6 +1,7 @@
 //! Previews: written beside the embedding of their pictures, and always before the rows that name them.
 
 use super::item::{Passage, Stopped, ending};
+use super::tokens::Again;
 use crate::ipc::Interruption;
 use crate::journal::JournalStage;
 use bytes::Bytes;
@@ -30,11 +31,7 @@ impl Passage<'_> {
         // The place is taken by no item of the stage: that of the preview has passed it.
         let _stage = pipeline.stages.enter(JournalStage::Fetch, 0);
         let put = || store.put_as(&key, body.clone(), spec.format.media_type());
-        pipeline
-            .retry
-            .run(ObjectError::is_retryable, put)
-            .await
-            .map_err(unwritten)?;
+        pipeline.retry.run(Again::of_store, put).await.map_err(unwritten)?;
         Ok(Some(format!("{}/{key}", store.root())))
     }
 }

@@ -1,8 +1,9 @@
-//! A few attempts inside the engine, before a shard is handed back; for calls behind which computed rows wait as many as there is
-//! patience for.
+//! A few attempts inside the engine, before a shard is handed back: of the object store as long as there are tokens for them, of
+//! the index, behind which computed rows wait, for as long as there is patience.
 
 use super::around::Chance;
 use super::awaited::Awaited;
+use super::tokens::{Again, Tokens};
 use crate::config::PipelineConfig;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub(crate) struct RetryPolicy {
     /// How long is gone on after the attempts were made.
     patience: Duration,
     awaited: Arc<Awaited>,
+    /// What retries are paid with; none where they cost nothing. Clones share it.
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl RetryPolicy {
@@ -33,39 +36,62 @@ impl RetryPolicy {
             chance,
             patience: Duration::ZERO,
             awaited: Arc::default(),
+            tokens: Some(Arc::default()),
         }
     }
 
     /// The same for calls of the index: handing a shard back throws away what was computed of it, so they are tried for so long
-    /// at least, and it is told meanwhile what is waited for.
+    /// at least, and it is told meanwhile what is waited for. Few are made at once, so that they need no tokens.
     pub(crate) fn of_the_index(self, config: &PipelineConfig, awaited: &Arc<Awaited>) -> Self {
         Self {
             patience: config.index_patience(),
             awaited: Arc::clone(awaited),
+            tokens: None,
             ..self
         }
     }
 
-    /// Calls until it succeeds, fails for good, or was tried often and long enough.
-    pub(crate) async fn run<T, E, F>(&self, retryable: impl Fn(&E) -> bool, mut call: impl FnMut() -> F) -> Result<T, E>
+    /// Calls until it succeeds, fails for good, was tried often and long enough, or cannot be paid for any more.
+    pub(crate) async fn run<T, E, R, F>(&self, again: impl Fn(&E) -> R, mut call: impl FnMut() -> F) -> Result<T, E>
     where
         E: Display,
+        R: Into<Again>,
         F: Future<Output = Result<T, E>>,
     {
         let began = Instant::now();
         let mut attempt = 1_u32;
+        let mut taken = None;
         let mut _waits = None;
         loop {
             let error = match call().await {
-                Err(error) if self.goes_on(attempt, began.elapsed()) && retryable(&error) => error,
-                result => return result,
+                Ok(done) => {
+                    self.succeeded(taken);
+                    return Ok(done);
+                }
+                Err(error) if self.goes_on(attempt, began.elapsed()) => error,
+                Err(error) => return Err(error),
             };
+            let again: Again = again(&error).into();
+            match again.price() {
+                Some(price) if self.takes(price) => taken = Some(price),
+                _ => return Err(error),
+            }
             if attempt >= self.attempts || began.elapsed() >= LONG {
                 // The one of before is dropped behind this one, so that it is told without a gap.
                 _waits = Some(self.awaited.waits_for(error.to_string()));
             }
             tokio::time::sleep(self.delay(attempt, self.chance.next())).await;
             attempt = attempt.saturating_add(1);
+        }
+    }
+
+    fn takes(&self, price: u32) -> bool {
+        self.tokens.as_ref().is_none_or(|tokens| tokens.take(price))
+    }
+
+    fn succeeded(&self, taken: Option<u32>) {
+        if let Some(tokens) = &self.tokens {
+            tokens.succeeded(taken);
         }
     }
 
@@ -85,6 +111,8 @@ impl RetryPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::future::join_all;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn config() -> PipelineConfig {
         PipelineConfig {
@@ -187,6 +215,63 @@ mod tests {
             .await;
         assert_eq!((result, told.as_deref()), (Err("no answer"), Some("no answer")));
         assert!((120..122).contains(&began.elapsed().as_secs()));
+    }
+
+    /// So many reads at once of a store that is asked six times by each, and how often it is asked in all.
+    async fn asked(policy: &RetryPolicy, reads: usize, again: Again) -> usize {
+        let calls = AtomicUsize::new(0);
+        let read = |_| async {
+            let call = || {
+                calls.fetch_add(1, Ordering::Relaxed);
+                async { Err::<(), _>("away") }
+            };
+            policy.run(|_| again, call).await
+        };
+        let ended = join_all((0..reads).map(read)).await;
+        assert!(ended.iter().all(|ended| *ended == Err("away")));
+        calls.into_inner()
+    }
+
+    fn six_times() -> RetryPolicy {
+        let config = PipelineConfig {
+            attempts: 6,
+            ..config()
+        };
+        RetryPolicy::new(&config, Chance::new(1))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_is_away_is_asked_a_hundred_times_more_by_all_reads_together_and_fifty_where_it_is_silent() {
+        assert_eq!(asked(&six_times(), 1024, Again::Yes).await, 1024 + 100);
+        assert_eq!(asked(&six_times(), 1024, Again::AfterSilence).await, 1024 + 50);
+        let few = six_times();
+        assert_eq!(asked(&few, 4, Again::Yes).await, 4 * 6, "few have all their attempts");
+        assert_eq!(
+            asked(&few.clone(), 1024, Again::Yes).await,
+            1024 + 80,
+            "a clone shares them"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_that_succeed_pay_for_the_retries_of_others() {
+        let policy = six_times();
+        assert_eq!(asked(&policy, 1024, Again::Yes).await, 1024 + 100);
+        for _ in 0..10 {
+            let read: Result<(), &str> = policy.run(|_| true, || async { Ok(()) }).await;
+            assert_eq!(read, Ok(()));
+        }
+        assert_eq!(asked(&policy, 10, Again::Yes).await, 10 + 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_of_the_index_cost_nothing() {
+        let impatient = PipelineConfig {
+            index_patience_seconds: 0,
+            ..config()
+        };
+        let policy = six_times().of_the_index(&impatient, &Arc::default());
+        assert_eq!(asked(&policy, 1024, Again::Yes).await, 1024 * 6);
     }
 
     #[test]

@@ -17,8 +17,9 @@ pub struct S3Options {
     pub path_style: bool,
     /// Region. Without it, environment and profile count, then `us-east-1`.
     pub region: Option<String>,
-    /// How often one request is tried, at least 1, a listing whose answer is broken too. A budget over all requests of the client ends retries of a server
-    /// that is away.
+    /// How often one request is tried, at least 1, a listing whose answer is broken too. Where it is more than 1, the SDK's retry
+    /// quota, which all requests share, ends retries of a server that is away. A worker's engine gives 1: it tries calls again
+    /// by itself, within a budget of its own.
     pub max_attempts: u32,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
