@@ -72,6 +72,8 @@ reasons! {
         Internal = "internal",
         /// A tar cannot be read, or not to its end. Its key stands for all that it holds from there on.
         UnreadableTar = "unreadable_tar",
+        /// The store answers for other objects, and for this one with errors alone, in delivery after delivery.
+        UnreadableObject = "unreadable_object",
     }
 }
 

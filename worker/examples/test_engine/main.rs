@@ -225,10 +225,31 @@ impl Datasets for RecordedDatasets {
     }
 }
 
+/// A store that answers nothing but errors for keys that begin with `refused`, and when it is asked for `recovers` the first
+/// eight times; for all keys while the file `reads-away` is there, and for listings while `lists-away` is.
 #[derive(Debug)]
 struct RecordedStore {
     inner: Arc<dyn ObjectStore>,
     folder: PathBuf,
+}
+
+impl RecordedStore {
+    fn check(&self, action: &'static str, key: &str, fault: &str) -> Result<(), ObjectError> {
+        let asked = || {
+            let log = std::fs::read_to_string(self.folder.join("fetches.log")).unwrap_or_default();
+            log.lines().filter(|line| *line == key).count()
+        };
+        let is_refused = key.starts_with("refused") || (key == "recovers" && asked() <= 8);
+        if !is_refused && !self.folder.join(fault).exists() {
+            return Ok(());
+        }
+        Err(ObjectError::Unavailable {
+            action,
+            key: key.to_owned(),
+            message: "HTTP 503 SlowDown switched off".into(),
+            symptom: Symptom::Answered,
+        })
+    }
 }
 
 #[async_trait]
@@ -239,9 +260,14 @@ impl ObjectStore for RecordedStore {
 
     async fn get(&self, key: &str, etag: Option<&str>) -> Result<Bytes, ObjectError> {
         note(&self.folder, "fetches.log", key);
+        self.check("read", key, "reads-away")?;
         let body = self.inner.get(key, etag).await?;
         // The first answer is short, and says that it is whole.
         if body.starts_with(b"SHORT") && std::fs::File::create_new(self.folder.join("shortened")).is_ok() {
+            return Ok(body.slice(..body.len() / 2));
+        }
+        // Every answer is.
+        if body.starts_with(b"CUT") {
             return Ok(body.slice(..body.len() / 2));
         }
         Ok(body)
@@ -253,6 +279,7 @@ impl ObjectStore for RecordedStore {
             "ranges.log",
             &format!("{key} {}-{}", range.start, range.end),
         );
+        self.check("read", key, "reads-away")?;
         self.inner.get_range(key, range, etag).await
     }
 
@@ -269,6 +296,7 @@ impl ObjectStore for RecordedStore {
     }
 
     async fn list(&self, request: &ListRequest) -> Result<ListPage, ObjectError> {
+        self.check("list", "", "lists-away")?;
         self.inner.list(request).await
     }
 }

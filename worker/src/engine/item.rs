@@ -6,17 +6,14 @@ use super::forward::Embedded;
 use super::lookup::{Existing, LookedUp};
 use super::pipeline::Pipeline;
 use super::spans::Span;
-use super::stages::{ItemTimes, Waiting};
-use super::tokens::Again;
+use super::stages::ItemTimes;
 use super::upsert::UpsertError;
 use super::work::{RowsToCome, Work};
 use crate::ipc::Interruption;
 use crate::journal::{JournalStage, Slot};
 use crate::model::{ForwardError, Prepared};
-use bytes::Bytes;
 use sightline_core::row::RowTooLarge;
-use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, SkipReason, VectorField};
-use sightline_objects::{ObjectError, ObjectStore, Symptom};
+use sightline_core::{FailureReason, Item, ObjectRef, Outcome, Row, VectorField};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -200,51 +197,6 @@ impl Passage<'_> {
         })
     }
 
-    async fn fetch(&mut self, item: &Item, image: &ObjectRef, waiting: Waiting) -> Result<Bytes, Stopped> {
-        let store = self.open_store().await?;
-        let etag = Some(image.etag.as_str()).filter(|etag| !etag.is_empty());
-        let read = async || whole(image, store.get(&image.key, etag).await?);
-        self.read_in_turn(item, 1, waiting, read).await?.map_err(unread)
-    }
-
-    /// Reads in the fetch stage, when its turn has come. So many items are served by it, this one among them, and what it took
-    /// all of them counts as this one's.
-    pub(super) async fn read_in_turn<F>(
-        &mut self,
-        item: &Item,
-        items: usize,
-        waiting: Waiting,
-        read: impl FnMut() -> F,
-    ) -> Result<Result<Bytes, ObjectError>, Stopped>
-    where
-        F: Future<Output = Result<Bytes, ObjectError>>,
-    {
-        let pipeline: &Pipeline = self.pipeline;
-        let _turn = pipeline.fetches.acquire().await.map_err(|_| ending())?;
-        self.slot.enter(JournalStage::Fetch);
-        fail::point(&item.key, JournalStage::Fetch, &self.slot);
-        drop(waiting);
-        let stage = pipeline.stages.enter(JournalStage::Fetch, items);
-        let result = pipeline.retry.run(Again::of_store, read).await;
-        let took_us = stage.share_us() * items as u64;
-        drop(stage);
-        self.took(JournalStage::Fetch, took_us);
-        self.slot.enter(JournalStage::Queued);
-        Ok(result)
-    }
-
-    /// The store that the dataset's objects lie in.
-    pub(super) async fn open_store(&self) -> Result<Arc<dyn ObjectStore>, Stopped> {
-        let opened = self.pipeline.datasets.open(&self.work.job.root).await;
-        opened.map_err(|error| {
-            let message = format!("the dataset's root cannot be opened: {error}");
-            Stopped::Interrupted(match error {
-                ObjectError::Unavailable { .. } => Interruption::Waiting(message),
-                _ => Interruption::DatasetUnreadable(message),
-            })
-        })
-    }
-
     async fn embed_text(&mut self, text: &str) -> Result<Vec<f32>, Stopped> {
         let texts = &self.pipeline.texts;
         let embedded = texts
@@ -271,31 +223,5 @@ impl Passage<'_> {
 
     pub(super) fn took(&mut self, stage: JournalStage, us: u64) {
         *self.times.entry(stage).or_default() += us;
-    }
-}
-
-/// The object's bytes, if they are as many as were planned. Of one version no other number can be right, and a shorter
-/// body would be taken for a damaged picture, or worse for a whole one.
-pub(super) fn whole(image: &ObjectRef, bytes: Bytes) -> Result<Bytes, ObjectError> {
-    if image.etag.is_empty() || bytes.len() as u64 == image.size {
-        return Ok(bytes);
-    }
-    Err(ObjectError::Unavailable {
-        action: "read",
-        key: image.key.clone(),
-        message: format!("the answer holds {} of {} bytes", bytes.len(), image.size),
-        symptom: Symptom::Answered,
-    })
-}
-
-/// What an object that could not be read means for its item.
-pub(super) fn unread(error: ObjectError) -> Stopped {
-    let message = error.to_string();
-    match error {
-        ObjectError::NotFound { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Gone, message)),
-        ObjectError::Changed { .. } => Stopped::Ended(Outcome::skipped(SkipReason::Changed, message)),
-        ObjectError::AccessDenied { .. } => failed(FailureReason::AccessDenied, message),
-        ObjectError::Invalid { .. } => failed(FailureReason::NotFound, message),
-        ObjectError::Unavailable { .. } => Stopped::Interrupted(Interruption::Waiting(message)),
     }
 }

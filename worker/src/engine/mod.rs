@@ -7,6 +7,7 @@
 mod around;
 mod awaited;
 mod batcher;
+mod beside;
 mod blocks;
 mod budget;
 mod decode;
@@ -23,6 +24,7 @@ mod pace;
 mod pipeline;
 mod preview;
 mod process;
+mod read;
 mod retry;
 mod room;
 mod sizes;

@@ -41,6 +41,8 @@ pub(crate) struct Pipeline {
     pub(crate) stages: Arc<Stages>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) fetches: Semaphore,
+    /// Questions for another object than the one that is wanted.
+    pub(crate) probes: Semaphore,
     pub(crate) tensors: Arc<Semaphore>,
     pub(crate) decode: DecodePool,
     pub(crate) images: Forward<Pixels>,
@@ -119,6 +121,7 @@ impl Pipeline {
             retry,
             clock: around.clock,
             fetches: Semaphore::new(sizes.fetches),
+            probes: Semaphore::new(1),
             tensors: Arc::new(Semaphore::new(sizes.prepared)),
             spans: SpanLimits::new(room.fetched_limit(), count(sizes.max_items)),
             budget: sizes.budget,
@@ -188,6 +191,7 @@ impl Pipeline {
                 Ok(looked_up) => looked_up,
                 Err(why) => return work.interrupt(why).await,
             };
+            work.note_objects(looked_up.iter().map(|looked_up| &looked_up.item.item));
             items = rest;
             let last = items.is_empty();
             let to_do = self.settle(work, looked_up).await;

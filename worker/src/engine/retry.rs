@@ -85,6 +85,11 @@ impl RetryPolicy {
         }
     }
 
+    /// A short delay, as that between the first attempts.
+    pub(crate) fn pause(&self) -> Duration {
+        self.delay(1, self.chance.next())
+    }
+
     fn takes(&self, price: u32) -> bool {
         self.tokens.as_ref().is_none_or(|tokens| tokens.take(price))
     }

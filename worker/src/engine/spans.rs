@@ -4,13 +4,14 @@
 //! decoded; every item of a span is in the pipeline before the span is read, so that what holds room never waits for a
 //! place. What was wrong with the tar is found out once for all of them.
 
-use super::item::{Passage, Stopped, ending, failed, unread};
+use super::item::{Passage, Stopped, ending, failed};
 use super::lookup::LookedUp;
+use super::read::{Source, short, unread};
 use super::{pipeline::Pipeline, room::Fetched};
 use crate::journal::JournalStage;
 use bytes::Bytes;
 use sightline_core::{FailureReason, Item, ObjectRef, TarMember};
-use sightline_objects::{ObjectError, Symptom};
+use sightline_objects::ObjectError;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::OnceCell;
@@ -155,18 +156,15 @@ impl Passage<'_> {
         let bytes = span.bytes.end - span.bytes.start + previews;
         let room = pipeline.room_for(bytes).await.ok_or_else(ending)?;
         let store = self.open_store().await?;
+        let source = Source::new(store.as_ref(), &span.tar.key, Some(span.bytes.clone()));
         let read = async || {
             let bytes = store
                 .get_range(&span.tar.key, span.bytes.clone(), Some(&span.tar.etag))
                 .await?;
             whole(span, bytes)
         };
-        let result = self.read_in_turn(item, span.items, waiting, read).await?;
-        match result {
-            Ok(bytes) => Ok(Ok(Held { bytes, _room: room })),
-            Err(error) if error.is_retryable() => Err(unread(error)),
-            Err(error) => Ok(Err(error)),
-        }
+        let result = self.read_in_turn(item, span.items, source, waiting, read).await?;
+        Ok(result.map(|bytes| Held { bytes, _room: room }))
     }
 }
 
@@ -176,12 +174,7 @@ fn whole(span: &Span, bytes: Bytes) -> Result<Bytes, ObjectError> {
     if bytes.len() as u64 == wanted {
         return Ok(bytes);
     }
-    Err(ObjectError::Unavailable {
-        action: "read",
-        key: span.tar.key.clone(),
-        message: format!("the answer holds {} of {wanted} bytes", bytes.len()),
-        symptom: Symptom::Answered,
-    })
+    Err(short(&span.tar.key, &bytes, wanted))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Vectors that were made elsewhere: read, checked, and brought to length 1.
 
 use super::blocks::{numbers, part, place};
-use super::item::{Passage, Stopped, ending, failed, unread};
+use super::item::{Passage, Stopped, ending, failed};
 use super::pipeline::Pipeline;
+use super::read::{Source, unread};
 use crate::ipc::Imported;
 use crate::journal::JournalStage;
 use bytes::Bytes;
@@ -84,8 +85,9 @@ impl Passage<'_> {
         let _room = pipeline.room_for(bytes).await.ok_or_else(ending)?;
         let store = self.open_store().await?;
         let etag = Some(array.etag.as_str());
+        let source = Source::new(store.as_ref(), &array.key, Some(place.clone()));
         let read = || store.get_range(&array.key, place.clone(), etag);
-        self.read_in_turn(item, 1, waiting, read).await?.map_err(unread)
+        self.read_in_turn(item, 1, source, waiting, read).await?.map_err(unread)
     }
 }
 

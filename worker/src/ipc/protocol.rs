@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of the frames.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// A shard in hand, numbered by the supervisor; a number is never used twice.
 pub type WorkId = u64;
@@ -32,6 +32,8 @@ pub struct Job {
     pub run: RunId,
     /// The shard, for logs.
     pub shard: ShardId,
+    /// Which delivery of the shard this is, as its message counts them, from 1.
+    pub attempt: u32,
     /// The dataset.
     pub dataset: DatasetName,
     /// Root of the dataset's objects.
@@ -103,6 +105,9 @@ pub struct ItemEnded {
 pub enum Interruption {
     /// Something is away: the shard goes back with a delay. In words, what is waited for.
     Waiting(String),
+    /// An object cannot be read, though its store answers for others: the shard goes back with a delay, and nothing else waits.
+    /// In words, which object.
+    Unreadable(String),
     /// The dataset cannot be read at all: the run stops.
     DatasetUnreadable(String),
     /// The run's previews can never be written where it wants them: the run stops.

@@ -23,6 +23,8 @@ const MAX_RUNS: usize = 256;
 pub(crate) enum Obstacle {
     /// Something is away: later.
     Away(String),
+    /// One of its objects cannot be read, though the store answers: later, and nothing else waits.
+    Unreadable(String),
     /// Written by a newer Sightline: another worker.
     Newer(String),
     /// Nobody can: what it needs is gone or damaged.

@@ -43,6 +43,8 @@ enum Answer {
     Ack,
     /// A fresh copy after a delay. With it, what is away; that also pauses this worker.
     Back { delay: Duration, away: Option<String> },
+    /// A fresh copy after a delay, for what is wrong with this shard alone.
+    Later(Duration),
     /// A fresh copy into another queue.
     Reroute(String),
     /// To the dead letters.
@@ -57,6 +59,7 @@ impl Answer {
         match self {
             Self::Ack | Self::Reroute(_) | Self::Back { away: None, .. } => None,
             Self::Back { away: Some(_), .. } => Some("unavailable"),
+            Self::Later(_) => Some("unreadable"),
             Self::Reject(_) => Some("unusable"),
             Self::Drop => Some("lease_lost"),
         }
@@ -173,6 +176,7 @@ impl Shards {
                 }
                 self.queue.publish_after(queue, copy(), *delay).await
             }
+            Answer::Later(delay) => self.queue.publish_after(queue, copy(), *delay).await,
             Answer::Reroute(queue) => match self.queue.declare(queue).await {
                 Ok(()) => self.queue.publish(queue, copy()).await,
                 Err(error) => Err(error),
@@ -203,6 +207,16 @@ impl Shards {
                 delay: delay_of(message.attempt),
                 away: Some(what),
             },
+            // Not by way of the circuit: the other shards can be worked on.
+            Err(Obstacle::Unreadable(what)) => {
+                let delay = delay_of(message.attempt);
+                tracing::warn!(
+                    what,
+                    ?delay,
+                    "the shard is handed back: one of its objects cannot be read"
+                );
+                Answer::Later(delay)
+            }
             Err(Obstacle::Newer(what)) => {
                 tracing::warn!(what, "a newer worker must take the shard");
                 Answer::Back {
@@ -269,6 +283,7 @@ impl Shards {
                 self.runs.doubt(run);
                 Err(Obstacle::Away(what))
             }
+            WorkEnd::Interrupted(Interruption::Unreadable(what)) => Err(Obstacle::Unreadable(what)),
             WorkEnd::Interrupted(Interruption::DatasetUnreadable(message)) => {
                 let reason = StopReason::DatasetUnreadable;
                 Err(self.runs.stop(&document, Mismatch { reason, message }).await)
@@ -306,6 +321,7 @@ impl Shards {
         let job = Job {
             run: message.run.clone(),
             shard: message.shard.clone(),
+            attempt: message.attempt,
             dataset: document.spec.dataset.name.clone(),
             root: document.spec.dataset.root.clone(),
             collection: document.spec.collection.clone(),

@@ -191,6 +191,7 @@ pub(super) mod tests {
         Job {
             run: RunId::of_request("a", "b"),
             shard: ShardId::of_manifest(b""),
+            attempt: 1,
             dataset: DatasetName::new("d").unwrap(),
             root: "file:///d".into(),
             collection: CollectionName::new("c").unwrap(),

@@ -19,3 +19,4 @@ mod production;
 mod room;
 mod side_by_side;
 mod tars;
+mod unreadable;

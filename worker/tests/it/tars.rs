@@ -9,7 +9,7 @@ use sightline_objects::ObjectStore;
 const BLOCK: usize = 512;
 
 /// Stores an object with pictures as a tar has them, each behind a block that nobody reads, and makes items of them.
-async fn tar(bench: &Bench, key: &str, pictures: &[String]) -> Vec<Item> {
+pub(crate) async fn tar(bench: &Bench, key: &str, pictures: &[String]) -> Vec<Item> {
     let (mut bytes, mut members) = (Vec::new(), Vec::new());
     for (at, picture) in pictures.iter().enumerate() {
         bytes.resize(bytes.len().next_multiple_of(BLOCK) + BLOCK, 0);
@@ -35,7 +35,7 @@ async fn tar(bench: &Bench, key: &str, pictures: &[String]) -> Vec<Item> {
     members.into_iter().map(item).collect()
 }
 
-fn pictures(count: usize) -> Vec<String> {
+pub(crate) fn pictures(count: usize) -> Vec<String> {
     (0..count).map(|at| format!("picture {at}")).collect()
 }
 
