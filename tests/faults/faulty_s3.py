@@ -21,6 +21,8 @@ class Request(NamedTuple):
     # Bucket and key, unquoted.
     path: str
     query: str
+    # Which bytes are asked for; nothing for all.
+    range: str
 
     @property
     def lists(self) -> bool:
@@ -97,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(length) if length else b""
         path, _, query = self.path.partition("?")
-        request = Request(self.command, urllib.parse.unquote(path), query)
+        request = Request(self.command, urllib.parse.unquote(path), query, self.headers.get("range") or "")
         fault = self.front.rule(request)
         if fault is not None:
             with self.front.lock:
