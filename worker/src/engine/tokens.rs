@@ -1,5 +1,5 @@
 //! What retries of the object store are paid with. Each read has its attempts, a thousand are made at once, and a store that is
-//! overloaded would be asked six times as much; so all reads of an engine share one bucket of tokens.
+//! overloaded would be asked six times as much; so all reads of an engine, and its writes of previews, share one bucket of tokens.
 //!
 //! Capacity and prices are those of the standard retry mode of AWS's SDKs, whose own bucket is never asked since the engine
 //! leaves the SDK one attempt: 500 tokens, 5 a retry, 10 after silence; a call that succeeds gives back what its last retry
