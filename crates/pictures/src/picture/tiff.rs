@@ -71,7 +71,7 @@ pub(super) fn palette_bytes(pixels: u64, file: &[u8], limits: &DecodeLimits) -> 
 pub(super) fn jpeg_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<u64, DecodeError> {
     let found = Decoder::new(Cursor::new(bytes)).and_then(|mut decoder| jpegs(&mut decoder));
     // What is damaged is the decoder's to judge.
-    let (tables, places) = found.unwrap_or_default();
+    let Jpegs { tables, places } = found.unwrap_or_default();
     let mut most = 0;
     for (offset, length) in places {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -83,10 +83,18 @@ pub(super) fn jpeg_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<u64, Dec
     Ok(most.saturating_add(jpeg::embedded_bytes(&tables, limits)?))
 }
 
-/// The tables that all JPEGs of a file share, and where each lies: offsets and lengths. None where it has no JPEGs.
-fn jpegs(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<(Vec<u8>, Vec<(u64, u64)>)> {
+/// The strips and tiles of a file that are JPEGs.
+#[derive(Default)]
+struct Jpegs {
+    /// That all of them share.
+    tables: Vec<u8>,
+    /// Where each lies: offset and length.
+    places: Vec<(u64, u64)>,
+}
+
+fn jpegs(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<Jpegs> {
     if decoder.find_tag_unsigned::<u16>(Tag::Compression)? != Some(JPEG) {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Jpegs::default());
     }
     let (offsets, lengths) = match decoder.get_chunk_type() {
         ChunkType::Strip => (Tag::StripOffsets, Tag::StripByteCounts),
@@ -94,8 +102,10 @@ fn jpegs(decoder: &mut Decoder<Cursor<&[u8]>>) -> TiffResult<(Vec<u8>, Vec<(u64,
     };
     let offsets = decoder.find_tag_unsigned_vec::<u64>(offsets)?.unwrap_or_default();
     let lengths = decoder.find_tag_unsigned_vec::<u64>(lengths)?.unwrap_or_default();
-    let tables = decoder.get_tag_u8_vec(Tag::JPEGTables).unwrap_or_default();
-    Ok((tables, offsets.into_iter().zip(lengths).collect()))
+    Ok(Jpegs {
+        tables: decoder.get_tag_u8_vec(Tag::JPEGTables).unwrap_or_default(),
+        places: offsets.into_iter().zip(lengths).collect(),
+    })
 }
 
 /// The compression that is JPEG as it is written today.
