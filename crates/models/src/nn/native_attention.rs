@@ -110,6 +110,8 @@ mod tests {
     const HEADS: Heads = Heads { count: 3, width: WIDTH };
     /// What rounding inputs, weights and sums to bf16 makes of values of about 1.
     const TOLERANCE: f64 = 0.03;
+    /// Of a number that is rounded to bf16 as a weight and as what comes out, 1 / 256 each, and divided by a sum.
+    const ROUNDED_TWICE: f64 = 0.008;
 
     /// Query, key and value as one product gives them, side by side.
     fn parts(length: i64) -> [Tensor; 3] {
@@ -150,6 +152,40 @@ mod tests {
         let ours = attend([&broken, &key, &value], HEADS).unwrap().unwrap();
         assert!(bool::try_from(ours.narrow(1, 7, 1).isnan().all()).unwrap());
         assert!(bool::try_from(ours.narrow(1, 8, 32).isfinite().all()).unwrap());
+    }
+
+    #[test]
+    fn each_weight_is_exponential_but_for_rounding() {
+        set_threads(1);
+        let options = (Kind::Float, Device::Cpu);
+        // Score -k / 16 for key k, whose value is 1 at place k of each head and 0 elsewhere.
+        let scores = Tensor::arange(WIDTH, options) / -16.0;
+        let value = Tensor::eye(WIDTH, options).repeat([1, HEADS.count]);
+        let key = scores.unsqueeze(1) * value.narrow(0, 0, 1);
+        let query = Tensor::full([WIDTH, HEADS.count * WIDTH], 8.0, options);
+        let [query, key, value] = [query, key, value].map(|part| part.unsqueeze(0).to_kind(Kind::BFloat16));
+        let Some(ours) = attend([&query, &key, &value], HEADS).unwrap() else {
+            return;
+        };
+        let exact = scores.softmax(0, Kind::Double).repeat([HEADS.count]);
+        let difference = (ours.to_kind(Kind::Double) / exact - 1.0).abs().max().double_value(&[]);
+        assert!(difference < ROUNDED_TWICE, "{difference}");
+    }
+
+    #[test]
+    fn what_fills_the_last_vector_up_weighs_nothing_whatever_the_scores() {
+        set_threads(1);
+        let [query, _, value] = parts(17);
+        // Scores of -7,200: a key of zeros has e^7200 times the weight of these.
+        let (query, key) = (query.full_like(30.0), query.full_like(-30.0));
+        let Some(ours) = attend([&query, &key, &value], HEADS).unwrap() else {
+            return;
+        };
+        let mean = value
+            .to_kind(Kind::Float)
+            .mean_dim([1_i64].as_slice(), true, Kind::Float);
+        let difference = (ours.to_kind(Kind::Float) - mean).abs().max().double_value(&[]);
+        assert!(difference < TOLERANCE, "{difference}");
     }
 
     #[test]
