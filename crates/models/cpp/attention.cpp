@@ -170,13 +170,44 @@ NATIVE void attend_head(const Head &head, std::int64_t queries) {
   }
 }
 
+// The rows of a square to its columns.
+NATIVE inline void transpose(__m512i (&rows)[LANES]) {
+  __m512i half[LANES];
+  for (int at = 0; at < LANES; at += 2) {
+    half[at] = _mm512_unpacklo_epi32(rows[at], rows[at + 1]);
+    half[at + 1] = _mm512_unpackhi_epi32(rows[at], rows[at + 1]);
+  }
+  // Each fourth column of four rows, from the place's own on.
+  for (int at = 0; at < LANES; at += 4) {
+    rows[at] = _mm512_unpacklo_epi64(half[at], half[at + 2]);
+    rows[at + 1] = _mm512_unpackhi_epi64(half[at], half[at + 2]);
+    rows[at + 2] = _mm512_unpacklo_epi64(half[at + 1], half[at + 3]);
+    rows[at + 3] = _mm512_unpackhi_epi64(half[at + 1], half[at + 3]);
+  }
+  for (int at = 0; at < 4; ++at) {
+    const __m512i even = _mm512_shuffle_i32x4(rows[at], rows[at + 4], 0x88);
+    const __m512i odd = _mm512_shuffle_i32x4(rows[at], rows[at + 4], 0xDD);
+    const __m512i late_even = _mm512_shuffle_i32x4(rows[at + 8], rows[at + 12], 0x88);
+    const __m512i late_odd = _mm512_shuffle_i32x4(rows[at + 8], rows[at + 12], 0xDD);
+    rows[at] = _mm512_shuffle_i32x4(even, late_even, 0x88);
+    rows[at + 4] = _mm512_shuffle_i32x4(odd, late_odd, 0x88);
+    rows[at + 8] = _mm512_shuffle_i32x4(even, late_even, 0xDD);
+    rows[at + 12] = _mm512_shuffle_i32x4(odd, late_odd, 0xDD);
+  }
+}
+
 // Keys by pairs of their values, so that one vector has a pair of sixteen keys.
-void pack_keys(const Head &head, const bf16 *key, std::int64_t stride, std::int64_t keys) {
-  for (std::int64_t at = 0; at < keys; ++at)
-    for (int pair = 0; pair < PAIRS; ++pair)
-      head.keys[pair * head.columns + at] = pair_at(key + at * stride + 2 * pair);
-  for (int pair = 0; pair < PAIRS; ++pair)
-    std::fill(head.keys + pair * head.columns + keys, head.keys + (pair + 1) * head.columns, 0);
+NATIVE void pack_keys(const Head &head, const bf16 *key, std::int64_t stride, std::int64_t keys) {
+  for (std::int64_t first = 0; first < head.columns; first += LANES)
+    for (int pair = 0; pair < PAIRS; pair += LANES) {
+      __m512i block[LANES];
+      for (int at = 0; at < LANES; ++at) {
+        const bool present = first + at < keys;
+        block[at] = present ? _mm512_loadu_si512(key + (first + at) * stride + 2 * pair) : _mm512_setzero_si512();
+      }
+      transpose(block);
+      for (int at = 0; at < LANES; ++at) _mm512_storeu_si512(head.keys + (pair + at) * head.columns + first, block[at]);
+    }
 }
 
 // Values by pairs of positions.
