@@ -1,4 +1,4 @@
-//! Compiles the calls into libtorch that tch does not pass on and the kernel beside them, makes this crate's own test
+//! Compiles the calls into libtorch that tch does not pass on and the kernels beside them, makes this crate's own test
 //! programs find libtorch at run time, and tells binary crates where it is.
 //!
 //! A binary crate that depends on this one reads `DEP_SIGHTLINE_MODELS_LIBTORCH_LIB` in its own build script.
@@ -36,6 +36,7 @@ fn compile(lib: &Path) {
         .flag("-std=c++17")
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={}", abi.display()))
         .file("cpp/attention.cpp")
+        .file("cpp/layer_norm.cpp")
         .file("cpp/onednn_linear.cpp")
         .compile("sightline_libtorch");
 }

@@ -5,7 +5,11 @@ mod attention;
 mod layers;
 mod linear;
 #[cfg(target_arch = "x86_64")]
+mod native;
+#[cfg(target_arch = "x86_64")]
 mod native_attention;
+#[cfg(target_arch = "x86_64")]
+mod native_norm;
 mod norm;
 mod onednn;
 

@@ -5,6 +5,7 @@
 //! key and value before. Here scores of a few queries stay in the first cache, and are f32.
 
 use super::Heads;
+use super::native::available;
 use crate::error::ModelError;
 use std::ffi::c_void;
 use tch::{Device, Kind, Tensor};
@@ -41,15 +42,6 @@ unsafe extern "C" {
         scratch: *mut c_void,
         sizes: *const Attention,
     );
-}
-
-/// Whether this processor has all that the kernel is compiled for.
-fn available() -> bool {
-    std::is_x86_feature_detected!("avx512f")
-        && std::is_x86_feature_detected!("avx512bw")
-        && std::is_x86_feature_detected!("avx512dq")
-        && std::is_x86_feature_detected!("avx512vl")
-        && std::is_x86_feature_detected!("avx512bf16")
 }
 
 /// softmax(query · keyᵀ / 8) · value for each head, `[batch, queries, count · 64]`, of `[batch, length, count · 64]`

@@ -1,5 +1,7 @@
 //! Layer normalisation.
 
+#[cfg(target_arch = "x86_64")]
+use super::native_norm;
 use crate::error::ModelError;
 use crate::weights::Weights;
 use tch::Tensor;
@@ -23,6 +25,10 @@ impl LayerNorm {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor, ModelError> {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(made) = native_norm::normalise(x, &self.weight, &self.bias, self.eps)? {
+            return Ok(made);
+        }
         Ok(x.f_layer_norm([self.width], Some(&self.weight), Some(&self.bias), self.eps, true)?)
     }
 }
