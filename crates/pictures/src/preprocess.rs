@@ -3,6 +3,8 @@
 mod estimate;
 mod file;
 mod previewed;
+#[cfg(test)]
+mod testing;
 
 pub use file::PreparedFile;
 pub use previewed::PreviewedFile;

@@ -31,25 +31,11 @@ impl Preprocessor {
 mod tests {
     use super::*;
     use crate::picture::estimated_bytes;
+    use crate::preprocess::testing::preprocessor;
     use sightline_core::PreviewFormat;
-    use sightline_model_folder::{ImagePreprocessing, Resample, Resize};
 
     /// Coefficients of a resize, which are few beside pixels.
     const COEFFICIENTS: u64 = 8 << 20;
-
-    fn preprocessor() -> Preprocessor {
-        Preprocessor::new(&ImagePreprocessing {
-            crop: [224, 224],
-            flip: false,
-            mean: [0.5; 3],
-            offset: 0.0,
-            pad: false,
-            resample: Resample::Bicubic,
-            rescale: 1.0 / 255.0,
-            resize: Resize::ShortestEdge(224),
-            std: [0.5; 3],
-        })
-    }
 
     fn large(format: PreviewFormat) -> PreviewSpec {
         PreviewSpec {
@@ -73,7 +59,7 @@ mod tests {
     }
 
     fn check(file: &[u8], preview: Option<&PreviewSpec>, least: u64) {
-        let estimated = preprocessor().estimated_bytes(file, &DecodeLimits::default(), preview);
+        let estimated = preprocessor(224).estimated_bytes(file, &DecodeLimits::default(), preview);
         let expected = least..least + COEFFICIENTS;
         assert!(expected.contains(&estimated), "{estimated} where {least} are taken");
     }
@@ -108,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_takes_nothing_and_what_has_no_pixels_is_no_panic() {
-        let none = preprocessor().estimated_bytes(b"no picture", &DecodeLimits::default(), None);
+        let none = preprocessor(224).estimated_bytes(b"no picture", &DecodeLimits::default(), None);
         assert_eq!(none, 0);
         let header = b"\0\0\0\x0dIHDR\0\0\0\0\0\0\0\x05\x08\x02\0\0\0\0\0\0\0";
         let png = [b"\x89PNG\r\n\x1a\n".as_slice(), header].concat();

@@ -48,26 +48,12 @@ impl Preprocessor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::preprocess::testing::preprocessor;
     use crate::{Picture, preview};
     use sightline_core::PreviewFormat;
-    use sightline_model_folder::{ImagePreprocessing, Resample, Resize};
 
     const WIDTH: u32 = 400;
     const HEIGHT: u32 = 300;
-
-    fn preprocessor(edge: u32) -> Preprocessor {
-        Preprocessor::new(&ImagePreprocessing {
-            crop: [edge, edge],
-            flip: false,
-            mean: [0.5; 3],
-            offset: 0.0,
-            pad: false,
-            resample: Resample::Bicubic,
-            rescale: 1.0 / 255.0,
-            resize: Resize::ShortestEdge(edge),
-            std: [0.5; 3],
-        })
-    }
 
     fn png(width: u32, height: u32) -> PreviewSpec {
         PreviewSpec {
